@@ -1,0 +1,221 @@
+/**
+ * The nouns. Read this first, then ingest.ts (the pipeline), then task.ts (the loop that drives one record).
+ *
+ * Everything below is either a value that flows, or a port: a promise that a fake in memory and the real thing both keep
+ * (test/conformance runs one suite on each).
+ */
+
+/** The three inputs. The index is the stream's number in binary formats. */
+export const STREAMS = ['exposures', 'assignments', 'impressions'] as const;
+export type Stream = (typeof STREAMS)[number];
+
+/** What became of a record. Precedence: invalid > duplicate > late > accepted. The index is its number in binary formats. */
+export const DISPOSITIONS = ['accepted', 'duplicate', 'late', 'invalid'] as const;
+export type Disposition = (typeof DISPOSITIONS)[number];
+
+/** A stretch of bytes inside a buffer that somebody else owns; valid until the next record is read. */
+export interface ByteRef {
+  bytes: Uint8Array;
+  start: number;
+  /** Exclusive. */
+  end: number;
+}
+
+/**
+ * One record as it lies in a fetched buffer. One view is reused for all records of a batch: nothing may keep it, and
+ * what must outlive the record is copied out of it.
+ */
+export class RecordView {
+  offset = 0;
+  /** Kafka's timestamp, epoch ms; NaN when the record has none (then there is no skew check). */
+  timestampMs = Number.NaN;
+  /** Null key: `key === null`. */
+  key: Uint8Array | null = null;
+  keyStart = 0;
+  keyEnd = 0;
+  /** Null value: `value === null`. */
+  value: Uint8Array | null = null;
+  valueStart = 0;
+  valueEnd = 0;
+}
+
+/** What one fetch brought of one partition, in offset order. May hold no records at all (control records only). */
+export interface RecordBatch {
+  readonly topic: string;
+  readonly partition: number;
+  /** The offset to go on at: after the last thing in the batch, control records and filtered ones included. */
+  readonly nextOffset: number;
+  /** The end of the log (last stable offset) as known when this batch was fetched. */
+  readonly endOffset: number;
+  /** For memory accounting. */
+  readonly byteLength: number;
+  /** Fills `view` with the next record; false after the last. */
+  next(view: RecordView): boolean;
+}
+
+export interface PartitionBounds {
+  /** The first retained offset. */
+  first: number;
+  /** The end of the log: the offset the next record will get, as a reader of committed records sees it. */
+  end: number;
+  /** The group's committed offset; null when it has none. For dashboards and for noticing lost state, never for starting. */
+  committed: number | null;
+}
+
+/**
+ * One assigned partition. Created on assignment; after the partition has gone elsewhere `lost` is true for ever, `poll`
+ * rejects with code `partition_lost`, and `commit` does nothing.
+ */
+export interface PartitionFeed {
+  readonly topic: string;
+  readonly partition: number;
+  readonly lost: boolean;
+  bounds(): Promise<PartitionBounds>;
+  /** Where the next poll reads on. Must be called once before the first poll; anything fetched before is dropped. */
+  seek(offset: number): void;
+  /** The next batch in order, or null when `waitMs` passed without one. Never two at a time. */
+  poll(waitMs: number): Promise<RecordBatch | null>;
+  /** Commits the group's offset under the generation of this assignment; refused silently when that is over. */
+  commit(offset: number): Promise<void>;
+  /** Monotonic ms of the last answer from the broker about this partition, data or none; -Infinity before the first. */
+  contactMs(): number;
+  /** Monotonic ms of the last fetch that found nothing after the given offset, or null when that is not known. */
+  endReachedMs(position: number): number | null;
+}
+
+/** Membership in a consumer group. */
+export interface Source {
+  /** Joins. `assigned` is called with the whole new set on every change, also with an empty one when membership was lost. */
+  start(listener: AssignmentListener): Promise<void>;
+  /** Leaves the group, so that others take over at once. */
+  stop(): Promise<void>;
+  /** Number of partitions by topic, for all topics this source reads. */
+  partitionCounts(): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface AssignmentListener {
+  /** Only enqueues: the runner's one loop acts on it. */
+  assigned(feeds: PartitionFeed[]): void;
+  /** Membership ended for good (retries included). */
+  failed(error: Error): void;
+}
+
+/** A record to be produced. */
+export interface OutRecord {
+  topic: string;
+  /** Null: murmur2 of the key, as Kafka's own clients do; a null key goes anywhere. */
+  partition: number | null;
+  key: Uint8Array | null;
+  value: Uint8Array | null;
+  /** Header values are UTF-8 text. */
+  headers?: Record<string, string>;
+}
+
+/** Appends to topics. */
+export interface LogWriter {
+  /**
+   * Resolves when every record is acknowledged by all replicas. Records of one partition keep their order. Retries by
+   * itself while the broker is away; a rejected call may have written any part of its records.
+   */
+  send(records: readonly OutRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One atomic step of a task: state changes that lead from one log position to another. */
+export interface Commit {
+  from: number;
+  to: number;
+  changes: Uint8Array;
+}
+
+/** What must agree between a state and the process that opens it (design §3 must 10, §5). */
+export interface StateHeader {
+  formatVersion: number;
+  /** Identifies the hash seed without revealing it. */
+  hashSeedId: string;
+  /** Partition counts of the topics that decide what belongs to this task, e.g. `{"impressions": 8, "exposure-stream.partials": 8}`. */
+  partitionCounts: Record<string, number>;
+  epoch: number;
+  /** Fingerprint of the configuration; a difference is logged, not refused. */
+  configuration: string;
+}
+
+export interface Claim {
+  /** Number of this claim, growing by owner. */
+  readonly id: number;
+  /** True when nobody else has claimed since this log object's last claim: what is in memory still stands. */
+  readonly current: boolean;
+  /** The newest header recorded before this claim, null in an empty log. */
+  readonly previous: StateHeader | null;
+  /** Every commit that counts, oldest first. Iterate it at most once, and before the first append. */
+  commits(): AsyncIterable<Commit>;
+}
+
+/**
+ * The durable state of one task (design §3 must 2). An owner claims, reads the commits up to its claim, then appends.
+ * A commit counts iff its claim is the latest before it and its `from` is the position then; all else is as if never written.
+ */
+export interface CommitLog {
+  claim(header: StateHeader): Promise<Claim>;
+  /** Durable when it resolves. Rejects with code `claim_lost` when a later claim is seen. */
+  append(commit: Commit): Promise<void>;
+  /** Bytes that a restore would read. */
+  sizeBytes(): number;
+  close(): Promise<void>;
+}
+
+/** Names the task whose log it is. */
+export interface TaskId {
+  stage: 'ingest' | 'evaluate';
+  topic: string;
+  partition: number;
+}
+
+export interface StateStore {
+  open(task: TaskId): CommitLog;
+  /** The seed of all fingerprints of this deployment: 8 bytes, drawn and kept on first use. */
+  hashSeed(): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** One key to be compared and set in Redis. All amounts are decimal text. */
+export interface CounterWrite {
+  key: string;
+  fields: Record<string, string>;
+  expiryMs: number;
+}
+
+export interface CounterOutcome {
+  /** Keys whose stored (epoch, version) is higher, with what is stored there. */
+  refused: { key: string; epoch: number; version: number }[];
+  /** The marker key was missing or older than what this writer last wrote: Redis lost data, rewrite everything. */
+  dataLost: boolean;
+}
+
+/** Writes counters, each fenced by (epoch, version). */
+export interface CounterSink {
+  /** Also writes this writer's marker key. An equal version may overwrite, a lower one changes nothing. */
+  write(writer: CounterWriter, writes: readonly CounterWrite[]): Promise<CounterOutcome>;
+  close(): Promise<void>;
+}
+
+export interface CounterWriter {
+  /** Partition of `.partials` whose owner writes; names the marker key. */
+  partition: number;
+  epoch: number;
+  version: number;
+}
+
+/** Time as an argument (design §3 must 3). */
+export interface Now {
+  /** Never goes back; for intervals and ages. */
+  monotonicMs: number;
+  /** Epoch ms UTC of this machine: for logs and metrics, never for a decision about a record. */
+  wallMs: number;
+}
+
+export interface Clock {
+  now(): Now;
+  /** Resolves after that long, or at once when the signal is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
