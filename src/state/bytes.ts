@@ -1,0 +1,231 @@
+/**
+ * Compact binary writing and reading: little-endian numbers, unsigned varints up to 2^53 − 1, UTF-8 text with its length
+ * in front. Commits, partials and the state's files are made of it.
+ */
+
+const utf8 = new TextEncoder();
+const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Beyond this, text is handed to the platform's codec; below, a plain loop over ASCII is faster. */
+const SHORT_TEXT = 48;
+
+/** Bytes a UTF-16 code unit can take in UTF-8. */
+const MAX_UTF8_PER_UNIT = 3;
+
+const MAX_VARINT_BYTES = 8;
+
+/** Appends to a buffer that grows and is kept for the next use. */
+export class ByteWriter {
+  #buffer: Uint8Array;
+  #view: DataView;
+  #length = 0;
+
+  constructor(initialBytes = 1024) {
+    this.#buffer = new Uint8Array(Math.max(16, initialBytes));
+    this.#view = new DataView(this.#buffer.buffer);
+  }
+
+  /** Bytes written since the last `take` or `reset`. */
+  get length(): number {
+    return this.#length;
+  }
+
+  u8(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+  }
+
+  u16(value: number): void {
+    this.#reserve(2);
+    this.#view.setUint16(this.#length, value, true);
+    this.#length += 2;
+  }
+
+  u32(value: number): void {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  i32(value: number): void {
+    this.#reserve(4);
+    this.#view.setInt32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  f64(value: number): void {
+    this.#reserve(8);
+    this.#view.setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
+  /** Unsigned LEB128: seven bits a byte, lowest first. Throws RangeError unless 0 ≤ value ≤ 2^53 − 1 and whole. */
+  varint(value: number): void {
+    this.#reserve(MAX_VARINT_BYTES);
+    const buffer = this.#buffer;
+    let rest = value;
+    if (rest < 0 || !Number.isSafeInteger(rest)) throw new RangeError(`not a varint: ${value}`);
+    while (rest >= 0x8000_0000) {
+      buffer[this.#length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest >= 0x80) {
+      buffer[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    buffer[this.#length++] = rest;
+  }
+
+  /** The bytes from `start` to `end` (exclusive), without their length. */
+  bytes(source: Uint8Array, start = 0, end = source.length): void {
+    const count = end - start;
+    this.#reserve(count);
+    if (count <= SHORT_TEXT) {
+      for (let i = 0; i < count; i++) this.#buffer[this.#length + i] = source[start + i];
+    } else {
+      this.#buffer.set(source.subarray(start, end), this.#length);
+    }
+    this.#length += count;
+  }
+
+  /** Varint length in bytes, then UTF-8. A lone surrogate is written as U+FFFD. */
+  string(text: string): void {
+    if (text.length <= SHORT_TEXT && this.#ascii(text)) return;
+    const room = text.length * MAX_UTF8_PER_UNIT;
+    this.#reserve(room + MAX_VARINT_BYTES);
+    const encoded = utf8.encode(text);
+    this.varint(encoded.length);
+    this.bytes(encoded);
+  }
+
+  /** A copy of what was written; the writer starts again empty. */
+  take(): Uint8Array {
+    const taken = this.#buffer.slice(0, this.#length);
+    this.#length = 0;
+    return taken;
+  }
+
+  reset(): void {
+    this.#length = 0;
+  }
+
+  /** Writes text that is all ASCII; false, and nothing written, when it is not. */
+  #ascii(text: string): boolean {
+    const count = text.length;
+    this.#reserve(count + 1);
+    const start = this.#length + 1;
+    for (let i = 0; i < count; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 0x80) return false;
+      this.#buffer[start + i] = unit;
+    }
+    this.#buffer[this.#length] = count;
+    this.#length = start + count;
+    return true;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** Reads what a ByteWriter wrote. Every method throws RangeError when the bytes end early. */
+export class ByteReader {
+  readonly #buffer: Uint8Array;
+  readonly #view: DataView;
+  readonly #end: number;
+  #position: number;
+
+  constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
+    this.#buffer = buffer;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    this.#position = start;
+    this.#end = end;
+    if (start < 0 || end > buffer.length || start > end) throw new RangeError(`no bytes ${start} to ${end} in ${buffer.length}`);
+  }
+
+  /** Index into the buffer of the next byte. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get remaining(): number {
+    return this.#end - this.#position;
+  }
+
+  get done(): boolean {
+    return this.#position === this.#end;
+  }
+
+  u8(): number {
+    return this.#buffer[this.#advance(1)];
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#advance(2), true);
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#advance(4), true);
+  }
+
+  i32(): number {
+    return this.#view.getInt32(this.#advance(4), true);
+  }
+
+  f64(): number {
+    return this.#view.getFloat64(this.#advance(8), true);
+  }
+
+  /** Throws RangeError also for a number above 2^53 − 1. */
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < MAX_VARINT_BYTES; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      scale *= 128;
+    }
+    throw new RangeError('a varint above 2^53 − 1');
+  }
+
+  /** A view of the next `count` bytes, not a copy. */
+  bytes(count: number): Uint8Array {
+    const start = this.#advance(count);
+    return this.#buffer.subarray(start, start + count);
+  }
+
+  /** Throws TypeError when the bytes are no UTF-8. */
+  string(): string {
+    const count = this.varint();
+    const start = this.#advance(count);
+    if (count <= SHORT_TEXT) {
+      let text = '';
+      let i = start;
+      for (; i < start + count; i++) {
+        const byte = this.#buffer[i];
+        if (byte >= 0x80) break;
+        text += String.fromCharCode(byte);
+      }
+      if (i === start + count) return text;
+    }
+    return utf8Strict.decode(this.#buffer.subarray(start, start + count));
+  }
+
+  /** The index of the next byte, having moved past `count`. */
+  #advance(count: number): number {
+    const start = this.#position;
+    if (count > this.#end - start) throw new RangeError(`${count} bytes wanted, ${this.#end - start} left`);
+    this.#position = start + count;
+    return start;
+  }
+}

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteReader, ByteWriter } from '../../src/state/bytes.ts';
+
+const FIELDS = ['u8', 'u16', 'u32', 'i32', 'f64', 'varint', 'string'] as const;
+type Field = { kind: (typeof FIELDS)[number]; value: number | string };
+
+const field: fc.Arbitrary<Field> = fc.oneof(
+  fc.record({ kind: fc.constant('u8' as const), value: fc.nat(0xff) }),
+  fc.record({ kind: fc.constant('u16' as const), value: fc.nat(0xffff) }),
+  fc.record({ kind: fc.constant('u32' as const), value: fc.integer({ min: 0, max: 0xffff_ffff }) }),
+  fc.record({ kind: fc.constant('i32' as const), value: fc.integer() }),
+  fc.record({ kind: fc.constant('f64' as const), value: fc.double({ noNaN: true }) }),
+  fc.record({ kind: fc.constant('varint' as const), value: fc.maxSafeNat() }),
+  fc.record({ kind: fc.constant('string' as const), value: fc.string({ unit: 'grapheme', maxLength: 120 }) }),
+);
+
+const write = (writer: ByteWriter, { kind, value }: Field): void => {
+  if (kind === 'string') writer.string(value as string);
+  else writer[kind](value as number);
+};
+
+test('what was written is read again, in order, to the last byte', () => {
+  const writer = new ByteWriter(16);
+  fc.assert(
+    fc.property(fc.array(field), (fields) => {
+      for (const one of fields) write(writer, one);
+      const reader = new ByteReader(writer.take());
+      for (const one of fields) expect(reader[one.kind]()).toBe(one.value);
+      expect(reader.done).toBe(true);
+      expect(writer.length).toBe(0);
+    }),
+  );
+});
+
+test('a varint is as short as LEB128 allows, at every border', () => {
+  const writer = new ByteWriter();
+  for (let bits = 7; bits <= 49; bits += 7) {
+    for (const value of [2 ** bits - 1, 2 ** bits]) {
+      writer.varint(value);
+      expect(writer.length).toBe(value < 2 ** bits ? bits / 7 : bits / 7 + 1);
+      expect(new ByteReader(writer.take()).varint()).toBe(value);
+    }
+  }
+  writer.varint(Number.MAX_SAFE_INTEGER);
+  expect(new ByteReader(writer.take()).varint()).toBe(Number.MAX_SAFE_INTEGER);
+});
+
+test('a varint refuses what it cannot hold exactly', () => {
+  const writer = new ByteWriter();
+  for (const value of [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY]) expect(() => writer.varint(value)).toThrow(RangeError);
+  expect(() => new ByteReader(new Uint8Array(9).fill(0xff)).varint()).toThrow(RangeError);
+  expect(() => new ByteReader(Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 127)).varint()).toThrow(RangeError);
+});
+
+test('bytes that end early are a RangeError, never undefined', () => {
+  const empty = new ByteReader(new Uint8Array(8), 8);
+  for (const kind of FIELDS) expect(() => empty[kind]()).toThrow(RangeError);
+  expect(() => new ByteReader(Uint8Array.of(5, 65)).string()).toThrow(RangeError);
+  expect(() => new ByteReader(new Uint8Array(4), 0, 2).u32()).toThrow(RangeError);
+});
+
+test('a part of a larger buffer is copied in and read out as a view', () => {
+  const writer = new ByteWriter(16);
+  const source = new Uint8Array(300).map((_, i) => i);
+  writer.bytes(source, 2, 5);
+  writer.bytes(source);
+  const reader = new ByteReader(writer.take());
+  expect([...reader.bytes(3)]).toEqual([2, 3, 4]);
+  expect(reader.bytes(300)).toEqual(source);
+});
