@@ -1,0 +1,227 @@
+/**
+ * Absolute values by (group, member, time), in typed arrays. `group` and `member` are small integers given elsewhere
+ * (an interned entity; a source partition, or 0), `time` is a count of slots or hours since the epoch.
+ *
+ * A cell knows two kinds of dirt, because emitting runs ahead of committing: changed since it was last sent, and changed
+ * since it was last committed.
+ */
+import { StreamError } from '../errors.ts';
+import type { ByteReader, ByteWriter } from './bytes.ts';
+
+const EMPTY = -1;
+const INITIAL_CELLS = 16;
+const MAX_LOAD = 0.7;
+
+/** Why a cell is listed as changed. */
+export type Purpose = 0 | 1;
+export const TO_SEND: Purpose = 0;
+export const TO_COMMIT: Purpose = 1;
+
+export class CellTable {
+  readonly columns: number;
+  /** Index i's columns are values[i * columns …]; integers up to 2^53 − 1. */
+  values: Float64Array;
+  #size = 0;
+  #groups: Int32Array;
+  #members: Int32Array;
+  #times: Float64Array;
+  #slots: Int32Array;
+  #marks: Uint8Array;
+  readonly #changed: [Int32Array, Int32Array];
+  readonly #changedCount: [number, number] = [0, 0];
+
+  constructor(columns: number) {
+    this.columns = columns;
+    this.values = new Float64Array(INITIAL_CELLS * columns);
+    this.#groups = new Int32Array(INITIAL_CELLS);
+    this.#members = new Int32Array(INITIAL_CELLS);
+    this.#times = new Float64Array(INITIAL_CELLS);
+    this.#marks = new Uint8Array(INITIAL_CELLS);
+    this.#slots = new Int32Array(INITIAL_CELLS * 2).fill(EMPTY);
+    this.#changed = [new Int32Array(INITIAL_CELLS), new Int32Array(INITIAL_CELLS)];
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get byteLength(): number {
+    return this.values.byteLength + this.#groups.byteLength * 2 + this.#times.byteLength + this.#slots.byteLength + this.#marks.byteLength;
+  }
+
+  groupOf(index: number): number {
+    return this.#groups[index];
+  }
+
+  memberOf(index: number): number {
+    return this.#members[index];
+  }
+
+  timeOf(index: number): number {
+    return this.#times[index];
+  }
+
+  /** The cell's index, or -1. */
+  find(group: number, member: number, time: number): number {
+    return this.#slots[this.#probe(group, member, time)];
+  }
+
+  /** The cell's index; made with zeros when it was not there. Indices stay valid until `drop`. */
+  at(group: number, member: number, time: number): number {
+    const slot = this.#probe(group, member, time);
+    const found = this.#slots[slot];
+    if (found !== EMPTY) return found;
+    const index = this.#size++;
+    if (index === this.#groups.length) this.#growCells();
+    this.#groups[index] = group;
+    this.#members[index] = member;
+    this.#times[index] = time;
+    this.#slots[slot] = index;
+    if (this.#size > this.#slots.length * MAX_LOAD) this.#rehash(this.#slots.length * 2);
+    return index;
+  }
+
+  get(index: number, column: number): number {
+    return this.values[index * this.columns + column];
+  }
+
+  /** Throws StreamError total_overflow when the value would not be exact any more. */
+  add(index: number, column: number, amount: number): void {
+    const at = index * this.columns + column;
+    const sum = this.values[at] + amount;
+    if (sum > Number.MAX_SAFE_INTEGER) {
+      throw new StreamError('total_overflow', `a total of ${this.values[at]} cannot take ${amount} more and stay exact`);
+    }
+    this.values[at] = sum;
+  }
+
+  /** Lists the cell as changed, for both purposes. */
+  touch(index: number): void {
+    this.#list(index, TO_SEND);
+    this.#list(index, TO_COMMIT);
+  }
+
+  /** Lists the cell as changed for one purpose. */
+  touchFor(index: number, purpose: Purpose): void {
+    this.#list(index, purpose);
+  }
+
+  changed(purpose: Purpose): number {
+    return this.#changedCount[purpose];
+  }
+
+  /** Calls with every changed cell, then forgets that they were. The callback must not touch cells of this table. */
+  takeChanged(purpose: Purpose, each: (index: number) => void): void {
+    const list = this.#changed[purpose];
+    const count = this.#changedCount[purpose];
+    for (let i = 0; i < count; i++) {
+      const index = list[i];
+      this.#marks[index] &= ~(1 << purpose);
+      each(index);
+    }
+    this.#changedCount[purpose] = 0;
+  }
+
+  /** Drops the cells for which `gone` says so; cells that are still listed as changed stay. Invalidates indices. */
+  drop(gone: (index: number) => boolean): number {
+    const keep = new Int32Array(this.#size).fill(EMPTY);
+    let kept = 0;
+    for (let i = 0; i < this.#size; i++) {
+      if (this.#marks[i] === 0 && gone(i)) continue;
+      this.#move(i, kept);
+      keep[i] = kept++;
+    }
+    const dropped = this.#size - kept;
+    if (dropped === 0) return 0;
+    this.values.fill(0, kept * this.columns, this.#size * this.columns);
+    this.#marks.fill(0, kept, this.#size);
+    this.#size = kept;
+    for (const purpose of [TO_SEND, TO_COMMIT]) {
+      const list = this.#changed[purpose];
+      for (let i = 0; i < this.#changedCount[purpose]; i++) list[i] = keep[list[i]];
+    }
+    this.#rehash(this.#slots.length);
+    return dropped;
+  }
+
+  /** Group, member, time and columns of one cell. */
+  write(index: number, to: ByteWriter): void {
+    to.varint(this.#groups[index]);
+    to.varint(this.#members[index]);
+    to.varint(this.#times[index]);
+    for (let c = 0; c < this.columns; c++) to.varint(this.values[index * this.columns + c]);
+  }
+
+  /** Sets the cell that `write` wrote; returns its index, listed as changed for nothing. */
+  read(from: ByteReader): number {
+    const index = this.at(from.varint(), from.varint(), from.varint());
+    for (let c = 0; c < this.columns; c++) this.values[index * this.columns + c] = from.varint();
+    return index;
+  }
+
+  #list(index: number, purpose: Purpose): void {
+    const bit = 1 << purpose;
+    if ((this.#marks[index] & bit) !== 0) return;
+    this.#marks[index] |= bit;
+    let list = this.#changed[purpose];
+    const count = this.#changedCount[purpose]++;
+    if (count === list.length) {
+      const longer = new Int32Array(count * 2);
+      longer.set(list);
+      this.#changed[purpose] = longer;
+      list = longer;
+    }
+    list[count] = index;
+  }
+
+  #move(from: number, to: number): void {
+    if (from === to) return;
+    this.#groups[to] = this.#groups[from];
+    this.#members[to] = this.#members[from];
+    this.#times[to] = this.#times[from];
+    this.#marks[to] = this.#marks[from];
+    this.values.copyWithin(to * this.columns, from * this.columns, (from + 1) * this.columns);
+  }
+
+  #probe(group: number, member: number, time: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = mix(group, member, time) & mask;
+    for (;;) {
+      const index = this.#slots[slot];
+      if (index === EMPTY) return slot;
+      if (this.#groups[index] === group && this.#times[index] === time && this.#members[index] === member) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #rehash(length: number): void {
+    this.#slots = new Int32Array(length).fill(EMPTY);
+    for (let i = 0; i < this.#size; i++) this.#slots[this.#probe(this.#groups[i], this.#members[i], this.#times[i])] = i;
+  }
+
+  #growCells(): void {
+    const capacity = this.#groups.length * 2;
+    this.values = grown(this.values, new Float64Array(capacity * this.columns));
+    this.#groups = grown(this.#groups, new Int32Array(capacity));
+    this.#members = grown(this.#members, new Int32Array(capacity));
+    this.#times = grown(this.#times, new Float64Array(capacity));
+    this.#marks = grown(this.#marks, new Uint8Array(capacity));
+  }
+}
+
+function grown<A extends { set(source: ArrayLike<number>): void }>(old: A & ArrayLike<number>, bigger: A): A {
+  bigger.set(old);
+  return bigger;
+}
+
+/** Times pass 2^32 in the far future, so both halves count. */
+function mix(group: number, member: number, time: number): number {
+  let h =
+    Math.imul(group + 1, 0x9e3779b1) ^
+    Math.imul(member + 1, 0x85ebca6b) ^
+    Math.imul(time | 0, 0xc2b2ae35) ^
+    Math.imul((time / 4294967296) | 0, 0x27d4eb2f);
+  h ^= h >>> 15;
+  h = Math.imul(h, 0x2c1b3c6d);
+  return h ^ (h >>> 13);
+}

@@ -1,0 +1,193 @@
+/**
+ * The records of `exposure-stream.partials`: what one source partition has contributed, as absolute values, and how far
+ * it is. Packed, little-endian, versioned.
+ *
+ * An emission is one mark plus the cells that changed, split over the partitions of the topic by entity and, where a
+ * record would grow too large, into parts. A mark counts only when all parts of its emission in that partition are there.
+ */
+import { StreamError } from '../errors.ts';
+import { type ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { Stream } from './types.ts';
+import { STREAMS } from './types.ts';
+
+const MAGIC = 0xe5;
+const FORMAT = 1;
+
+/** Kinds of cells. `columns` and the length of a time slot; life cells have time 0. */
+export const CELLS = {
+  /** Spend of a campaign in a quarter hour: spendMicros, impressions. */
+  spend: { kind: 0, columns: 2, slotMs: 900_000 },
+  /** Evidence of a campaign in an hour: late, duplicate, suspected, invalid traffic; records and micros of each. */
+  spendEvidence: { kind: 1, columns: 8, slotMs: 3_600_000 },
+  /** First exposures of (experiment, version, variant) in an hour. */
+  units: { kind: 2, columns: 1, slotMs: 3_600_000 },
+  /** Evidence of (experiment, version, variant) in an hour: late, duplicate, suspected records. */
+  exposureEvidence: { kind: 3, columns: 3, slotMs: 3_600_000 },
+  /** First exposures of (experiment, version, variant) ever. */
+  unitsTotal: { kind: 4, columns: 1, slotMs: 0 },
+  /** Units of an experiment seen in more than one variant, ever. */
+  contaminated: { kind: 5, columns: 1, slotMs: 0 },
+} as const;
+export type CellName = keyof typeof CELLS;
+export const CELL_NAMES = Object.keys(CELLS) as CellName[];
+const COLUMNS = CELL_NAMES.map((name) => CELLS[name].columns);
+
+/** How far a source partition is. */
+export interface Mark {
+  topic: string;
+  partition: number;
+  stream: Stream;
+  /** Partitions of the source topic: evaluate must hear from each of them. */
+  partitions: number;
+  /** The offset at which counting began: above 0 after state was lost behind a truncated log. */
+  origin: number;
+  /** The next offset to be judged. */
+  position: number;
+  /** Null before the first accepted record. */
+  watermarkMs: number | null;
+  /** Read to the end and silent: no longer holds the watermark back. */
+  idle: boolean;
+  /** Ms since the fetch that found the end of the log at this position; null when not at the end. */
+  endAgeMs: number | null;
+  /** Kafka time of the last record judged; null when there was none with a time. */
+  lastRecordMs: number | null;
+  /** Claim of the owner that sent this, and its count of emissions: with position they name an emission. */
+  claim: number;
+  emission: number;
+}
+
+export interface PartialHeader extends Mark {
+  part: number;
+  parts: number;
+}
+
+/** Group of a cell: (campaign) or (experiment, version, variant); unused fields are '' and 0. */
+export interface GroupName {
+  entity: string;
+  version: number;
+  variant: string;
+}
+
+/** Builds the body of one record: groups are named once, then referred to. */
+export class PartialBody {
+  readonly #groups = new ByteWriter(256);
+  readonly #cells = new ByteWriter(1024);
+  readonly #known = new Map<number, number>();
+  #count = 0;
+
+  get byteLength(): number {
+    return this.#groups.length + this.#cells.length;
+  }
+
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** @param id what the caller calls the group; `name` is asked for when it is new in this record */
+  cell(name: CellName, id: number, group: (id: number) => GroupName): ByteWriter {
+    let index = this.#known.get(id);
+    if (index === undefined) {
+      index = this.#known.size;
+      this.#known.set(id, index);
+      const { entity, version, variant } = group(id);
+      this.#groups.string(entity);
+      this.#groups.varint(version);
+      this.#groups.string(variant);
+    }
+    this.#cells.u8(CELLS[name].kind);
+    this.#cells.varint(index);
+    this.#count++;
+    return this.#cells;
+  }
+
+  /** The record's value; the body is empty afterwards. */
+  take(header: PartialHeader): Uint8Array {
+    const out = new ByteWriter(this.byteLength + 128);
+    writeHeader(out, header);
+    out.varint(this.#known.size);
+    out.bytes(this.#groups.take());
+    out.varint(this.#count);
+    out.bytes(this.#cells.take());
+    this.#known.clear();
+    this.#count = 0;
+    return out.take();
+  }
+}
+
+const optional = (out: ByteWriter, value: number | null): void => {
+  out.u8(value === null ? 0 : 1);
+  if (value !== null) out.f64(value);
+};
+
+function writeHeader(out: ByteWriter, header: PartialHeader): void {
+  out.u8(MAGIC);
+  out.u8(FORMAT);
+  out.u8(STREAMS.indexOf(header.stream));
+  out.string(header.topic);
+  out.varint(header.partition);
+  out.varint(header.partitions);
+  out.varint(header.origin);
+  out.varint(header.position);
+  optional(out, header.watermarkMs);
+  out.u8(header.idle ? 1 : 0);
+  optional(out, header.endAgeMs);
+  optional(out, header.lastRecordMs);
+  out.varint(header.claim);
+  out.varint(header.emission);
+  out.varint(header.part);
+  out.varint(header.parts);
+}
+
+/** Receives the cells of a record. `values` is reused: its first columns hold the cell's. */
+export interface CellVisitor {
+  group(name: GroupName): number;
+  cell(name: CellName, group: number, time: number, values: Float64Array): void;
+}
+
+const optionalOf = (from: ByteReader): number | null => (from.u8() === 0 ? null : from.f64());
+
+/**
+ * Reads the header; cells are read by `readCells` from where this stopped.
+ * @throws StreamError partial_format when the record is not ours or newer than this program
+ */
+export function readHeader(from: ByteReader): PartialHeader {
+  const magic = from.u8();
+  const format = from.u8();
+  if (magic !== MAGIC || format > FORMAT) {
+    throw new StreamError(
+      'partial_format',
+      `a record in .partials has format ${magic}/${format}, this program reads up to ${MAGIC}/${FORMAT}: upgrade it, or find who else writes there`,
+    );
+  }
+  return {
+    stream: STREAMS[from.u8()] ?? 'impressions',
+    topic: from.string(),
+    partition: from.varint(),
+    partitions: from.varint(),
+    origin: from.varint(),
+    position: from.varint(),
+    watermarkMs: optionalOf(from),
+    idle: from.u8() === 1,
+    endAgeMs: optionalOf(from),
+    lastRecordMs: optionalOf(from),
+    claim: from.varint(),
+    emission: from.varint(),
+    part: from.varint(),
+    parts: from.varint(),
+  };
+}
+
+const scratch = new Float64Array(Math.max(...COLUMNS));
+
+export function readCells(from: ByteReader, visitor: CellVisitor): void {
+  const groups: number[] = [];
+  for (let left = from.varint(); left > 0; left--)
+    groups.push(visitor.group({ entity: from.string(), version: from.varint(), variant: from.string() }));
+  for (let left = from.varint(); left > 0; left--) {
+    const kind = from.u8();
+    const group = groups[from.varint()];
+    const time = from.varint();
+    for (let c = 0; c < COLUMNS[kind]; c++) scratch[c] = from.varint();
+    visitor.cell(CELL_NAMES[kind], group, time, scratch);
+  }
+}
