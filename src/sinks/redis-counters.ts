@@ -1,0 +1,213 @@
+import type { Logger } from 'pino';
+import { asError, StreamError } from '../errors.ts';
+import type { Clock, CounterOutcome, CounterSink, CounterWrite, CounterWriter } from '../topology/types.ts';
+import { openRedis, type RedisClient } from './redis-client.ts';
+import { COMPARE_AND_SET, MOVE_MARKER, type Script } from './redis-scripts.ts';
+import { slotOf } from './redis-slot.ts';
+
+/** 50 keys a script and 20 scripts in flight: 400 k writes/s, and no script holds Redis for more than a fraction of a ms. */
+const KEYS_PER_SCRIPT = 50;
+const SCRIPTS_IN_FLIGHT = 20;
+const BACKOFF_MAX_MS = 500;
+const LOG_EVERY_MS = 10_000;
+const NOT_YET = 'not connected yet';
+
+export interface RedisCountersOptions {
+  /** `redis:` or `rediss:`; a comma list is a cluster. */
+  url: string;
+  /** Put before every key. */
+  keyPrefix: string;
+  clock: Clock;
+  log: Pick<Logger, 'info' | 'warn'>;
+}
+
+interface Fence {
+  epoch: number;
+  version: number;
+}
+
+type Refusal = CounterOutcome['refused'][number];
+
+/**
+ * Counters in Redis. A write is tried until it succeeds or `close` is called: counters stand still meanwhile, and so does
+ * what waits for them. Trying again is harmless because every key is fenced by (epoch, version).
+ *
+ * Loss of data is noticed by the marker `marker:{<partition>}`, moved on after the counters of each call: it is missing
+ * or behind what this object saw there last. A new object has seen nothing, yet expects some marker once there has been
+ * anything to count: better to rewrite a new Redis once than to trust an empty one. In a cluster the marker speaks for
+ * the node it is on; what another node loses is healed by the rewrite of every live key within a minute.
+ */
+export class RedisCounters implements CounterSink {
+  readonly #client: RedisClient;
+  readonly #clustered: boolean;
+  readonly #prefix: string;
+  readonly #clock: Clock;
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
+  readonly #closing = new AbortController();
+  readonly #markers = new Map<number, Fence>();
+  #connected = false;
+  #connectionError: string | null = NOT_YET;
+  #failure: { reason: string; sinceMs: number; loggedMs: number } | null = null;
+
+  constructor(options: RedisCountersOptions) {
+    this.#prefix = options.keyPrefix;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#clustered = options.url.includes(',');
+    this.#client = openRedis(options.url);
+    this.#client.on('ready', () => {
+      this.#connected = true;
+      this.#connectionError = null;
+    });
+    this.#client.on('close', () => {
+      this.#connected = false;
+      this.#connectionError ??= 'the connection was closed';
+    });
+    // Only the text: the error object of a refused AUTH holds the password.
+    this.#client.on('error', (error: Error) => {
+      this.#connectionError = error.message || (error as NodeJS.ErrnoException).code || error.name;
+    });
+  }
+
+  /** Connected, and the last write went through. */
+  get healthy(): boolean {
+    return this.#connected && this.#failure === null;
+  }
+
+  /** Why not healthy, in words; holds no secret. */
+  get lastError(): string | null {
+    return this.#failure?.reason ?? (this.#connected ? null : this.#connectionError);
+  }
+
+  async write(writer: CounterWriter, writes: readonly CounterWrite[]): Promise<CounterOutcome> {
+    const lost = { data: false };
+    for (let attempt = 0; ; attempt += 1) {
+      if (this.#closing.signal.aborted) throw new StreamError('redis_unreachable', 'The counters were closed while a write was waiting.');
+      try {
+        const refused = await this.#attempt(writer, writes, lost);
+        this.#succeeded();
+        return { refused, dataLost: lost.data };
+      } catch (error) {
+        if (error instanceof TypeError || error instanceof RangeError) throw error;
+        this.#failed(asError(error));
+      }
+      await this.#clock.sleep(Math.min(20 * 2 ** Math.min(attempt, 10), BACKOFF_MAX_MS), this.#closing.signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#client.disconnect();
+  }
+
+  async #attempt(writer: CounterWriter, writes: readonly CounterWrite[], lost: { data: boolean }): Promise<Refusal[]> {
+    const refused: Refusal[] = [];
+    const foreign: string[] = [];
+    const scripts = this.#batches(writes);
+    for (let from = 0; from < scripts.length; from += SCRIPTS_IN_FLIGHT) {
+      const answers = await allSettled(scripts.slice(from, from + SCRIPTS_IN_FLIGHT).map((batch) => this.#set(writer, batch)));
+      for (const answer of answers) {
+        refused.push(...answer.refused);
+        foreign.push(...answer.foreign);
+      }
+    }
+    const first = foreign[0];
+    if (first)
+      throw new Error(`${foreign.length} of our keys hold something else, first ${first}: delete or rename them, or set REDIS_KEY_PREFIX`);
+    refused.push(...(await this.#moveMarker(writer, lost)));
+    return refused;
+  }
+
+  /** In a cluster a script may touch one slot only. */
+  #batches(writes: readonly CounterWrite[]): CounterWrite[][] {
+    const groups = this.#clustered ? [...this.#bySlot(writes).values()] : [writes];
+    return groups.flatMap((group) => {
+      const batches: CounterWrite[][] = [];
+      for (let from = 0; from < group.length; from += KEYS_PER_SCRIPT) batches.push(group.slice(from, from + KEYS_PER_SCRIPT));
+      return batches;
+    });
+  }
+
+  #bySlot(writes: readonly CounterWrite[]): Map<number, CounterWrite[]> {
+    const groups = new Map<number, CounterWrite[]>();
+    for (const write of writes) {
+      const slot = slotOf(this.#prefix + write.key);
+      const group = groups.get(slot);
+      if (group) group.push(write);
+      else groups.set(slot, [write]);
+    }
+    return groups;
+  }
+
+  async #set(writer: CounterWriter, batch: readonly CounterWrite[]): Promise<{ refused: Refusal[]; foreign: string[] }> {
+    const keys: string[] = [];
+    const args: string[] = [String(writer.epoch), String(writer.version)];
+    for (const write of batch) {
+      const fields = Object.entries(write.fields);
+      keys.push(this.#prefix + write.key);
+      args.push(String(write.expiryMs), String(fields.length));
+      for (const [field, value] of fields) args.push(field, value);
+    }
+    const answer = await this.#run(COMPARE_AND_SET, keys, args);
+    const refused: Refusal[] = [];
+    const foreign: string[] = [];
+    for (let at = 0; at < answer.length; at += 3) {
+      const { key } = batch[Number(answer[at]) - 1];
+      if (answer[at + 1] === 'foreign') foreign.push(`${this.#prefix}${key} (${answer[at + 2]})`);
+      else refused.push({ key, epoch: Number(answer[at + 1]), version: Number(answer[at + 2]) });
+    }
+    return { refused, foreign };
+  }
+
+  /** Last, so that a dump which holds the marker holds the counters before it; after a loss it is set anew. */
+  async #moveMarker(writer: CounterWriter, lost: { data: boolean }): Promise<Refusal[]> {
+    const key = `marker:{${writer.partition}}`;
+    const expected = this.#markers.get(writer.partition) ?? (writer.version > 0 ? { epoch: 0, version: 0 } : { epoch: -1, version: -1 });
+    const move = ({ epoch, version }: Fence): Promise<string[]> =>
+      this.#run(MOVE_MARKER, [this.#prefix + key], [writer.epoch, writer.version, epoch, version].map(String));
+    let answer = await move(expected);
+    if (answer[0] === 'lost') {
+      lost.data = true;
+      answer = await move({ epoch: -1, version: -1 });
+    }
+    const stored = { epoch: Number(answer[0]), version: Number(answer[1]) };
+    this.#markers.set(writer.partition, stored);
+    return stored.epoch === writer.epoch && stored.version === writer.version ? [] : [{ key, ...stored }];
+  }
+
+  async #run(script: Script, keys: readonly string[], args: readonly string[]): Promise<string[]> {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return (await this.#client.call('evalsha', [script.sha, ...rest])) as string[];
+    } catch (error) {
+      if (!asError(error).message.startsWith('NOSCRIPT')) throw error;
+      return (await this.#client.call('eval', [script.lua, ...rest])) as string[];
+    }
+  }
+
+  #failed(error: Error): void {
+    const { monotonicMs } = this.#clock.now();
+    const reason = (this.#connected ? null : this.#connectionError) ?? error.message;
+    const before = this.#failure;
+    const due = reason !== NOT_YET && (before?.reason !== reason || monotonicMs - before.loggedMs >= LOG_EVERY_MS);
+    this.#failure = { reason, sinceMs: before?.sinceMs ?? monotonicMs, loggedMs: due || !before ? monotonicMs : before.loggedMs };
+    if (due)
+      this.#log.warn({ code: 'redis_unreachable', reason, connection: this.#connectionError }, 'Redis takes no counters; trying again');
+  }
+
+  #succeeded(): void {
+    if (this.#failure === null) return;
+    const outageMs = Math.round(this.#clock.now().monotonicMs - this.#failure.sinceMs);
+    this.#failure = null;
+    this.#log.info({ outageMs }, 'Redis takes counters again');
+  }
+}
+
+/** Like Promise.all, but waits for all: nothing of a failed attempt may still be under way in the next one. */
+const allSettled = async <Value>(promises: readonly Promise<Value>[]): Promise<Value[]> => {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+};

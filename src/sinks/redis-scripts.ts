@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+
+/** A Lua script with the name Redis caches it under. */
+export interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
+
+/** Reads a key's fence. Numbers above 2^53 are no version of ours: a double could not compare them. */
+const FENCE = `
+local function number(text)
+  local n = text and tonumber(text)
+  if n and n >= 0 and n <= 9007199254740992 then return n end
+  return nil
+end
+local epoch, version = number(ARGV[1]), number(ARGV[2])
+local function behind(e1, v1, e2, v2) return e1 < e2 or (e1 == e2 and v1 < v2) end
+`;
+
+/**
+ * Compare and set, for many counters of one slot.
+ *
+ * KEYS     the counters
+ * ARGV     epoch, version (the writer's), then for each key in turn: expiry in ms, number of pairs n, n × (field, value)
+ * Returns  three texts for each key that was not written: its number in KEYS (from 1), then the stored epoch and version,
+ *          or 'foreign' and why: the key is no hash. Such a key, its expiry included, is as it was.
+ *
+ * A hash whose epoch or version cannot be read has no fence to respect and is written.
+ * HSET goes in pieces because Lua's unpack is bounded.
+ */
+export const COMPARE_AND_SET = script(`${FENCE}
+local answer, at = {}, 3
+local function say(i, a, b)
+  answer[#answer + 1] = tostring(i)
+  answer[#answer + 1] = a
+  answer[#answer + 1] = b
+end
+for i, key in ipairs(KEYS) do
+  local expiry, last = ARGV[at], at + 1 + 2 * tonumber(ARGV[at + 1])
+  local stored = redis.pcall('HMGET', key, 'epoch', 'version')
+  if stored.err then
+    say(i, 'foreign', stored.err)
+  else
+    local e, v = number(stored[1]), number(stored[2])
+    if e and v and behind(epoch, version, e, v) then
+      say(i, stored[1], stored[2])
+    else
+      for from = at + 2, last, 2000 do
+        redis.call('HSET', key, unpack(ARGV, from, math.min(from + 1999, last)))
+      end
+      redis.call('HSET', key, 'epoch', ARGV[1], 'version', ARGV[2])
+      redis.call('PEXPIRE', key, expiry)
+    end
+  end
+  at = last + 1
+end
+return answer
+`);
+
+/**
+ * Moves a writer's marker on, after its counters are written.
+ *
+ * KEYS     the marker
+ * ARGV     epoch, version (the writer's), expected epoch, expected version (-1, -1: nothing is expected)
+ * Returns  'lost' when the marker is missing or behind what is expected, and then changes nothing, so that asking again
+ *          after a lost reply gives the same answer; else what the marker holds afterwards: epoch, version. It never goes back.
+ */
+export const MOVE_MARKER = script(`${FENCE}
+local stored = redis.call('HMGET', KEYS[1], 'epoch', 'version')
+local e, v = number(stored[1]), number(stored[2])
+local known = e and v
+local wantEpoch, wantVersion = tonumber(ARGV[3]), tonumber(ARGV[4])
+if wantEpoch >= 0 and (not known or behind(e, v, wantEpoch, wantVersion)) then return {'lost'} end
+if known and behind(epoch, version, e, v) then return {stored[1], stored[2]} end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'version', ARGV[2])
+return {ARGV[1], ARGV[2]}
+`);

@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { CounterSink, CounterWrite } from '../../src/topology/types.ts';
+
+/** One store of counters and what a test may do to it behind the sinks' backs. */
+export interface CounterHarness {
+  /** A sink object of its own over the same store. */
+  sink(): CounterSink;
+  /** All fields of a key, null when there is none. */
+  read(key: string): Promise<Record<string, string> | null>;
+  /** Remaining life in ms, null without one. */
+  expiryMs(key: string): Promise<number | null>;
+  wipe(): Promise<void>;
+  /** Puts a hash in place as another program would, with no fence. */
+  plant(key: string, fields: Record<string, string>): Promise<void>;
+  close(): Promise<void>;
+}
+
+const HOUR_MS = 3_600_000;
+const spend = (key: string, micros: string, expiryMs = HOUR_MS): CounterWrite => ({ key, fields: { spend_micros: micros }, expiryMs });
+const at = (version: number, epoch = 1) => ({ partition: 3, epoch, version });
+
+/** The promises of a CounterSink, held against the fake and the real thing. */
+export const counterSinkConformance = (name: string, open: () => Promise<CounterHarness>): void => {
+  describe(`${name} keeps the promises of a counter sink`, () => {
+    let store: CounterHarness;
+    beforeEach(async () => {
+      store = await open();
+    });
+    afterEach(() => store.close());
+
+    it('a write sets the fields, the fence and the expiry', async () => {
+      await store.sink().write(at(7), [{ key: 'exposed:{e}', fields: { 'units:a': '12', contaminated: '0' }, expiryMs: HOUR_MS }]);
+      expect(await store.read('exposed:{e}')).toEqual({ 'units:a': '12', contaminated: '0', epoch: '1', version: '7' });
+      const expiryMs = await store.expiryMs('exposed:{e}');
+      expect(expiryMs).toBeGreaterThan(HOUR_MS - 10_000);
+      expect(expiryMs).toBeLessThanOrEqual(HOUR_MS);
+    });
+
+    it('a lower version is refused, named with what is stored, and changes nothing, the expiry included', async () => {
+      const sink = store.sink();
+      await sink.write(at(10), [spend('spend:{c}:d', '500')]);
+      const outcome = await sink.write(at(9), [spend('spend:{c}:d', '400', 10 * HOUR_MS), spend('spend:{new}:d', '1')]);
+      expect(outcome.refused).toContainEqual({ key: 'spend:{c}:d', epoch: 1, version: 10 });
+      expect(await store.read('spend:{c}:d')).toEqual({ spend_micros: '500', epoch: '1', version: '10' });
+      expect(await store.expiryMs('spend:{c}:d')).toBeLessThanOrEqual(HOUR_MS);
+      expect(await store.read('spend:{new}:d')).toMatchObject({ version: '9' });
+    });
+
+    it('an equal version overwrites, because time and the registry move on while the log stands still', async () => {
+      const sink = store.sink();
+      await sink.write(at(10), [spend('spend:{c}:d', '500')]);
+      expect((await sink.write(at(10), [spend('spend:{c}:d', '450', 2 * HOUR_MS)])).refused).toEqual([]);
+      expect(await store.read('spend:{c}:d')).toMatchObject({ spend_micros: '450', version: '10' });
+      expect(await store.expiryMs('spend:{c}:d')).toBeGreaterThan(HOUR_MS);
+    });
+
+    it('versions compare as numbers and epochs come first', async () => {
+      const sink = store.sink();
+      await sink.write(at(9), [spend('k', '1')]);
+      expect((await sink.write(at(10), [spend('k', '2')])).refused).toEqual([]);
+      expect((await sink.write(at(0, 2), [spend('k', '3')])).refused).toEqual([]);
+      expect((await sink.write(at(11, 1), [spend('k', '4')])).refused).toContainEqual({ key: 'k', epoch: 2, version: 0 });
+      expect(await store.read('k')).toMatchObject({ spend_micros: '3' });
+    });
+
+    it('versions next to 2^53 and amounts of any length come back to the digit', async () => {
+      const sink = store.sink();
+      const top = Number.MAX_SAFE_INTEGER;
+      await sink.write(at(top), [spend('k', '9007199254740991123')]);
+      expect((await sink.write(at(top - 1), [spend('k', '1')])).refused).toContainEqual({ key: 'k', epoch: 1, version: top });
+      expect(await store.read('k')).toEqual({ spend_micros: '9007199254740991123', epoch: '1', version: String(top) });
+    });
+
+    it('a hash without a fence is written: there is nothing to respect', async () => {
+      await store.plant('spend:{c}:d', { spend_micros: '99', note: 'by hand' });
+      expect((await store.sink().write(at(1), [spend('spend:{c}:d', '5')])).refused).toEqual([]);
+      expect(await store.read('spend:{c}:d')).toMatchObject({ spend_micros: '5', epoch: '1', version: '1' });
+    });
+
+    it('many keys and odd names all arrive, in one call', async () => {
+      const odd = ['{}:', '__proto__', 'quote"back\\slash', '💶'.repeat(256), ' ', '}{', 'a\nb', '*?[x]'];
+      const writes = [...odd, ...Array.from({ length: 1_234 }, (_, n) => `n${n}`)].map((id, n) =>
+        spend(`spend:{${id}}:2026-01-01`, String(n)),
+      );
+      expect((await store.sink().write(at(5), writes)).refused).toEqual([]);
+      for (const write of [...writes.slice(0, 10), writes.at(-1)!]) {
+        expect(await store.read(write.key)).toEqual({ ...write.fields, epoch: '1', version: '5' });
+      }
+    });
+
+    it('an experiment of 10,000 variants fits into one key', async () => {
+      const fields = Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`units:v${n}`, String(n)]));
+      await store.sink().write(at(5), [{ key: 'exposed:{wide}', fields, expiryMs: HOUR_MS }]);
+      expect(await store.read('exposed:{wide}')).toEqual({ ...fields, epoch: '1', version: '5' });
+    });
+  });
+
+  describe(`${name} notices lost data`, () => {
+    let store: CounterHarness;
+    beforeEach(async () => {
+      store = await open();
+    });
+    afterEach(() => store.close());
+
+    it('as long as the marker is where it was left, nothing is lost, writes without counters included', async () => {
+      const sink = store.sink();
+      await sink.write(at(1), [spend('k', '1')]);
+      expect((await sink.write(at(2), [])).dataLost).toBe(false);
+      expect((await sink.write(at(2), [spend('k', '2')])).dataLost).toBe(false);
+      expect(await store.read('marker:{3}')).toEqual({ epoch: '1', version: '2' });
+    });
+
+    it('after a wipe the next write says so, once', async () => {
+      const sink = store.sink();
+      await sink.write(at(1), [spend('k', '1')]);
+      await store.wipe();
+      expect((await sink.write(at(1), [])).dataLost).toBe(true);
+      expect((await sink.write(at(2), [spend('k', '1')])).dataLost).toBe(false);
+    });
+
+    it('an old dump is noticed by its old marker', async () => {
+      const sink = store.sink();
+      await sink.write(at(20), [spend('k', '1')]);
+      await store.plant('marker:{3}', { epoch: '1', version: '12' });
+      expect((await sink.write(at(21), [])).dataLost).toBe(true);
+      expect((await sink.write(at(22), [])).dataLost).toBe(false);
+    });
+
+    it('a new writer trusts a marker that is there, and not an empty store once something has been counted', async () => {
+      expect((await store.sink().write(at(0), [])).dataLost).toBe(false);
+      expect((await store.sink().write(at(5), [])).dataLost).toBe(false);
+      await store.wipe();
+      expect((await store.sink().write(at(6), [])).dataLost).toBe(true);
+    });
+
+    it('each partition has a marker of its own', async () => {
+      const sink = store.sink();
+      await sink.write({ partition: 1, epoch: 1, version: 50 }, []);
+      await sink.write({ partition: 2, epoch: 1, version: 4 }, []);
+      expect(await store.read('marker:{1}')).toMatchObject({ version: '50' });
+      expect(await store.read('marker:{2}')).toMatchObject({ version: '4' });
+    });
+
+    it('a marker that a later owner has moved on is left alone, and named', async () => {
+      const before = store.sink();
+      await before.write(at(10), [spend('k', '1')]);
+      await store.sink().write(at(30), [spend('k', '3')]);
+      expect(await before.write(at(11), [])).toEqual({ refused: [{ key: 'marker:{3}', epoch: 1, version: 30 }], dataLost: false });
+    });
+
+    it('a task rebuilt at a lower position after a loss is not told of the loss for ever', async () => {
+      const sink = store.sink();
+      await sink.write(at(100), []);
+      await store.wipe();
+      expect((await sink.write(at(90), [])).dataLost).toBe(true);
+      expect((await sink.write(at(91), [])).dataLost).toBe(false);
+    });
+  });
+};
