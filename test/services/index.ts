@@ -7,8 +7,9 @@ import { askKafka, startLocalKafka } from './kafka.ts';
 import { Keeper } from './keeper.ts';
 import { askPostgres, startLocalPostgres } from './postgres.ts';
 import { askRedis, startLocalRedis } from './redis.ts';
+import { ServiceMissing } from './tools.ts';
 
-export { ServiceMissing } from './tools.ts';
+export { ServiceMissing };
 
 export type ServiceName = 'kafka' | 'redis' | 'postgres';
 export type How = 'given' | 'docker' | 'local';
@@ -81,10 +82,10 @@ export async function startServices(options: StartOptions = {}): Promise<TestSer
     await Promise.all([...started.values()].map((service) => service.stop()));
     await keeper.close();
   };
-  const failed = settled.find((result) => result.status === 'rejected');
-  if (failed) {
+  const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  if (failures.length > 0) {
     await stop();
-    throw failed.reason;
+    throw combined(failures);
   }
   return {
     kafkaBrokers: started.get('kafka')?.url ?? '',
@@ -98,6 +99,13 @@ export async function startServices(options: StartOptions = {}): Promise<TestSer
 
 const given = (service: Service, { own }: StartOptions): string | undefined =>
   own ? undefined : process.env[service.variable] || undefined;
+
+/** All that is missing in one message; a fault that is none of that goes first. */
+function combined(failures: readonly unknown[]): unknown {
+  const missing = failures.filter((failure) => failure instanceof ServiceMissing);
+  if (missing.length < failures.length) return failures.find((failure) => !(failure instanceof ServiceMissing));
+  return new ServiceMissing(missing.map(({ message }) => message).join('\n'));
+}
 
 const nothing = async (): Promise<void> => {};
 

