@@ -1,65 +1,54 @@
 import type { Stream } from '../topology/types.ts';
 
-/** How a field is checked: `id` 1–256 code points, `text` any string, `ignorable_object` is skipped when it is none. */
-export type FieldKind = 'id' | 'text' | 'time' | 'spend' | 'version' | 'flag' | 'object' | 'ignorable_object';
+/**
+ * A listed field: its contract name, how it is checked, and where in a DecodedEvent it goes. `id` is 1–256 code points,
+ * `text` any string; `ignorable_object` counts as absent when it is none.
+ */
+export type Field = { name: string; required: boolean } & (
+  | { kind: 'id'; target: 'eventId' | 'entityId' | 'variantId' | 'unitId' | 'userId' | 'advertiserId' }
+  | { kind: 'text'; target: 'surface' }
+  | { kind: 'time'; target: 'eventTs' | 'receivedTs' | 'assignedTs' }
+  | { kind: 'spend'; target: 'spendMicros' }
+  | { kind: 'version'; target: 'allocationVersion' }
+  | { kind: 'flag'; target: 'valid' }
+  | { kind: 'object' | 'ignorable_object'; target: 'attributes' }
+);
 
-/** Where a field goes in a DecodedEvent. */
-export type Target =
-  | 'eventId'
-  | 'entityId'
-  | 'variantId'
-  | 'unitId'
-  | 'userId'
-  | 'advertiserId'
-  | 'surface'
-  | 'eventTs'
-  | 'receivedTs'
-  | 'assignedTs'
-  | 'spendMicros'
-  | 'allocationVersion'
-  | 'valid'
-  | 'attributes';
+export type Target = Field['target'];
 
-export interface Field {
-  /** The contract's name. */
-  name: string;
-  kind: FieldKind;
-  required: boolean;
-  target: Target;
-}
+const EVENT_ID: Field = { name: 'event_id', required: true, kind: 'id', target: 'eventId' };
+const EVENT_TS: Field = { name: 'event_ts', required: true, kind: 'time', target: 'eventTs' };
+const RECEIVED_TS: Field = { name: 'received_ts', required: false, kind: 'time', target: 'receivedTs' };
 
-const required = (name: string, kind: FieldKind, target: Target): Field => ({ name, kind, required: true, target });
-const optional = (name: string, kind: FieldKind, target: Target): Field => ({ name, kind, required: false, target });
-
-const EXPERIMENT_FIELDS: readonly Field[] = [
-  required('event_id', 'id', 'eventId'),
-  required('experiment_id', 'id', 'entityId'),
-  required('variant_id', 'id', 'variantId'),
-  required('unit_id', 'id', 'unitId'),
-  required('event_ts', 'time', 'eventTs'),
-  optional('allocation_version', 'version', 'allocationVersion'),
+const ASSIGNMENT: readonly Field[] = [
+  EVENT_ID,
+  { name: 'experiment_id', required: true, kind: 'id', target: 'entityId' },
+  { name: 'variant_id', required: true, kind: 'id', target: 'variantId' },
+  { name: 'unit_id', required: true, kind: 'id', target: 'unitId' },
+  EVENT_TS,
+  { name: 'allocation_version', required: false, kind: 'version', target: 'allocationVersion' },
 ];
 
 /** The listed fields of each stream (contract, "Inputs"); every other name is unknown and ignored. */
 export const FIELDS: Readonly<Record<Stream, readonly Field[]>> = {
-  assignments: EXPERIMENT_FIELDS,
+  assignments: ASSIGNMENT,
   exposures: [
-    ...EXPERIMENT_FIELDS,
-    optional('received_ts', 'time', 'receivedTs'),
-    optional('assigned_ts', 'time', 'assignedTs'),
-    optional('attributes', 'object', 'attributes'),
+    ...ASSIGNMENT,
+    RECEIVED_TS,
+    { name: 'assigned_ts', required: false, kind: 'time', target: 'assignedTs' },
+    { name: 'attributes', required: false, kind: 'object', target: 'attributes' },
   ],
   impressions: [
-    required('event_id', 'id', 'eventId'),
-    required('campaign_id', 'id', 'entityId'),
-    required('spend_micros', 'spend', 'spendMicros'),
-    required('event_ts', 'time', 'eventTs'),
-    optional('user_id', 'id', 'userId'),
-    optional('advertiser_id', 'id', 'advertiserId'),
-    optional('surface', 'text', 'surface'),
-    optional('received_ts', 'time', 'receivedTs'),
-    optional('is_valid', 'flag', 'valid'),
-    optional('attributes', 'ignorable_object', 'attributes'),
+    EVENT_ID,
+    { name: 'campaign_id', required: true, kind: 'id', target: 'entityId' },
+    { name: 'spend_micros', required: true, kind: 'spend', target: 'spendMicros' },
+    EVENT_TS,
+    { name: 'user_id', required: false, kind: 'id', target: 'userId' },
+    { name: 'advertiser_id', required: false, kind: 'id', target: 'advertiserId' },
+    { name: 'surface', required: false, kind: 'text', target: 'surface' },
+    RECEIVED_TS,
+    { name: 'is_valid', required: false, kind: 'flag', target: 'valid' },
+    { name: 'attributes', required: false, kind: 'ignorable_object', target: 'attributes' },
   ],
 };
 

@@ -1,38 +1,36 @@
 import type { ByteRef, Stream } from '../topology/types.ts';
 import { FIELDS, type Field, MAX_ALLOCATION_VERSION, MAX_ID_CODE_POINTS, MAX_TIME_MS } from './decode-fields.ts';
-import { type InvalidReason, reasonNumber } from './decode-reasons.ts';
+import { reasonNumber } from './decode-reasons.ts';
 import { clearOptional, type DecodedEvent } from './decoded-event.ts';
 import { type FieldMapping, fieldPath } from './field-mapping.ts';
 import { memberSpan } from './json-span.ts';
 import { parseRfc3339 } from './time-text.ts';
-import { encodeText, maxEncodedBytes } from './wtf8.ts';
+import { encodeText, LONE_SURROGATE, maxEncodedBytes } from './wtf8.ts';
 
 const GOOD = 0;
-const reason = (code: InvalidReason): number => reasonNumber(code);
-const NOT_UTF8 = reason('not_utf8');
-const NOT_JSON = reason('not_json');
-const NOT_AN_OBJECT = reason('not_an_object');
-const MISSING_FIELD = reason('missing_field');
-const WRONG_TYPE = reason('wrong_type');
-const BAD_ID = reason('bad_id');
-const BAD_TIME = reason('bad_time');
-const BAD_AMOUNT = reason('bad_amount');
-const BAD_VERSION = reason('bad_version');
+const NOT_UTF8 = reasonNumber('not_utf8');
+const NOT_JSON = reasonNumber('not_json');
+const NOT_AN_OBJECT = reasonNumber('not_an_object');
+const MISSING_FIELD = reasonNumber('missing_field');
+const WRONG_TYPE = reasonNumber('wrong_type');
+const BAD_ID = reasonNumber('bad_id');
+const BAD_TIME = reasonNumber('bad_time');
+const BAD_AMOUNT = reasonNumber('bad_amount');
+const BAD_VERSION = reasonNumber('bad_version');
 
 /** With `ignoreBOM` the decoder keeps a byte-order mark, which JSON.parse then refuses. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const FIRST_SCRATCH_BYTES = 16_384;
+/** Room for all ids of a record at their longest; only a long surface does not fit. */
+const SCRATCH_BYTES = 16_384;
 
-interface PlacedField extends Field {
-  path: string[];
-}
+type PlacedField = Field & { path: string[] };
 
 /** The contract read out loud: JSON.parse, then one check a field. Says why a record is invalid; ten times slower than the scanner. */
 export class SlowDecoder {
   readonly #fields: PlacedField[];
   readonly #maxSpendMicros: number;
-  /** Holds what the refs point at: JSON text may be escaped, refs are not. */
-  #scratch = new Uint8Array(FIRST_SCRATCH_BYTES);
+  /** What the refs point at: the JSON text may be escaped, refs are not. */
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   #used = 0;
 
   constructor(stream: Stream, options: { mapping: FieldMapping; maxSpendMicros: number }) {
@@ -66,15 +64,23 @@ export class SlowDecoder {
     switch (field.kind) {
       case 'id':
         if (typeof value !== 'string') return WRONG_TYPE;
+        if (field.target === 'userId') into.hasUser = true;
+        if (field.target === 'advertiserId') into.hasAdvertiser = true;
         if (!isId(value)) return BAD_ID;
-        return this.#text(field, value, into);
+        this.#encode(value, into[field.target]);
+        return GOOD;
       case 'text':
-        return typeof value === 'string' ? this.#text(field, value, into) : WRONG_TYPE;
+        if (typeof value !== 'string') return WRONG_TYPE;
+        into.hasSurface = true;
+        this.#encode(value, into[field.target]);
+        return GOOD;
       case 'time':
-        return setTime(field, value, into);
+        if (typeof value !== 'number' && typeof value !== 'string') return WRONG_TYPE;
+        into[field.target] = withoutMinusZero(typeof value === 'number' ? value : timeOfText(value));
+        return isIntegerWithin(into[field.target], 0, MAX_TIME_MS) ? GOOD : BAD_TIME;
       case 'spend':
         if (typeof value !== 'number') return WRONG_TYPE;
-        into.spendMicros = value + 0;
+        into.spendMicros = withoutMinusZero(value);
         return isIntegerWithin(value, 0, this.#maxSpendMicros) ? GOOD : BAD_AMOUNT;
       case 'version':
         if (typeof value !== 'number') return WRONG_TYPE;
@@ -84,48 +90,23 @@ export class SlowDecoder {
         if (typeof value !== 'boolean') return WRONG_TYPE;
         into.valid = value;
         return GOOD;
-      case 'object':
-      case 'ignorable_object':
+      default:
         into.hasAttributes = isObject(value);
         return into.hasAttributes || field.kind === 'ignorable_object' ? GOOD : WRONG_TYPE;
     }
   }
 
-  #text(field: Field, text: string, into: DecodedEvent): number {
-    switch (field.target) {
-      case 'userId':
-        into.hasUser = true;
-        break;
-      case 'advertiserId':
-        into.hasAdvertiser = true;
-        break;
-      case 'surface':
-        into.hasSurface = true;
-        break;
-    }
-    this.#encode(text, into[field.target as 'eventId' | 'entityId' | 'surface']);
-    return GOOD;
-  }
-
   #encode(text: string, ref: ByteRef): void {
     const needed = maxEncodedBytes(text);
-    if (this.#used + needed > this.#scratch.length) {
-      // Refs made before keep the old buffer alive.
-      this.#scratch = new Uint8Array(Math.max(FIRST_SCRATCH_BYTES, needed));
-      this.#used = 0;
-    }
-    ref.bytes = this.#scratch;
-    ref.start = this.#used;
-    ref.end = this.#used = encodeText(text, this.#scratch, this.#used);
+    const fits = this.#used + needed <= SCRATCH_BYTES;
+    ref.bytes = fits ? this.#scratch : new Uint8Array(needed);
+    ref.start = fits ? this.#used : 0;
+    ref.end = encodeText(text, ref.bytes, ref.start);
+    if (fits) this.#used = ref.end;
   }
 }
 
-function setTime(field: Field, value: unknown, into: DecodedEvent): number {
-  const ms = typeof value === 'number' ? value : typeof value === 'string' ? timeOfText(value) : null;
-  if (ms === null) return WRONG_TYPE;
-  into[field.target as 'eventTs' | 'receivedTs' | 'assignedTs'] = ms + 0;
-  return isIntegerWithin(ms, 0, MAX_TIME_MS) ? GOOD : BAD_TIME;
-}
+const withoutMinusZero = (value: number): number => (value === 0 ? 0 : value);
 
 function timeOfText(text: string): number {
   const bytes = Buffer.from(text, 'utf8');
@@ -162,7 +143,7 @@ function memberAt(body: Record<string, unknown>, path: readonly string[]): unkno
 }
 
 function isId(text: string): boolean {
-  if (text.length === 0 || text.length > 2 * MAX_ID_CODE_POINTS || text.includes('\0') || !text.isWellFormed()) return false;
+  if (text.length === 0 || text.length > 2 * MAX_ID_CODE_POINTS || text.includes('\0') || LONE_SURROGATE.test(text)) return false;
   return text.length <= MAX_ID_CODE_POINTS || [...text].length <= MAX_ID_CODE_POINTS;
 }
 

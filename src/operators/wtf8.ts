@@ -1,3 +1,6 @@
+/** A surrogate without its other half, which no UTF-8 can hold. */
+export const LONE_SURROGATE = /\p{Surrogate}/u;
+
 const ENCODER = new TextEncoder();
 
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
@@ -8,10 +11,10 @@ export const maxEncodedBytes = (text: string): number => text.length * 3;
  * three bytes that UTF-8 would give it (WTF-8), so that different texts stay different bytes.
  */
 export function encodeText(text: string, into: Uint8Array, start: number): number {
-  if (text.isWellFormed()) return start + ENCODER.encodeInto(text, into.subarray(start)).written;
+  if (!LONE_SURROGATE.test(text)) return start + ENCODER.encodeInto(text, into.subarray(start)).written;
   let at = start;
   for (const character of text) {
-    if (character.isWellFormed()) {
+    if (!LONE_SURROGATE.test(character)) {
       at += ENCODER.encodeInto(character, into.subarray(at)).written;
       continue;
     }

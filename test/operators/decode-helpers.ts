@@ -1,0 +1,68 @@
+import { DecodedEvent, Decoder, type DecoderOptions, INVALID_REASONS } from '../../src/operators/decode.ts';
+import { type ByteRef, RecordView, type Stream } from '../../src/topology/types.ts';
+
+export const OPTIONS: DecoderOptions = { mapping: {}, maxSpendMicros: 10 ** 12, maxFutureSkewMs: 300_000 };
+
+/** What lies around the value in its buffer; a scanner that runs over the end would find its missing bytes here. */
+const BEFORE = Buffer.from('{"event_id":"before"},');
+const AFTER = Buffer.from('"}]}0","x":{"y":["z"]}}}');
+
+/** A record whose value lies in the middle of a larger buffer. */
+export function recordOf(value: string | Uint8Array): RecordView {
+  const bytes = Buffer.from(value as string);
+  const record = new RecordView();
+  record.key = Buffer.from('key');
+  record.keyEnd = 3;
+  record.value = Buffer.concat([BEFORE, bytes, AFTER]);
+  record.valueStart = BEFORE.length;
+  record.valueEnd = BEFORE.length + bytes.length;
+  return record;
+}
+
+const bytesOf = (ref: ByteRef): string => Buffer.from(ref.bytes.subarray(ref.start, ref.end)).toString('latin1');
+
+/** All that a stream's records say; what is absent is null. Texts as one character a byte, so that WTF-8 survives. */
+export function contentOf(stream: Stream, event: DecodedEvent): Record<string, unknown> {
+  const shared = { eventTs: event.eventTs, eventId: bytesOf(event.eventId), entityId: bytesOf(event.entityId) };
+  const attributes = event.hasAttributes ? bytesOf(event.attributes) : null;
+  if (stream === 'impressions') {
+    const { spendMicros, valid, receivedTs } = event;
+    const userId = event.hasUser ? bytesOf(event.userId) : null;
+    const advertiserId = event.hasAdvertiser ? bytesOf(event.advertiserId) : null;
+    const surface = event.hasSurface ? bytesOf(event.surface) : null;
+    return { ...shared, spendMicros, valid, receivedTs, userId, advertiserId, surface, attributes };
+  }
+  const { allocationVersion, assignedTs, receivedTs } = event;
+  const variantId = bytesOf(event.variantId);
+  return { ...shared, variantId, unitId: bytesOf(event.unitId), allocationVersion, assignedTs, receivedTs, attributes };
+}
+
+export interface Outcome {
+  reason: string;
+  content: Record<string, unknown> | null;
+}
+
+const outcome = (stream: Stream, number: number, event: DecodedEvent): Outcome => ({
+  reason: INVALID_REASONS[number],
+  content: number === 0 ? contentOf(stream, event) : null,
+});
+
+/** One decoder and one event for all records of a stream, as in a task: what one record leaves behind is seen by the next. */
+export class BothPaths {
+  readonly #decoder: Decoder;
+  readonly #event = new DecodedEvent();
+  readonly #stream: Stream;
+
+  constructor(stream: Stream, options: Partial<DecoderOptions> = {}) {
+    this.#stream = stream;
+    this.#decoder = new Decoder(stream, { ...OPTIONS, ...options });
+  }
+
+  usual(record: RecordView): Outcome {
+    return outcome(this.#stream, this.#decoder.decode(record, this.#event), this.#event);
+  }
+
+  slow(record: RecordView): Outcome {
+    return outcome(this.#stream, this.#decoder.decodeSlow(record, this.#event), this.#event);
+  }
+}
