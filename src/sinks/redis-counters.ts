@@ -47,7 +47,7 @@ export class RedisCounters implements CounterSink {
   readonly #markers = new Map<number, Fence>();
   #connected = false;
   #connectionError: string | null = NOT_YET;
-  #failure: { reason: string; sinceMs: number; loggedMs: number } | null = null;
+  #failure: { reason: string; sinceMs: number; loggedMs: number | null } | null = null;
 
   constructor(options: RedisCountersOptions) {
     this.#prefix = options.keyPrefix;
@@ -189,17 +189,17 @@ export class RedisCounters implements CounterSink {
     const { monotonicMs } = this.#clock.now();
     const reason = (this.#connected ? null : this.#connectionError) ?? error.message;
     const before = this.#failure;
-    const due = reason !== NOT_YET && (before?.reason !== reason || monotonicMs - before.loggedMs >= LOG_EVERY_MS);
-    this.#failure = { reason, sinceMs: before?.sinceMs ?? monotonicMs, loggedMs: due || !before ? monotonicMs : before.loggedMs };
-    if (due)
-      this.#log.warn({ code: 'redis_unreachable', reason, connection: this.#connectionError }, 'Redis takes no counters; trying again');
+    const loggedMs = before?.loggedMs ?? null;
+    const due = reason !== NOT_YET && (before?.reason !== reason || loggedMs === null || monotonicMs - loggedMs >= LOG_EVERY_MS);
+    this.#failure = { reason, sinceMs: before?.sinceMs ?? monotonicMs, loggedMs: due ? monotonicMs : loggedMs };
+    if (due) this.#log.warn({ code: 'redis_unreachable', reason }, 'Redis takes no counters; trying again');
   }
 
   #succeeded(): void {
-    if (this.#failure === null) return;
-    const outageMs = Math.round(this.#clock.now().monotonicMs - this.#failure.sinceMs);
+    const failure = this.#failure;
     this.#failure = null;
-    this.#log.info({ outageMs }, 'Redis takes counters again');
+    if (!failure || failure.loggedMs === null) return;
+    this.#log.info({ outageMs: Math.round(this.#clock.now().monotonicMs - failure.sinceMs) }, 'Redis takes counters again');
   }
 }
 

@@ -47,10 +47,11 @@ for i, key in ipairs(KEYS) do
     if e and v and behind(epoch, version, e, v) then
       say(i, stored[1], stored[2])
     else
-      for from = at + 2, last, 2000 do
+      local piece = math.min(at + 2001, last)
+      redis.call('HSET', key, 'epoch', ARGV[1], 'version', ARGV[2], unpack(ARGV, at + 2, piece))
+      for from = piece + 1, last, 2000 do
         redis.call('HSET', key, unpack(ARGV, from, math.min(from + 1999, last)))
       end
-      redis.call('HSET', key, 'epoch', ARGV[1], 'version', ARGV[2])
       redis.call('PEXPIRE', key, expiry)
     end
   end
