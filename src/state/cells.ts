@@ -106,6 +106,10 @@ export class CellTable {
     this.#list(index, purpose);
   }
 
+  isTouched(index: number): boolean {
+    return this.#marks[index] !== 0;
+  }
+
   changed(purpose: Purpose): number {
     return this.#changedCount[purpose];
   }
@@ -209,7 +213,7 @@ export class CellTable {
   }
 }
 
-function grown<A extends { set(source: ArrayLike<number>): void }>(old: A & ArrayLike<number>, bigger: A): A {
+function grown<A extends { set(source: ArrayLike<number>): void }>(old: ArrayLike<number>, bigger: A): A {
   bigger.set(old);
   return bigger;
 }

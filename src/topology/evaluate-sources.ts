@@ -1,0 +1,168 @@
+/** How far each source partition is, as its marks say, and what follows for a stream's watermark. */
+import type { ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { PartialHeader } from './partials.ts';
+import { STREAMS, type Stream } from './types.ts';
+
+export interface SourceProgress {
+  topic: string;
+  partition: number;
+  stream: Stream;
+  partitions: number;
+  /** -1 before the first complete mark. */
+  origin: number;
+  position: number;
+  watermarkMs: number | null;
+  idle: boolean;
+  endAgeMs: number | null;
+  lastRecordMs: number | null;
+  /** Kafka time of the mark (LogAppendTime of `.partials`); NaN when it had none. */
+  markMs: number;
+}
+
+interface Arriving {
+  claim: number;
+  emission: number;
+  seen: Set<number>;
+}
+
+export class Sources {
+  readonly #list: SourceProgress[] = [];
+  readonly #byName = new Map<string, number>();
+  readonly #arriving = new Map<number, Arriving>();
+  readonly #changed = new Set<number>();
+  /** Sources that began counting again behind a truncated log: their counts may be too low, and say so. */
+  readonly lost = new Set<number>();
+
+  all(): readonly SourceProgress[] {
+    return this.#list;
+  }
+
+  /** The index of the source that a record comes from. */
+  of(header: Pick<PartialHeader, 'topic' | 'partition' | 'stream' | 'partitions'>): number {
+    const name = `${header.topic}/${header.partition}`;
+    let index = this.#byName.get(name);
+    if (index === undefined) {
+      index = this.#list.length;
+      this.#byName.set(name, index);
+      const { topic, partition, stream, partitions } = header;
+      const unknown = { watermarkMs: null, idle: false, endAgeMs: null, lastRecordMs: null, markMs: Number.NaN };
+      this.#list.push({ topic, partition, stream, partitions, origin: -1, position: 0, ...unknown });
+      this.#changed.add(index);
+    }
+    return index;
+  }
+
+  /** Takes the mark of a record once all parts of its emission are there. True when the source's progress changed. */
+  arrived(index: number, header: PartialHeader, markMs: number): boolean {
+    if (!this.#complete(index, header)) return false;
+    const source = this.#list[index];
+    if (header.origin < source.origin || (header.origin === source.origin && header.position < source.position)) return false;
+    if (source.origin >= 0 && header.origin > source.origin) this.lost.add(index);
+    const { origin, position, watermarkMs, idle, endAgeMs, lastRecordMs, partitions } = header;
+    // A watermark never goes back, also when the source has lost its state.
+    const kept = Math.max(source.watermarkMs ?? Number.NEGATIVE_INFINITY, watermarkMs ?? Number.NEGATIVE_INFINITY);
+    Object.assign(source, {
+      origin,
+      position,
+      idle,
+      endAgeMs,
+      lastRecordMs,
+      partitions,
+      markMs,
+      watermarkMs: Number.isFinite(kept) ? kept : null,
+    });
+    this.#changed.add(index);
+    return true;
+  }
+
+  /** The stream's watermark: the least of its source partitions, idle ones left out; null while one is unknown or lagging. */
+  watermarkMs(stream: Stream): number | null {
+    let least = Number.POSITIVE_INFINITY;
+    for (const source of this.#heardOf(stream) ?? [null]) {
+      if (source === null) return null;
+      if (source.idle) continue;
+      if (source.watermarkMs === null) return null;
+      least = Math.min(least, source.watermarkMs);
+    }
+    return Number.isFinite(least) ? least : this.#idleWatermarkMs(stream);
+  }
+
+  /** No source of the stream can contribute to an event time before this; null while one has not been heard of. */
+  floorMs(stream: Stream): number | null {
+    let least = Number.POSITIVE_INFINITY;
+    for (const source of this.#heardOf(stream) ?? [null]) {
+      if (source === null || (source.watermarkMs === null && !source.idle)) return null;
+      if (source.watermarkMs !== null) least = Math.min(least, source.watermarkMs);
+    }
+    return Number.isFinite(least) ? least : null;
+  }
+
+  /** The source that holds the stream's watermark back, or null. */
+  holder(stream: Stream): SourceProgress | null {
+    const running = this.#list.filter((source) => source.stream === stream && !source.idle);
+    return running.reduce<SourceProgress | null>(
+      (least, source) => ((source.watermarkMs ?? -1) < (least?.watermarkMs ?? Number.POSITIVE_INFINITY) ? source : least),
+      null,
+    );
+  }
+
+  writeChanged(to: ByteWriter): void {
+    to.varint(this.#changed.size);
+    for (const index of this.#changed) {
+      const source = this.#list[index];
+      to.varint(index);
+      to.string(source.topic);
+      to.varint(source.partition);
+      to.u8(STREAMS.indexOf(source.stream));
+      to.varint(source.partitions);
+      to.varint(source.origin + 1);
+      to.varint(source.position);
+      to.f64(source.watermarkMs ?? Number.NaN);
+      to.u8(source.idle ? 1 : 0);
+      to.f64(source.endAgeMs ?? Number.NaN);
+      to.f64(source.lastRecordMs ?? Number.NaN);
+      to.f64(source.markMs);
+      to.u8(this.lost.has(index) ? 1 : 0);
+    }
+    this.#changed.clear();
+  }
+
+  readChanged(from: ByteReader): void {
+    for (let left = from.varint(); left > 0; left--) {
+      const index = from.varint();
+      const name = { topic: from.string(), partition: from.varint(), stream: STREAMS[from.u8()], partitions: from.varint() };
+      const progress = { origin: from.varint() - 1, position: from.varint(), watermarkMs: numberOrNull(from), idle: from.u8() === 1 };
+      const ages = { endAgeMs: numberOrNull(from), lastRecordMs: numberOrNull(from), markMs: from.f64() };
+      this.#list[index] = { ...name, ...progress, ...ages };
+      this.#byName.set(`${name.topic}/${name.partition}`, index);
+      if (from.u8() === 1) this.lost.add(index);
+    }
+  }
+
+  /** All sources of a stream, or null while one of its partitions has not sent a mark. */
+  #heardOf(stream: Stream): SourceProgress[] | null {
+    const heard = this.#list.filter((source) => source.stream === stream && source.origin >= 0);
+    return heard.length > 0 && heard.length >= heard[0].partitions ? heard : null;
+  }
+
+  #idleWatermarkMs(stream: Stream): number | null {
+    const known = this.#list.filter((source) => source.stream === stream && source.watermarkMs !== null);
+    return known.length === 0 ? null : Math.max(...known.map((source) => source.watermarkMs ?? 0));
+  }
+
+  #complete(index: number, header: PartialHeader): boolean {
+    if (header.parts === 1) return true;
+    let arriving = this.#arriving.get(index);
+    if (arriving === undefined || arriving.claim !== header.claim || arriving.emission !== header.emission) {
+      arriving = { claim: header.claim, emission: header.emission, seen: new Set() };
+      this.#arriving.set(index, arriving);
+    }
+    arriving.seen.add(header.part);
+    return arriving.seen.size === header.parts;
+  }
+}
+
+const numberOrNull = (from: ByteReader): number | null => {
+  const value = from.f64();
+  return Number.isNaN(value) ? null : value;
+};

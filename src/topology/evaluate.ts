@@ -1,0 +1,278 @@
+/**
+ * The second stage, one task a partition of `.partials`: merge ─ count ─ write absolute values. It owns each of its
+ * entities alone; the version of all it writes is its position in that partition.
+ */
+import type { LimitSettings, PaceSettings } from '../config.ts';
+import { StreamError } from '../errors.ts';
+import { dayText } from '../operators/days.ts';
+import type { HourlyBatch, HourlyRow } from '../sinks/totals.ts';
+import { ByteReader } from '../state/bytes.ts';
+import { TO_SEND } from '../state/cells.ts';
+import type { Hour } from './evaluate-hours.ts';
+import { EvaluateState } from './evaluate-state.ts';
+import { CELLS, type CellName, type CellVisitor, readCells, readHeader } from './partials.ts';
+import type { FeedStatus, Stage } from './stage.ts';
+import {
+  type Commit,
+  type CounterOutcome,
+  type CounterWrite,
+  type CounterWriter,
+  type Now,
+  type RecordBatch,
+  RecordView,
+} from './types.ts';
+
+const DAY_MS = 86_400_000;
+const SPEND_EXPIRY_MS = 8 * DAY_MS;
+const EXPOSED_EXPIRY_MS = 90 * DAY_MS;
+const HOUR_MS = 3_600_000;
+
+/** Nothing is written for the sake of time alone when the broker was last heard of longer ago. */
+const MAX_SILENCE_MS = 5000;
+/** The marker key is written at least this often. */
+const MARKER_MS = 1000;
+/** Changes are gathered this long, so that a hot key is written once for many records. */
+const GATHER_MS = 25;
+
+export interface CounterBatch {
+  writer: CounterWriter;
+  writes: CounterWrite[];
+}
+
+export interface EvaluateOptions {
+  partition: number;
+  pace: PaceSettings;
+  limits: LimitSettings;
+}
+
+/** What evaluate needs of a registry. */
+export interface Zones {
+  version: number;
+  epoch: number;
+  zoneOf(campaignId: string): string;
+}
+
+export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
+  readonly #options: EvaluateOptions;
+  readonly #state = new EvaluateState();
+  readonly #view = new RecordView();
+  #epoch = 0;
+  #registryVersion = -1;
+  #writtenMs = Number.NEGATIVE_INFINITY;
+  #pending = false;
+  #cursor = 0;
+  #sliceMs = Number.NEGATIVE_INFINITY;
+  /** Kafka times of records whose effect is not in Redis yet; for end_to_end_seconds. */
+  #unseenRecordMs: number[] = [];
+
+  constructor(options: EvaluateOptions) {
+    this.#options = options;
+  }
+
+  get position(): number {
+    return this.#state.position;
+  }
+
+  get uncommitted(): boolean {
+    return this.#state.uncommitted;
+  }
+
+  get state(): EvaluateState {
+    return this.#state;
+  }
+
+  /** Takes what is registered now. Nothing is written before the first one. */
+  register(zones: Zones): void {
+    this.#epoch = zones.epoch;
+    if (zones.version === this.#registryVersion) return;
+    this.#registryVersion = zones.version;
+    this.#state.useZones((id) => zones.zoneOf(id));
+    this.#pending = true;
+  }
+
+  begin(position: number): void {
+    this.#state.begin(position);
+  }
+
+  restore(commit: Commit): void {
+    this.#state.restore(commit);
+  }
+
+  skipTo(position: number): void {
+    this.#state.position = position;
+  }
+
+  newEpoch(): void {
+    this.#state.position = 0;
+  }
+
+  owned(): void {
+    this.#state.touchAll();
+    this.#pending = true;
+  }
+
+  process(batch: RecordBatch): void {
+    const view = this.#view;
+    while (batch.next(view)) this.#take(view);
+    this.#state.position = batch.nextOffset;
+  }
+
+  emit(now: Now, feed: FeedStatus, force: boolean): CounterBatch | null {
+    if (!this.#state.registered) return null;
+    const silent = now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS;
+    const due = now.monotonicMs >= this.dueMs();
+    if (!(due && (this.#pending || !silent)) && !(force && this.#pending)) return null;
+    const writes = this.#changedCounters();
+    if (!silent) this.#rewriteSlice(now, writes);
+    this.#pending = false;
+    this.#writtenMs = now.monotonicMs;
+    return { writer: { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position }, writes };
+  }
+
+  delivered(outcome: CounterOutcome): void {
+    if (!outcome.dataLost) return;
+    this.#state.touchAll();
+    this.#pending = true;
+  }
+
+  dueMs(): number {
+    return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
+  }
+
+  takeCommit(): Commit {
+    this.#state.forgetOld(this.#options.limits.slotRetentionMs);
+    return this.#state.takeCommit();
+  }
+
+  /** Kafka times whose records became visible with the last write; each is given once. */
+  takeVisible(): number[] {
+    const visible = this.#unseenRecordMs;
+    this.#unseenRecordMs = [];
+    return visible;
+  }
+
+  /** Hours that Postgres does not have, at most `limit` of them, or null. `hoursLanded` says how it went. */
+  takeHours(limit: number): HourlyBatch | null {
+    const hours = this.#state.hours.take(limit);
+    if (hours.length === 0) return null;
+    const positions = this.#state.sources.all().filter((source) => source.origin >= 0);
+    return {
+      partialsPartition: this.#options.partition,
+      epoch: this.#epoch,
+      version: this.#state.position,
+      rows: hours.map((hour) => this.#hourlyRow(hour)),
+      positions: positions.map((source) => ({ ...source, countedUntilMs: null })),
+    };
+  }
+
+  hoursLanded(written: boolean): void {
+    this.#state.hours.landed(written);
+  }
+
+  #take(view: RecordView): void {
+    if (view.value === null)
+      throw new StreamError(
+        'partial_format',
+        `a record without a value in .partials/${this.#options.partition} at ${view.offset}: somebody else writes there`,
+      );
+    const from = new ByteReader(view.value, view.valueStart, view.valueEnd);
+    const header = readHeader(from);
+    const state = this.#state;
+    const source = state.sources.of(header);
+    const visitor: CellVisitor = {
+      group: (name) => state.groupOf(name),
+      cell: (name, group, time, values) => {
+        state.take(name, { group, source, time }, values);
+        this.#pending = true;
+      },
+    };
+    readCells(from, visitor);
+    if (state.sources.arrived(source, header, view.timestampMs) && header.lastRecordMs !== null)
+      this.#unseenRecordMs.push(header.lastRecordMs);
+  }
+
+  #changedCounters(): CounterWrite[] {
+    const writes: CounterWrite[] = [];
+    const { days, experiments, dirtyExperiments } = this.#state;
+    days.takeChanged(TO_SEND, (index) => writes.push(this.#spendWrite(index)));
+    for (const id of dirtyExperiments) {
+      const counts = experiments.get(id);
+      if (counts) writes.push(this.#exposedWrite(id));
+    }
+    dirtyExperiments.clear();
+    return writes;
+  }
+
+  /** The next few living keys, so that all of them are written again within `rewriteMs`. */
+  #rewriteSlice(now: Now, writes: CounterWrite[]): void {
+    const elapsedMs = now.monotonicMs - this.#sliceMs;
+    if (elapsedMs < MARKER_MS) return;
+    this.#sliceMs = now.monotonicMs;
+    const { days, experiments } = this.#state;
+    const living = days.size + experiments.size;
+    const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : MARKER_MS) / this.#options.pace.rewriteMs);
+    const ids = [...experiments.keys()];
+    for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
+      this.#cursor = this.#cursor % living;
+      writes.push(this.#cursor < days.size ? this.#spendWrite(this.#cursor) : this.#exposedWrite(ids[this.#cursor - days.size]));
+      this.#cursor++;
+    }
+  }
+
+  #spendWrite(index: number): CounterWrite {
+    const { days, groups, sources } = this.#state;
+    return {
+      key: `spend:{${groups[days.groupOf(index)].entity}}:${dayText(days.timeOf(index))}`,
+      fields: {
+        spend_micros: String(days.get(index, 0)),
+        impressions: String(days.get(index, 1)),
+        watermark_ms: String(Math.max(0, sources.watermarkMs('impressions') ?? 0)),
+      },
+      expiryMs: SPEND_EXPIRY_MS,
+    };
+  }
+
+  #exposedWrite(experimentId: string): CounterWrite {
+    const counts = this.#state.experiments.get(experimentId);
+    const fields: Record<string, string> = { contaminated: String(counts?.contaminated ?? 0) };
+    for (const [variant, units] of counts?.units ?? []) fields[`units:${variant}`] = String(units);
+    fields['watermark_ms'] = String(Math.max(0, this.#state.sources.watermarkMs('exposures') ?? 0));
+    return { key: `exposed:{${experimentId}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
+  }
+
+  #hourlyRow({ kind, group, hour }: Hour): HourlyRow {
+    const { totals, groups } = this.#state;
+    const { entity, version, variant } = groups[group];
+    const value = (name: CellName, time: number, column: number): number => {
+      const index = totals[name].find(group, 0, time);
+      return index === -1 ? 0 : totals[name].get(index, column);
+    };
+    const slots = HOUR_MS / CELLS.spend.slotMs;
+    const spend = (column: number): number =>
+      [...Array(slots).keys()].reduce((sum, i) => sum + value('spend', hour * slots + i, column), 0);
+    const evidence = (column: number): number =>
+      kind === 'spend'
+        ? value('spendEvidence', hour, column)
+        : column % 2 === 0 && column < 6
+          ? value('exposureEvidence', hour, column / 2)
+          : 0;
+    return {
+      kind,
+      entityId: entity,
+      allocationVersion: kind === 'spend' ? 0 : version,
+      variantId: kind === 'spend' ? '' : variant,
+      hourMs: hour * HOUR_MS,
+      spendMicros: kind === 'spend' ? spend(0) : 0,
+      impressions: kind === 'spend' ? spend(1) : 0,
+      units: kind === 'exposure' ? value('units', hour, 0) : 0,
+      lateRecords: evidence(0),
+      lateMicros: evidence(1),
+      duplicateRecords: evidence(2),
+      duplicateMicros: evidence(3),
+      suspectedRecords: evidence(4),
+      suspectedMicros: evidence(5),
+      invalidTrafficRecords: evidence(6),
+      invalidTrafficMicros: evidence(7),
+    };
+  }
+}

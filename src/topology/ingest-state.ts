@@ -1,0 +1,246 @@
+/**
+ * All that one source partition remembers, and its journal: the changes since the last commit, written as they happen, so
+ * that a commit costs what changed and a restore is the same changes again.
+ */
+
+import type { LimitSettings, TimeSettings } from '../config.ts';
+import { MAX_VARIANTS } from '../operators/first-exposure.ts';
+import { Watermark } from '../operators/watermark.ts';
+import { ByteReader, ByteWriter } from '../state/bytes.ts';
+import { CellTable, TO_COMMIT } from '../state/cells.ts';
+import { FingerprintStore, type MemoryBudget } from '../state/fingerprints.ts';
+import type { SeededHash } from '../state/hash.ts';
+import { Interner } from '../state/interner.ts';
+import { UnitStore } from '../state/units.ts';
+import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
+import type { Commit } from './types.ts';
+import { DISPOSITIONS } from './types.ts';
+
+/** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
+const MAX_SUSPECT_BUCKETS = 48;
+
+const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6 } as const;
+
+/** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
+export const TOTALS = [
+  'consumed',
+  'lateMicros',
+  'duplicateMicros',
+  'invalidTrafficMicros',
+  'suspected',
+  'suspectedMicros',
+  'outdatedEvidence',
+] as const;
+export type TotalName = (typeof TOTALS)[number];
+
+export interface IngestTotals {
+  /** By DISPOSITIONS. */
+  dispositions: Float64Array;
+  /** Invalid records by number of reason (INVALID_REASONS). */
+  reasons: Float64Array;
+  sums: Record<TotalName, number>;
+}
+
+export const emptyTotals = (reasons: number): IngestTotals => ({
+  dispositions: new Float64Array(DISPOSITIONS.length),
+  reasons: new Float64Array(reasons),
+  sums: Object.fromEntries(TOTALS.map((name) => [name, 0])) as Record<TotalName, number>,
+});
+
+export interface IngestStateOptions {
+  time: TimeSettings;
+  limits: LimitSettings;
+  hash: SeededHash;
+  budget: MemoryBudget;
+  /** How many reasons for invalid records there are. */
+  reasons: number;
+}
+
+export class IngestState {
+  position = 0;
+  /** The offset at which counting began; -1 before the task has begun. */
+  origin = -1;
+  /** Kafka time of the last record judged; NaN before. */
+  lastRecordMs = Number.NaN;
+  readonly watermark: Watermark;
+  readonly dedup: FingerprintStore;
+  readonly suspects: FingerprintStore;
+  readonly units: UnitStore;
+  /** Campaigns, or experiments. */
+  readonly entities: Interner;
+  readonly variants: Interner;
+  /** (entity, version, variant) packed by `group.ts`. */
+  readonly groups: Interner;
+  readonly cells: Record<CellName, CellTable>;
+  readonly totals: IngestTotals;
+  readonly #dedupBucketMs: number;
+  readonly #suspectBucketMs: number;
+  readonly #journal = new ByteWriter(64 * 1024);
+  #journaledStep = Number.NEGATIVE_INFINITY;
+  #committed = 0;
+
+  constructor({ time, limits, hash, budget, reasons }: IngestStateOptions) {
+    this.watermark = new Watermark(time.maxOutOfOrdernessMs);
+    this.#dedupBucketMs = time.dedupBucketMs;
+    this.dedup = new FingerprintStore({ bucketMs: time.dedupBucketMs, ttlMs: time.dedupTtlMs, budget });
+    // Wide enough a bucket keeps a key a little longer than its window takes records: the answers are the same.
+    this.#suspectBucketMs = time.windowMs * Math.ceil(time.allowedLatenessMs / time.windowMs / MAX_SUSPECT_BUCKETS);
+    this.suspects = new FingerprintStore({ bucketMs: this.#suspectBucketMs, ttlMs: time.allowedLatenessMs, budget });
+    this.units = new UnitStore({ budget });
+    this.entities = new Interner(hash, limits.maxIds);
+    this.variants = new Interner(hash, MAX_VARIANTS);
+    this.groups = new Interner(hash, limits.maxIds);
+    this.cells = Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Record<CellName, CellTable>;
+    this.totals = emptyTotals(reasons);
+  }
+
+  get byteLength(): number {
+    const stores = this.dedup.byteLength + this.suspects.byteLength + this.units.byteLength;
+    const ids = this.entities.byteLength + this.variants.byteLength + this.groups.byteLength;
+    return CELL_NAMES.reduce((sum, name) => sum + this.cells[name].byteLength, stores + ids);
+  }
+
+  /** Whether there is anything a commit would add. */
+  get uncommitted(): boolean {
+    return this.position !== this.#committed || this.#journal.length > 0;
+  }
+
+  enterDedup(hi: number, lo: number, eventTs: number): void {
+    this.dedup.add(hi, lo, eventTs);
+    this.#fingerprint(OP.dedup, hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
+  }
+
+  enterSuspect(hi: number, lo: number, eventTs: number): void {
+    this.suspects.add(hi, lo, eventTs);
+    this.#fingerprint(OP.suspect, hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
+  }
+
+  /** Notes a unit whose payload judgeExposure has changed. */
+  journalUnit(experiment: number, hi: number, lo: number): void {
+    this.#journal.u8(OP.unit);
+    this.#journal.varint(experiment);
+    this.#journal.u32(hi);
+    this.#journal.u32(lo);
+    this.#journal.u16(this.units.get(experiment, hi, lo));
+  }
+
+  touchExperiment(experiment: number, eventTs: number): void {
+    if (eventTs <= this.units.lastTouched(experiment)) return;
+    this.units.touch(experiment, eventTs);
+    this.#journal.u8(OP.touch);
+    this.#journal.varint(experiment);
+    this.#journal.varint(eventTs);
+  }
+
+  /** The watermark follows an accepted record; buckets that it has passed are gone. */
+  observe(eventTs: number): void {
+    if (!this.watermark.observe(eventTs)) return;
+    this.dedup.advance(this.watermark.ms);
+    this.suspects.advance(this.watermark.ms);
+    const step = Math.floor(eventTs / this.#suspectBucketMs);
+    if (step === this.#journaledStep) return;
+    this.#journaledStep = step;
+    this.#journal.u8(OP.watermark);
+    this.#journal.varint(eventTs);
+  }
+
+  /** Drops the units of experiments without an accepted exposure since the cutoff. */
+  forgetExperiments(cutoffMs: number): void {
+    for (const experiment of this.units.expire(cutoffMs)) this.#journalForgotten(experiment);
+  }
+
+  forgetIfExpired(experiment: number, cutoffMs: number): void {
+    if (!(this.units.lastTouched(experiment) < cutoffMs)) return;
+    this.units.forget(experiment);
+    this.#journalForgotten(experiment);
+  }
+
+  /** The commit from the last one to here. What was sent must have been acknowledged. */
+  takeCommit(): Commit {
+    const out = this.#journal;
+    out.u8(OP.end);
+    out.varint(this.origin);
+    optional(out, this.watermark.highestEventTs);
+    optional(out, this.lastRecordMs);
+    for (const count of this.totals.dispositions) out.varint(count);
+    out.varint(this.totals.reasons.length);
+    for (const count of this.totals.reasons) out.varint(count);
+    for (const name of TOTALS) out.varint(this.totals.sums[name]);
+    this.entities.writeNew(out);
+    this.variants.writeNew(out);
+    this.groups.writeNew(out);
+    for (const name of CELL_NAMES) {
+      const table = this.cells[name];
+      out.varint(table.changed(TO_COMMIT));
+      table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
+    }
+    const commit = { from: this.#committed, to: this.position, changes: out.take() };
+    this.#committed = this.position;
+    return commit;
+  }
+
+  /** Applies one commit of an earlier owner. */
+  restore(commit: Commit): void {
+    const from = new ByteReader(commit.changes);
+    this.#restoreJournal(from);
+    this.origin = from.varint();
+    const highest = optionalOf(from);
+    if (Number.isFinite(highest)) this.#advance(highest);
+    this.lastRecordMs = optionalOf(from);
+    for (let i = 0; i < DISPOSITIONS.length; i++) this.totals.dispositions[i] = from.varint();
+    const reasons = from.varint();
+    for (let i = 0; i < reasons; i++) this.totals.reasons[i] = from.varint();
+    for (const name of TOTALS) this.totals.sums[name] = from.varint();
+    this.entities.readNew(from);
+    this.variants.readNew(from);
+    this.groups.readNew(from);
+    for (const name of CELL_NAMES) for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
+    this.position = commit.to;
+    this.#committed = commit.to;
+  }
+
+  /** Begins without a state. */
+  begin(position: number): void {
+    this.origin = position;
+    this.position = position;
+    this.#committed = position;
+  }
+
+  #journalForgotten(experiment: number): void {
+    this.#journal.u8(OP.forgotten);
+    this.#journal.varint(experiment);
+  }
+
+  #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
+    const out = this.#journal;
+    out.u8(op);
+    out.u32(hi);
+    out.u32(lo);
+    out.varint(bucket);
+  }
+
+  #restoreJournal(from: ByteReader): void {
+    for (let op = from.u8(); op !== OP.end; op = from.u8()) {
+      if (op === OP.dedup) this.dedup.add(from.u32(), from.u32(), from.varint() * this.#dedupBucketMs);
+      else if (op === OP.suspect) this.suspects.add(from.u32(), from.u32(), from.varint() * this.#suspectBucketMs);
+      else if (op === OP.unit) this.units.set(from.varint(), from.u32(), from.u32(), from.u16());
+      else if (op === OP.touch) this.units.touch(from.varint(), from.varint());
+      else if (op === OP.watermark) this.#advance(from.varint());
+      else if (op === OP.forgotten) this.units.forget(from.varint());
+      else throw new RangeError(`an unknown change ${op} in a commit`);
+    }
+  }
+
+  #advance(highestEventTs: number): void {
+    this.watermark.observe(highestEventTs);
+    this.dedup.advance(this.watermark.ms);
+    this.suspects.advance(this.watermark.ms);
+  }
+}
+
+const optional = (out: ByteWriter, value: number): void => {
+  out.u8(Number.isFinite(value) ? 1 : 0);
+  if (Number.isFinite(value)) out.f64(value);
+};
+
+const optionalOf = (from: ByteReader): number => (from.u8() === 1 ? from.f64() : Number.NEGATIVE_INFINITY);

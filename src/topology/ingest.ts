@@ -1,0 +1,317 @@
+/**
+ * The first stage, one task a source partition: decode ─ dedup ─ late? ─ first exposure ─ window. Every record gets one
+ * disposition; what it adds to a cell goes out as an absolute value.
+ */
+import type { LimitSettings, PaceSettings, TimeSettings } from '../config.ts';
+import { StreamError } from '../errors.ts';
+import { DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
+import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
+import { internGroup } from '../operators/group.ts';
+import { suspectKey } from '../operators/suspect.ts';
+import { closedUntil, isLate } from '../operators/window.ts';
+import { TO_SEND } from '../state/cells.ts';
+import type { SeededHash } from '../state/hash.ts';
+import type { MemoryBudget } from '../state/memory-budget.ts';
+import { Emitter } from './ingest-emitter.ts';
+import { emptyTotals, IngestState, type IngestTotals, TOTALS } from './ingest-state.ts';
+import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
+import { SideOutputs } from './side-outputs.ts';
+import type { FeedStatus, Stage } from './stage.ts';
+import { type Commit, type Now, type OutRecord, type RecordBatch, RecordView, type Stream } from './types.ts';
+
+const ACCEPTED = 0;
+const DUPLICATE = 1;
+const LATE = 2;
+const INVALID = 3;
+
+/** First column of each kind of evidence in `spendEvidence`; in `exposureEvidence` the columns are late, duplicate, suspected. */
+const EVIDENCE = { late: 0, duplicate: 1, suspected: 2, invalidTraffic: 3 } as const;
+
+/** Side outputs are sent before their time when this much waits. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+
+export interface IngestOptions {
+  stream: Stream;
+  topic: string;
+  partition: number;
+  /** Partitions of the source topic and of `.partials`. */
+  partitions: number;
+  partialsPartitions: number;
+  decoder: Decoder;
+  hash: SeededHash;
+  budget: MemoryBudget;
+  time: TimeSettings;
+  pace: PaceSettings;
+  limits: LimitSettings;
+  /** Topic names; `unique` null when accepted records are not copied. */
+  outputs: { partials: string; duplicates: string; late: string; invalid: string; violations: string; unique: string | null };
+}
+
+export class IngestStage implements Stage<OutRecord[], void> {
+  readonly #options: IngestOptions;
+  readonly #state: IngestState;
+  readonly #side: SideOutputs;
+  readonly #emitter: Emitter;
+  readonly #event = new DecodedEvent();
+  readonly #view = new RecordView();
+  readonly #impressions: boolean;
+  readonly #exposures: boolean;
+  #closedSlotMs = Number.NEGATIVE_INFINITY;
+  #committedTotals = emptyTotals(INVALID_REASONS.length);
+
+  constructor(options: IngestOptions) {
+    this.#options = options;
+    this.#impressions = options.stream === 'impressions';
+    this.#exposures = options.stream === 'exposures';
+    const { time, limits, hash, budget } = options;
+    this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
+    this.#side = new SideOutputs(options.topic, options.partition);
+    this.#emitter = new Emitter(options, this.#state);
+  }
+
+  get stream(): Stream {
+    return this.#options.stream;
+  }
+
+  get position(): number {
+    return this.#state.position;
+  }
+
+  get uncommitted(): boolean {
+    return this.#state.uncommitted;
+  }
+
+  /** What the last commit covers: what metrics show. */
+  get committedTotals(): IngestTotals {
+    return this.#committedTotals;
+  }
+
+  get watermarkMs(): number {
+    return this.#state.watermark.ms;
+  }
+
+  get lastRecordMs(): number {
+    return this.#state.lastRecordMs;
+  }
+
+  get state(): IngestState {
+    return this.#state;
+  }
+
+  begin(position: number): void {
+    this.#state.begin(position);
+  }
+
+  restore(commit: Commit): void {
+    this.#state.restore(commit);
+  }
+
+  skipTo(position: number): void {
+    this.#state.position = position;
+  }
+
+  newEpoch(): void {
+    for (const name of CELL_NAMES) {
+      const cells = this.#state.cells[name];
+      for (let i = 0; i < cells.size; i++) cells.touchFor(i, TO_SEND);
+    }
+  }
+
+  owned(claim: number): void {
+    this.#emitter.owned(claim);
+    this.#copyTotals();
+  }
+
+  process(batch: RecordBatch, now: Now): void {
+    const view = this.#view;
+    let records = 0;
+    while (batch.next(view)) {
+      this.#judge(view);
+      records++;
+    }
+    this.#state.position = batch.nextOffset;
+    this.#emitter.processed(records, batch.endOffset - batch.nextOffset, now);
+  }
+
+  emit(now: Now, feed: FeedStatus, force: boolean): OutRecord[] | null {
+    const early = force || this.#side.byteLength > MAX_WAITING_BYTES;
+    const partials = this.#emitter.emit(now, feed, early, !this.#side.empty);
+    if (partials === null) return null;
+    return this.#side.empty ? partials : [...this.#side.take(), ...partials];
+  }
+
+  delivered(): void {}
+
+  dueMs(): number {
+    return this.#side.byteLength > MAX_WAITING_BYTES ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();
+  }
+
+  takeCommit(): Commit {
+    const { dispositions, sums } = this.#state.totals;
+    const judged = dispositions.reduce((sum, count) => sum + count, 0);
+    if (judged !== sums.consumed) {
+      throw new StreamError(
+        'counts_mismatch',
+        `${this.#options.topic}/${this.#options.partition}: ${sums.consumed} records consumed, ${judged} judged`,
+      );
+    }
+    this.#state.forgetExperiments(this.#state.watermark.ms - this.#options.time.unitTtlMs);
+    const commit = this.#state.takeCommit();
+    this.#copyTotals();
+    this.#dropClosed();
+    return commit;
+  }
+
+  #judge(record: RecordView): void {
+    const state = this.#state;
+    const event = this.#event;
+    const { sums, dispositions } = state.totals;
+    sums.consumed++;
+    state.lastRecordMs = record.timestampMs;
+    const reason = this.#options.decoder.decode(record, event);
+    if (reason !== 0) {
+      dispositions[INVALID]++;
+      state.totals.reasons[reason]++;
+      this.#side.copy(record, this.#options.outputs.invalid, INVALID_REASONS[reason]);
+      return;
+    }
+    const { hash } = this.#options;
+    hash.bytes(event.eventId.bytes, event.eventId.start, event.eventId.end);
+    const { hi, lo } = hash;
+    if (state.dedup.has(hi, lo)) {
+      dispositions[DUPLICATE]++;
+      sums.duplicateMicros += event.spendMicros;
+      this.#evidence(EVIDENCE.duplicate);
+      this.#side.copy(record, this.#options.outputs.duplicates, 'duplicate_event_id');
+      return;
+    }
+    const watermarkMs = state.watermark.ms;
+    const late = isLate(event.eventTs, watermarkMs, this.#options.time);
+    if (!late) state.observe(event.eventTs);
+    if (state.dedup.bucketLive(event.eventTs)) state.enterDedup(hi, lo, event.eventTs);
+    if (late) {
+      dispositions[LATE]++;
+      sums.lateMicros += event.spendMicros;
+      this.#evidence(EVIDENCE.late);
+      this.#side.copy(record, this.#options.outputs.late, 'window_closed', { watermark_ms: String(watermarkMs) });
+      return;
+    }
+    dispositions[ACCEPTED]++;
+    this.#accept(record);
+  }
+
+  #accept(record: RecordView): void {
+    const event = this.#event;
+    const { outputs, hash, stream } = this.#options;
+    const state = this.#state;
+    if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
+    if (suspectKey(stream, event, hash)) {
+      const { hi, lo } = hash;
+      if (state.suspects.has(hi, lo)) {
+        state.totals.sums.suspected++;
+        state.totals.sums.suspectedMicros += event.spendMicros;
+        this.#evidence(EVIDENCE.suspected);
+        this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
+      } else {
+        state.enterSuspect(hi, lo, event.eventTs);
+      }
+    }
+    if (this.#impressions) this.#countImpression();
+    else if (this.#exposures) this.#countExposure(record);
+  }
+
+  #countImpression(): void {
+    const event = this.#event;
+    if (!event.valid) {
+      this.#state.totals.sums.invalidTrafficMicros += event.spendMicros;
+      this.#evidence(EVIDENCE.invalidTraffic);
+      return;
+    }
+    const cells = this.#state.cells.spend;
+    const index = cells.at(internGroup(this.#state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spend.slotMs));
+    cells.add(index, 0, event.spendMicros);
+    cells.add(index, 1, 1);
+    cells.touch(index);
+  }
+
+  #countExposure(record: RecordView): void {
+    const event = this.#event;
+    const state = this.#state;
+    const { hash } = this.#options;
+    const { entityId, variantId, unitId } = event;
+    const experiment = state.entities.intern(entityId.bytes, entityId.start, entityId.end);
+    const variant = state.variants.intern(variantId.bytes, variantId.start, variantId.end);
+    // Judged by the log alone, so that a sweep at another time gives the same answer.
+    state.forgetIfExpired(experiment, state.watermark.ms - this.#options.time.unitTtlMs);
+    hash.bytes(unitId.bytes, unitId.start, unitId.end);
+    const unit = { experiment, hi: hash.hi, lo: hash.lo };
+    const verdict = judgeExposure(state.units, unit, variant);
+    state.touchExperiment(experiment, event.eventTs);
+    if (verdict === SAME_VARIANT) return;
+    if (verdict !== FIRST) this.#side.copy(record, this.#options.outputs.violations, 'variant_changed');
+    if (verdict !== FIRST && verdict !== NEWLY_CONTAMINATED) return;
+    state.journalUnit(experiment, unit.hi, unit.lo);
+    if (verdict === NEWLY_CONTAMINATED) {
+      this.#add('contaminated', internGroup(state.groups, entityId), 0);
+      return;
+    }
+    const group = internGroup(state.groups, entityId, event.allocationVersion, variantId);
+    this.#add('units', group, Math.floor(event.eventTs / CELLS.units.slotMs));
+    this.#add('unitsTotal', group, 0);
+  }
+
+  #add(name: CellName, group: number, time: number): void {
+    const cells = this.#state.cells[name];
+    const index = cells.at(group, 0, time);
+    cells.add(index, 0, 1);
+    cells.touch(index);
+  }
+
+  /** Why the stream may differ from the truth, by hour: what the reconciler explains a difference with. */
+  #evidence(kind: number): void {
+    const event = this.#event;
+    const state = this.#state;
+    if (event.eventTs + this.#options.limits.evidenceMs <= state.watermark.ms) {
+      state.totals.sums.outdatedEvidence++;
+      return;
+    }
+    if (this.#impressions) {
+      const cells = state.cells.spendEvidence;
+      const index = cells.at(internGroup(state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spendEvidence.slotMs));
+      cells.add(index, kind * 2, 1);
+      cells.add(index, kind * 2 + 1, event.spendMicros);
+      cells.touch(index);
+    } else if (this.#exposures) {
+      const cells = state.cells.exposureEvidence;
+      const group = internGroup(state.groups, event.entityId, event.allocationVersion, event.variantId);
+      const index = cells.at(group, 0, Math.floor(event.eventTs / CELLS.exposureEvidence.slotMs));
+      cells.add(index, kind, 1);
+      cells.touch(index);
+    }
+  }
+
+  /** Cells that no record can change any more are forgotten, once a quarter hour of event time. */
+  #dropClosed(): void {
+    const watermarkMs = this.#state.watermark.ms;
+    const slotMs = Math.floor(watermarkMs / CELLS.spend.slotMs) * CELLS.spend.slotMs;
+    if (!(slotMs > this.#closedSlotMs)) return;
+    this.#closedSlotMs = slotMs;
+    const { cells } = this.#state;
+    const { time, limits } = this.#options;
+    for (const name of ['spend', 'units'] as const) {
+      const length = CELLS[name].slotMs;
+      cells[name].drop((index) => closedUntil((cells[name].timeOf(index) + 1) * length, watermarkMs, time));
+    }
+    for (const name of ['spendEvidence', 'exposureEvidence'] as const) {
+      const length = CELLS[name].slotMs;
+      cells[name].drop((index) => (cells[name].timeOf(index) + 1) * length + limits.evidenceMs <= watermarkMs);
+    }
+  }
+
+  #copyTotals(): void {
+    const { dispositions, reasons, sums } = this.#state.totals;
+    this.#committedTotals.dispositions.set(dispositions);
+    this.#committedTotals.reasons.set(reasons);
+    for (const name of TOTALS) this.#committedTotals.sums[name] = sums[name];
+  }
+}

@@ -1,0 +1,37 @@
+/** What a task drives: the synchronous middle of a stage, between the awaits of task.ts. */
+import type { Commit, Now, PartitionFeed, RecordBatch } from './types.ts';
+
+/** What a stage may know about its feed. */
+export type FeedStatus = Pick<PartitionFeed, 'contactMs' | 'endReachedMs'>;
+
+export interface Stage<Out, Outcome> {
+  /** The next offset to be processed. */
+  readonly position: number;
+  /** Whether a commit would add anything. */
+  readonly uncommitted: boolean;
+  /** Begins without a state at this offset. */
+  begin(position: number): void;
+  restore(commit: Commit): void;
+  /** Goes on at a later offset: what lies between is gone, and that was accepted. */
+  skipTo(position: number): void;
+  /** `.partials` was recreated (`migrate --new-epoch`): ingest sends again what it holds, evaluate reads from 0. */
+  newEpoch(): void;
+  /** The state is complete and this owner's claim is appended. */
+  owned(claim: number): void;
+  process(batch: RecordBatch, now: Now): void;
+  /**
+   * What must be written now, or null. With `force`, everything that a commit would cover and that is not yet written.
+   * The next call comes only after `delivered`.
+   */
+  emit(now: Now, feed: FeedStatus, force: boolean): Out | null;
+  delivered(outcome: Outcome, now: Now): void;
+  /** Monotonic ms at which `emit` wants to be called again, data or none. */
+  dueMs(): number;
+  /** Everything since the last commit. Called only when all of it has been delivered. Throws StreamError counts_mismatch. */
+  takeCommit(): Commit;
+}
+
+/** Writes what a stage emits; resolves when it is acknowledged. */
+export interface Sink<Out, Outcome> {
+  deliver(out: Out): Promise<Outcome>;
+}

@@ -1,0 +1,257 @@
+/**
+ * One partition's work: poll → run the operators → write sinks → commit state with its position → commit the offset.
+ * Five awaits, five places to crash, each harmless: a restart goes on at the last commit, and all that was written since
+ * is written again with the same values.
+ */
+import { actionOf, asError, codeOf, StreamError } from '../errors.ts';
+import { checkHeader } from '../state/header.ts';
+import { Lifecycle, type TaskState } from './lifecycle.ts';
+import type { Sink, Stage } from './stage.ts';
+import type { Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
+
+const MAX_WAIT_MS = 1000;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 10_000;
+
+/** What is told about a task while it runs; for logs and metrics. */
+export interface TaskObserver {
+  restored?(task: TaskId, info: { commits: number; position: number; durationMs: number; resumed: boolean }): void;
+  committed?(task: TaskId, durationMs: number): void;
+  delivered?(task: TaskId): void;
+  failed?(task: TaskId, error: Error, backoffMs: number | null): void;
+  /** Wraps the synchronous middle, for a span a batch. */
+  batch?(task: TaskId, batch: RecordBatch, process: () => void): void;
+}
+
+export interface TaskParts<Out, Outcome> {
+  id: TaskId;
+  log: CommitLog;
+  clock: Clock;
+  commitMs: number;
+  /** What this process is; recorded with each claim. */
+  header: StateHeader;
+  /** A new, empty stage. */
+  stage: () => Stage<Out, Outcome>;
+  sink: (feed: PartitionFeed) => Sink<Out, Outcome>;
+  /** Go on at the first retained offset when state or log is lost (--accept-state-loss). */
+  acceptStateLoss: boolean;
+  observer: TaskObserver;
+}
+
+export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outcome>> {
+  readonly id: TaskId;
+  readonly #parts: TaskParts<Out, Outcome>;
+  readonly #life = new Lifecycle();
+  readonly #stopping = new AbortController();
+  #stage: Stage<Out, Outcome> | null = null;
+  /** Memory and log agree but for what is not yet committed: false while a step is under way. */
+  #clean = false;
+  #begun = false;
+  #commitDueMs = 0;
+  #committed = -1;
+  #endAtStart: number | null = null;
+  #error: Error | null = null;
+
+  constructor(parts: TaskParts<Out, Outcome>) {
+    this.id = parts.id;
+    this.#parts = parts;
+  }
+
+  get state(): TaskState {
+    return this.#life.state;
+  }
+
+  /** Null before the state is restored. */
+  get stage(): S | null {
+    return this.#life.state === 'running' ? (this.#stage as S) : null;
+  }
+
+  /** Position of the last commit; -1 before it is known. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** The log's end when the task first opened it; null before. */
+  get endAtStart(): number | null {
+    return this.#endAtStart;
+  }
+
+  /** What the task last failed with, null once it runs again. */
+  get error(): Error | null {
+    return this.#error;
+  }
+
+  /** Runs until the feed is lost, `stop` is called, or a named stop. Rejects only with an error that ends the process. */
+  async run(feed: PartitionFeed): Promise<void> {
+    let failures = 0;
+    while (!this.#over(feed) && this.#life.state !== 'stopped') {
+      this.#life.to('claiming');
+      try {
+        await this.#open(feed);
+        failures = 0;
+        await this.#drive(feed);
+      } catch (error) {
+        if (!(await this.#failed(asError(error), feed, ++failures))) return;
+        continue;
+      }
+      this.#life.to('idle');
+    }
+  }
+
+  /** Ends after the step under way and one last commit. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.log.close();
+  }
+
+  #over(feed: PartitionFeed): boolean {
+    return feed.lost || this.#stopping.signal.aborted;
+  }
+
+  /** True when the task should try again. */
+  async #failed(error: Error, feed: PartitionFeed, failures: number): Promise<boolean> {
+    const { id, clock, observer } = this.#parts;
+    if (feed.lost) {
+      this.#life.to('idle');
+      return false;
+    }
+    const action = actionOf(error);
+    this.#error = error;
+    if (action === 'stop' || action === 'exit_1' || action === 'exit_2') {
+      this.#life.to('stopped');
+      observer.failed?.(id, error, null);
+      if (action === 'stop') return false;
+      throw error;
+    }
+    this.#life.to('backing_off');
+    const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures - 1, 10));
+    observer.failed?.(id, error, backoffMs);
+    await clock.sleep(backoffMs, this.#stopping.signal);
+    if (!this.#over(feed)) return true;
+    this.#life.to('idle');
+    return false;
+  }
+
+  /** Claims the state, restores what others have committed since, and seeks to the position. */
+  async #open(feed: PartitionFeed): Promise<void> {
+    const { id, log, clock, header, observer } = this.#parts;
+    const startedMs = clock.now().monotonicMs;
+    const bounds = await feed.bounds();
+    this.#endAtStart ??= bounds.end;
+    const claim = await log.claim(header);
+    if (claim.previous) checkHeader(claim.previous, header);
+    const resumed = claim.current && this.#clean && this.#stage !== null;
+    let commits = 0;
+    if (!resumed) {
+      this.#life.to('restoring');
+      this.#stage = this.#parts.stage();
+      this.#begun = false;
+      for await (const commit of claim.commits()) {
+        this.#stage.restore(commit);
+        commits++;
+        this.#begun = true;
+      }
+    }
+    const stage = this.#stage as Stage<Out, Outcome>;
+    if (this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
+    this.#place(stage, bounds);
+    this.#begun = true;
+    stage.owned(claim.id);
+    feed.seek(stage.position);
+    this.#committed = Math.max(this.#committed, stage.position);
+    this.#commitDueMs = startedMs + this.#parts.commitMs;
+    this.#clean = true;
+    this.#error = null;
+    this.#life.to('running');
+    observer.restored?.(id, { commits, position: stage.position, durationMs: clock.now().monotonicMs - startedMs, resumed });
+  }
+
+  /** Where the task goes on: its own position, never the group's (contract: "Where a task starts"). */
+  #place(stage: Stage<Out, Outcome>, bounds: { first: number; end: number; committed: number | null }): void {
+    const { id, acceptStateLoss } = this.#parts;
+    const where = `${id.stage} of ${id.topic}/${id.partition}`;
+    if (!this.#begun) {
+      if (bounds.committed !== null && bounds.first > 0 && !acceptStateLoss) {
+        throw new StreamError(
+          'state_lost',
+          `${where}: the group has committed offset ${bounds.committed}, the log begins at ${bounds.first}, and there is no state: restore the state folder, or go on at ${bounds.first} with --accept-state-loss (no counter goes down, but some may stay too low)`,
+        );
+      }
+      stage.begin(bounds.first);
+      return;
+    }
+    if (stage.position > bounds.end) {
+      throw new StreamError(
+        'position_beyond_log',
+        `${where}: the state is at offset ${stage.position}, the log ends at ${bounds.end}: the topic was recreated or truncated`,
+      );
+    }
+    if (stage.position >= bounds.first) return;
+    if (!acceptStateLoss) {
+      throw new StreamError(
+        'position_before_log',
+        `${where}: the state is at offset ${stage.position}, the log begins at ${bounds.first}: what lies between is gone; go on with --accept-state-loss (no counter goes down, but some may stay too low)`,
+      );
+    }
+    stage.skipTo(bounds.first);
+  }
+
+  async #drive(feed: PartitionFeed): Promise<void> {
+    const sink = this.#parts.sink(feed);
+    while (!this.#over(feed)) await this.#step(feed, sink);
+    if (!feed.lost) await this.#commit(feed, sink);
+  }
+
+  async #step(feed: PartitionFeed, sink: Sink<Out, Outcome>): Promise<void> {
+    const { id, clock, observer } = this.#parts;
+    const stage = this.#stage as Stage<Out, Outcome>;
+    const dueMs = stage.uncommitted ? Math.min(stage.dueMs(), this.#commitDueMs) : stage.dueMs();
+    const batch = await this.#poll(feed, Math.min(MAX_WAIT_MS, Math.max(0, dueMs - clock.now().monotonicMs)));
+    this.#clean = false;
+    if (batch !== null) {
+      if (observer.batch) observer.batch(id, batch, () => stage.process(batch, clock.now()));
+      else stage.process(batch, clock.now());
+    }
+    await this.#emit(feed, sink, false);
+    if (clock.now().monotonicMs >= this.#commitDueMs) await this.#commit(feed, sink);
+    this.#clean = true;
+  }
+
+  async #poll(feed: PartitionFeed, waitMs: number): Promise<RecordBatch | null> {
+    try {
+      return await feed.poll(waitMs);
+    } catch (error) {
+      if (feed.lost || codeOf(error) === 'partition_lost') return null;
+      throw error;
+    }
+  }
+
+  async #emit(feed: PartitionFeed, sink: Sink<Out, Outcome>, force: boolean): Promise<void> {
+    const stage = this.#stage as Stage<Out, Outcome>;
+    const out = stage.emit(this.#parts.clock.now(), feed, force);
+    if (out === null) return;
+    const outcome = await sink.deliver(out);
+    stage.delivered(outcome, this.#parts.clock.now());
+    this.#parts.observer.delivered?.(this.id);
+  }
+
+  /** A commit covers only what was sent and acknowledged. */
+  async #commit(feed: PartitionFeed, sink: Sink<Out, Outcome>): Promise<void> {
+    const { clock, log, commitMs, observer } = this.#parts;
+    const stage = this.#stage as Stage<Out, Outcome>;
+    const startedMs = clock.now().monotonicMs;
+    this.#commitDueMs = startedMs + commitMs;
+    if (!stage.uncommitted) return;
+    this.#clean = false;
+    await this.#emit(feed, sink, true);
+    const commit = stage.takeCommit();
+    await log.append(commit);
+    this.#committed = commit.to;
+    await feed.commit(commit.to);
+    this.#clean = true;
+    observer.committed?.(this.id, clock.now().monotonicMs - startedMs);
+  }
+}
