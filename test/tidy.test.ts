@@ -121,6 +121,7 @@ describe('the checks themselves', () => {
     ['src/operators/dedup.ts', "import { z } from 'zod';"],
     ['src/gate/client.ts', "import { x } from '../stats/beta.ts';"],
     ['src/sinks/redis.ts', "import type { X } from '../config/settings.ts';"],
+    ['src/sinks/redis.ts', "import type { X } from '../config.ts';"],
     ['src/main.ts', "import { x } from '../reconcile/run.ts';"],
     ['reconcile/cut.ts', "import { x } from '../src/errors.ts';"],
   ])('accept in %s: %s', (path, text) => {

@@ -16,7 +16,11 @@ export const ARROWS: readonly Arrow[] = [
   { from: 'src/stats/', to: ['src/stats/'] },
   { from: 'src/gate/', to: ['src/gate/', 'src/stats/'] },
   { from: 'src/state/', to: ['src/state/', 'src/topology/types.ts', 'src/errors.ts'] },
-  { from: 'src/sinks/', to: ['src/sinks/', 'src/state/', 'src/topology/types.ts', 'src/errors.ts'], types: ['src/config/'] },
+  {
+    from: 'src/sinks/',
+    to: ['src/sinks/', 'src/state/', 'src/topology/types.ts', 'src/errors.ts'],
+    types: ['src/config/', 'src/config.ts'],
+  },
   { from: 'src/', to: ['src/', 'reconcile/', 'package.json'] },
   { from: 'reconcile/', to: ['reconcile/', 'src/'] },
 ];
