@@ -6,6 +6,8 @@ export type Action = 'retry' | 'reopen' | 'stop' | 'exit_1' | 'exit_2';
 export const ERRORS = {
   bad_setting: { action: 'exit_2', says: 'A setting is wrong; the message names it, its value and what was expected.' },
   kafka_unreachable: { action: 'retry', says: 'No Kafka broker answers.' },
+  kafka_refused: { action: 'exit_1', says: 'Kafka refuses this client: credentials, permissions or the group’s settings are wrong.' },
+  message_too_large: { action: 'stop', says: 'A record is larger than its topic accepts: raise max.message.bytes there.' },
   redis_unreachable: { action: 'retry', says: 'Redis does not answer; counters stand still until it does.' },
   postgres_unreachable: { action: 'retry', says: 'Postgres does not answer; hourly totals wait, counters go on.' },
   topic_missing: { action: 'exit_1', says: 'A topic does not exist: `exposure-stream migrate --topics` creates what is missing.' },

@@ -1,0 +1,107 @@
+/** How this program meets a Kafka cluster: connection, compression codecs, logs and the names of errors. */
+import { promisify } from 'node:util';
+import { zstdCompress, zstdDecompress } from 'node:zlib';
+import { CompressionCodecs, CompressionTypes, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import snappy from 'kafkajs-snappy';
+import { compressFrame, decompressFrame } from 'lz4-napi';
+import { asError, StreamError } from '../../errors.ts';
+import { repairKafkajs } from './kafkajs-internals.ts';
+
+/** As pino has it. */
+export interface KafkaLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface KafkaClientSettings {
+  /** host:port */
+  brokers: string[];
+  clientId: string;
+  /** True: the system's authorities. The others are PEM texts. */
+  ssl?: boolean | { ca?: string; cert?: string; key?: string };
+  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string };
+}
+
+const compressZstd = promisify(zstdCompress);
+const decompressZstd = promisify(zstdDecompress);
+
+const registerCodecs = (): void => {
+  CompressionCodecs[CompressionTypes.Snappy] = snappy;
+  CompressionCodecs[CompressionTypes.LZ4] = () => ({
+    compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
+    decompress: (bytes: Buffer) => decompressFrame(bytes),
+  });
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+    compress: (encoder: { buffer: Buffer }) => compressZstd(encoder.buffer),
+    decompress: (bytes: Buffer) => decompressZstd(bytes),
+  });
+};
+
+/** Connects to nothing yet. */
+export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger): Kafka => {
+  repairKafkajs();
+  registerCodecs();
+  const { brokers, clientId, ssl, sasl } = settings;
+  return new Kafka({
+    brokers,
+    clientId,
+    ...(ssl ? { ssl } : {}),
+    ...(sasl ? { sasl: sasl as NonNullable<KafkaConfig['sasl']> } : {}),
+    connectionTimeout: 3000,
+    // Longer outages are waited for by our own loops, which can be stopped.
+    retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 3 },
+    logLevel: logLevel.INFO,
+    logCreator: () => (entry) => forward(entry, logger),
+  });
+};
+
+/** kafkajs tells of everyday things (a join, a pause, a broken connection it will mend) at info and error: one step quieter here. */
+const forward = (entry: { namespace: string; level: logLevel; log: { message: string } }, logger: KafkaLogger): void => {
+  const { message, ...fields } = entry.log;
+  const text = `kafkajs ${entry.namespace}: ${message}`;
+  if (entry.level <= logLevel.WARN) logger.warn(fields, text);
+  else logger.debug(fields, text);
+};
+
+interface KafkaFault extends Error {
+  type?: string;
+  retriable?: boolean;
+  cause?: unknown;
+}
+
+/** The error at the bottom of kafkajs's wrappings. */
+export const rootOf = (error: unknown): KafkaFault => {
+  let root: KafkaFault = asError(error);
+  while (root.cause instanceof Error) root = root.cause;
+  return root;
+};
+
+const FATAL_TYPES = new Set([
+  'SASL_AUTHENTICATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'INVALID_GROUP_ID',
+  'INCONSISTENT_GROUP_PROTOCOL',
+  'INVALID_TOPIC_EXCEPTION',
+  'UNSUPPORTED_SASL_MECHANISM',
+]);
+
+/** The error by its name in this program; null when the same call may succeed later. */
+export const fatalKafkaError = (error: unknown): StreamError | null => {
+  if (error instanceof StreamError) return error.action === 'retry' ? null : error;
+  const root = rootOf(error);
+  if (root.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+    return new StreamError('topic_missing', `A topic does not exist: ${root.message}`, { cause: error });
+  }
+  if (root.name === 'KafkaJSSASLAuthenticationError' || FATAL_TYPES.has(root.type ?? '')) {
+    return new StreamError('kafka_refused', `Kafka refuses this client: ${root.message}`, { cause: error });
+  }
+  return null;
+};
+
+export const kafkaError = (error: unknown): StreamError =>
+  fatalKafkaError(error) ??
+  new StreamError('kafka_unreachable', `Kafka does not answer as it should: ${rootOf(error).message}`, { cause: error });

@@ -1,0 +1,180 @@
+import { StreamError } from '../../errors.ts';
+import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
+import type { KafkaLogger } from './kafka-client.ts';
+import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
+import { ListedBatch } from './listed-batch.ts';
+
+/** What a feed needs of the source that made it. */
+export interface FeedHome {
+  readonly clock: Clock;
+  readonly logger: KafkaLogger;
+  /** A partition with this much waiting in its mailbox is not fetched until its task has taken some. */
+  readonly mailboxBytes: number;
+  bounds(topic: string, partition: number): Promise<PartitionBounds>;
+  /** The feed wants to be fetched again. */
+  wake(): void;
+}
+
+/** One assignment of one partition: a mailbox between kafkajs's fetch loop, which never waits long, and a task that may be slow. */
+export class KafkaFeed implements PartitionFeed {
+  readonly topic: string;
+  readonly partition: number;
+  readonly #home: FeedHome;
+  readonly #group: ConsumerGroup;
+  /** Of this assignment's generation: the broker refuses its commits when that is over (#1046). */
+  readonly #offsets: OffsetManager;
+  #lost = false;
+  #failure: StreamError | null = null;
+  #mailbox: ListedBatch[] = [];
+  #waitingBytes = 0;
+  /** Where the next fetch must begin; null before the first seek. A batch from anywhere else was not asked for. */
+  #fetchOffset: number | null = null;
+  #paused = true;
+  #contactMs = Number.NEGATIVE_INFINITY;
+  #end = { offset: Number.POSITIVE_INFINITY, seenMs: 0 };
+  #alarm: AbortController | null = null;
+
+  constructor(home: FeedHome, group: ConsumerGroup, place: { topic: string; partition: number }) {
+    this.#home = home;
+    this.#group = group;
+    this.#offsets = group.offsetManager;
+    this.topic = place.topic;
+    this.partition = place.partition;
+    this.#group.pause([{ topic: this.topic, partitions: [this.partition] }]);
+  }
+
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  get fetching(): boolean {
+    return !this.#paused && !this.#lost;
+  }
+
+  get full(): boolean {
+    return this.#waitingBytes >= this.#home.mailboxBytes;
+  }
+
+  bounds(): Promise<PartitionBounds> {
+    return this.#home.bounds(this.topic, this.partition);
+  }
+
+  seek(offset: number): void {
+    if (this.#lost) return;
+    this.#mailbox = [];
+    this.#waitingBytes = 0;
+    this.#failure = null;
+    this.#fetchOffset = offset;
+    this.#fetchFrom(offset);
+    this.#resume();
+  }
+
+  async poll(waitMs: number): Promise<RecordBatch | null> {
+    if (this.#fetchOffset === null && !this.#lost) throw new Error(`${this.topic}/${this.partition}: seek before the first poll`);
+    const batch = this.#take();
+    if (batch !== null || waitMs <= 0) return batch;
+    this.#alarm = new AbortController();
+    await this.#home.clock.sleep(waitMs, this.#alarm.signal);
+    this.#alarm = null;
+    return this.#take();
+  }
+
+  /** A commit that fails otherwise is only logged: it is for dashboards, and the next one makes up for it. */
+  async commit(offset: number): Promise<void> {
+    if (this.#lost) return;
+    const { topic, partition } = this;
+    try {
+      await this.#offsets.commitOffsets({ topics: [{ topic, partitions: [{ partition, offset: String(offset) }] }] });
+    } catch (err) {
+      this.#home.logger.debug({ err, topic, partition, offset }, 'the offset was not committed');
+    }
+  }
+
+  contactMs(): number {
+    return this.#contactMs;
+  }
+
+  endReachedMs(position: number): number | null {
+    return position >= this.#end.offset ? this.#end.seenMs : null;
+  }
+
+  lose(): void {
+    this.#lost = true;
+    this.#mailbox = [];
+    this.#waitingBytes = 0;
+    this.#alarm?.abort();
+  }
+
+  /** Takes what a fetch brought, if it is what comes next. */
+  deliver(fetched: FetchedPartition, sentMs: number): void {
+    if (this.#lost || this.#fetchOffset === null) return;
+    if (fetched.fetchOffset !== this.#fetchOffset) {
+      this.#fetchFrom(this.#fetchOffset);
+      return;
+    }
+    this.#contactMs = this.#home.clock.now().monotonicMs;
+    const { topic, partition, nextOffset, lastStableOffset, byteLength } = fetched;
+    if (nextOffset >= lastStableOffset) this.#end = { offset: nextOffset, seenMs: sentMs };
+    if (nextOffset === fetched.fetchOffset) return;
+    this.#fetchOffset = nextOffset;
+    this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
+    this.#mailbox.push(new ListedBatch({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
+    this.#waitingBytes += byteLength;
+    this.#alarm?.abort();
+  }
+
+  /** Not fetched until its task has made room. */
+  pauseIfFull(): void {
+    if (this.full) this.#pause();
+  }
+
+  /** The broker does not hold the offset asked for: the task is told which side it fell off. */
+  async outOfRange(): Promise<void> {
+    this.#pause();
+    const asked = this.#fetchOffset;
+    if (asked === null) return;
+    try {
+      const { first, end } = await this.bounds();
+      if (this.#fetchOffset !== asked) return;
+      if (asked >= first && asked <= end) return this.#resume();
+      const code = asked < first ? 'position_before_log' : 'position_beyond_log';
+      this.#failure = new StreamError(code, `${this.topic}/${this.partition} holds offsets ${first} to ${end}, ${asked} was asked for.`);
+      this.#alarm?.abort();
+    } catch (err) {
+      this.#home.logger.warn(
+        { err, topic: this.topic, partition: this.partition },
+        'the bounds of a partition are not known, asking again',
+      );
+      this.#resume();
+    }
+  }
+
+  #take(): RecordBatch | null {
+    if (this.#lost) throw new StreamError('partition_lost', `${this.topic}/${this.partition} was assigned elsewhere.`);
+    const batch = this.#mailbox.shift();
+    if (!batch) {
+      if (this.#failure) throw this.#failure;
+      return null;
+    }
+    this.#waitingBytes -= batch.byteLength;
+    if (!this.full && !this.#failure) this.#resume();
+    return batch;
+  }
+
+  #fetchFrom(offset: number): void {
+    this.#group.seek({ topic: this.topic, partition: this.partition, offset: String(offset) });
+  }
+
+  #pause(): void {
+    if (this.#paused || this.#lost) return;
+    this.#paused = true;
+    this.#group.pause([{ topic: this.topic, partitions: [this.partition] }]);
+  }
+
+  #resume(): void {
+    if (this.#lost) return;
+    if (this.#paused) this.#group.resume([{ topic: this.topic, partitions: [this.partition] }]);
+    this.#paused = false;
+    this.#home.wake();
+  }
+}

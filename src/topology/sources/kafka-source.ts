@@ -1,0 +1,211 @@
+import type { Consumer, Kafka } from 'kafkajs';
+import { asError, type StreamError } from '../../errors.ts';
+import type { AssignmentListener, Clock, Source } from '../types.ts';
+import { GroupBounds } from './kafka-bounds.ts';
+import { fatalKafkaError, type KafkaLogger } from './kafka-client.ts';
+import { type FeedHome, KafkaFeed } from './kafka-feed.ts';
+import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observedRoundRobin } from './kafkajs-internals.ts';
+
+export interface KafkaSourceOptions {
+  groupId: string;
+  topics: readonly string[];
+  clock: Clock;
+  logger: KafkaLogger;
+  /** One fetch of one partition. Beyond 1 MiB the records outlive the young generation and the speed halves. */
+  fetchBytes?: number;
+  /** How long the broker may hold an empty fetch. Also how late a heartbeat may be. */
+  maxWaitMs?: number;
+  mailboxBytes?: number;
+  sessionTimeoutMs?: number;
+  rebalanceTimeoutMs?: number;
+}
+
+const MIB = 1 << 20;
+/** A task that is merely busy makes room in this time; a slower one is left out of the fetches, for pausing and resuming costs a long poll. */
+const PATIENCE_MS = 100;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 5000;
+const STOP_MS = 5000;
+
+/**
+ * A member of a consumer group, over kafkajs. Whatever ends the membership (a crash of kafkajs, brokers away, a group still loading)
+ * is answered by joining again, for ever; only what cannot mend itself is `failed`.
+ */
+export class KafkaSource implements Source, GroupObserver {
+  readonly #kafka: Kafka;
+  readonly #options: Required<KafkaSourceOptions>;
+  readonly #stopping = new AbortController();
+  readonly #bounds: GroupBounds;
+  #listener: AssignmentListener | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #feeds = new Map<string, KafkaFeed>();
+  #alarm = new AbortController();
+  readonly #home: FeedHome;
+  #retryMs = FIRST_RETRY_MS;
+
+  constructor(kafka: Kafka, options: KafkaSourceOptions) {
+    this.#kafka = kafka;
+    this.#options = {
+      fetchBytes: MIB,
+      maxWaitMs: 250,
+      mailboxBytes: MIB,
+      sessionTimeoutMs: 10_000,
+      rebalanceTimeoutMs: 15_000,
+      ...options,
+    };
+    this.#bounds = new GroupBounds(kafka, options.groupId);
+    const { clock, logger, mailboxBytes } = this.#options;
+    this.#home = {
+      clock,
+      logger,
+      mailboxBytes,
+      bounds: (topic, partition) => this.#bounds.of(topic, partition),
+      wake: () => this.#wake(),
+    };
+  }
+
+  /** Resolves at once; joining goes on until it succeeds, and what it comes to is told to the listener. */
+  start(listener: AssignmentListener): Promise<void> {
+    this.#listener = listener;
+    this.#running = this.#stayMember();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#loseAll();
+    const stopped = new AbortController();
+    await Promise.race([this.#running, this.#options.clock.sleep(STOP_MS, stopped.signal)]);
+    stopped.abort();
+    await this.#bounds.close();
+  }
+
+  partitionCounts(): Promise<ReadonlyMap<string, number>> {
+    return this.#bounds.partitionCounts(this.#options.topics);
+  }
+
+  async #stayMember(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await this.#memberOnce();
+      } catch (error) {
+        const fatal = fatalKafkaError(error);
+        if (fatal) return this.#fail(fatal);
+        this.#options.logger.warn(
+          { err: asError(error), code: 'kafka_unreachable', retryMs: this.#retryMs },
+          'not a member of the group, joining again',
+        );
+      }
+      await this.#options.clock.sleep(this.#stopping.signal.aborted ? 0 : this.#retryMs, this.#stopping.signal);
+      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    }
+  }
+
+  /** Resolves when told to stop, rejects when membership ended otherwise. */
+  async #memberOnce(): Promise<void> {
+    const consumer = this.#consumer();
+    const ended = new Promise<void>((resolve, reject) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+      this.#stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    // Awaited below, after calls that may fail first.
+    ended.catch(() => undefined);
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        eachBatch: () => Promise.reject(new Error('eachBatch is not used')),
+      });
+      await ended;
+    } finally {
+      this.rejoining();
+      await consumer.disconnect().catch((err: unknown) => this.#options.logger.debug({ err }, 'the consumer did not end well'));
+    }
+  }
+
+  #consumer(): Consumer {
+    const { groupId, fetchBytes, maxWaitMs, sessionTimeoutMs, rebalanceTimeoutMs } = this.#options;
+    return this.#kafka.consumer({
+      groupId,
+      partitionAssigners: [observedRoundRobin(this)],
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: rebalanceTimeoutMs,
+      heartbeatInterval: Math.floor(sessionTimeoutMs / 5),
+      maxBytesPerPartition: fetchBytes,
+      maxWaitTimeInMs: maxWaitMs,
+      readUncommitted: false,
+      allowAutoTopicCreation: false,
+      // A short outage is sat out inside kafkajs; after a crash the membership begins afresh here, where it can be stopped.
+      retry: { initialRetryTime: 100, maxRetryTime: 2000, retries: 6, restartOnFailure: () => Promise.resolve(false) },
+    });
+  }
+
+  rejoining(): void {
+    if (this.#feeds.size === 0) return;
+    this.#loseAll();
+    this.#listener?.assigned([]);
+  }
+
+  joined(group: ConsumerGroup): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#feeds = new Map();
+    for (const { topic, partitions } of group.assigned()) {
+      for (const partition of partitions) {
+        this.#feeds.set(`${topic}/${partition}`, new KafkaFeed(this.#home, group, { topic, partition }));
+      }
+    }
+    this.#options.logger.info({ groupId: this.#options.groupId, partitions: [...this.#feeds.keys()] }, 'partitions assigned');
+    this.#listener?.assigned([...this.#feeds.values()]);
+  }
+
+  nowMs(): number {
+    return this.#options.clock.now().monotonicMs;
+  }
+
+  async wanted(): Promise<boolean> {
+    const anyFetching = (): boolean => [...this.#feeds.values()].some((feed) => feed.fetching);
+    await this.#until(anyFetching, this.#options.maxWaitMs);
+    return anyFetching();
+  }
+
+  async fetched(partitions: FetchedPartition[], sentMs: number): Promise<void> {
+    for (const fetched of partitions) this.#feeds.get(`${fetched.topic}/${fetched.partition}`)?.deliver(fetched, sentMs);
+    const full = [...this.#feeds.values()].filter((feed) => feed.fetching && feed.full);
+    if (full.length === 0) return;
+    await this.#until(() => !full.some((feed) => feed.full), PATIENCE_MS);
+    for (const feed of full) feed.pauseIfFull();
+  }
+
+  outOfRange(topic: string, partition: number): void {
+    void this.#feeds.get(`${topic}/${partition}`)?.outOfRange();
+  }
+
+  #wake(): void {
+    this.#alarm.abort();
+    this.#alarm = new AbortController();
+  }
+
+  /** Resolves when the condition holds (looked at on every wake) or the time is over. */
+  async #until(holds: () => boolean, ms: number): Promise<void> {
+    const deadlineMs = this.nowMs() + ms;
+    while (!holds() && !this.#stopping.signal.aborted) {
+      const leftMs = deadlineMs - this.nowMs();
+      if (leftMs <= 0) return;
+      await this.#options.clock.sleep(leftMs, this.#alarm.signal);
+    }
+  }
+
+  #loseAll(): void {
+    for (const feed of this.#feeds.values()) feed.lose();
+    this.#feeds.clear();
+    this.#wake();
+  }
+
+  #fail(error: StreamError): void {
+    this.#options.logger.error({ err: error, code: error.code }, 'membership of the group ended');
+    this.#listener?.failed(error);
+  }
+}

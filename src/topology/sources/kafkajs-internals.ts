@@ -1,0 +1,265 @@
+/**
+ * kafkajs 2.2.4, pinned and unmaintained: what its public side gets wrong for an exact consumer is put right here, at five of
+ * its internal functions. A consumer that carries an observer (see `observedRoundRobin`) is changed; others only gain.
+ *
+ * - Idle timers (#1556): the request queue re-arms a timer per connection for ever, about 1 ms apart; now only when there is a reason.
+ * - Aborted transactions: the stock filter takes at most one transaction a record off the broker's list and expects it sorted by first
+ *   offset, so a fetch that begins inside two of them lets aborted records through; it takes any record with key 00000000 for a marker.
+ * - Positions: the stock batch does not know where a record batch ends whose last records were compacted away, stands still for
+ *   ever at one that is empty, and crashes on more than ~125,000 records at once (`push(...)`).
+ * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
+ * - Rebalances: no hook before a join (only events, not on every path); `isStale()` ignores rebalances; `commitOffsets` uses the
+ *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
+ * - An offset out of range is replaced by the first or the last silently, and committed; here the observer is told.
+ *
+ * Left as they are: no CRC check (it comes with the reading of undecoded record sets), eager round-robin only, no KIP-447 (nothing
+ * here relies on Kafka's transactions), no background heartbeat (the fetch loop never waits long, so it heartbeats between fetches).
+ */
+import { createRequire } from 'node:module';
+import { PartitionAssigners } from 'kafkajs';
+import type { ListedRecord } from './listed-batch.ts';
+
+const VERSION = '2.2.4';
+
+/** What one fetch said about one partition, records that must not be seen already left out. */
+export interface FetchedPartition {
+  topic: string;
+  partition: number;
+  fetchOffset: number;
+  /** Equals `fetchOffset` when nothing came. */
+  nextOffset: number;
+  lastStableOffset: number;
+  /** As fetched, before decompression. */
+  byteLength: number;
+  records: ListedRecord[];
+}
+
+/** Bound to one generation of the group. */
+export interface OffsetManager {
+  commitOffsets(offsets: { topics: { topic: string; partitions: { partition: number; offset: string }[] }[] }): Promise<void>;
+  resolveOffset(place: { topic: string; partition: number; offset: string }): void;
+}
+
+export interface ConsumerGroup {
+  readonly assigners: readonly object[];
+  readonly offsetManager: OffsetManager;
+  assigned(): { topic: string; partitions: number[] }[];
+  pause(topics: { topic: string; partitions: number[] }[]): void;
+  resume(topics: { topic: string; partitions: number[] }[]): void;
+  seek(place: { topic: string; partition: number; offset: string }): void;
+}
+
+export interface GroupObserver {
+  /** The assignment is over: called before every join, on every path. */
+  rejoining(): void;
+  joined(group: ConsumerGroup): void;
+  /** Resolves when a fetch is worth making; false when there was nothing to fetch for a while. */
+  wanted(): Promise<boolean>;
+  /** Monotonic ms. */
+  nowMs(): number;
+  /** The next fetch from this broker waits for it: must end soon. */
+  fetched(partitions: FetchedPartition[], sentMs: number): Promise<void>;
+  outOfRange(topic: string, partition: number): void;
+}
+
+interface Message {
+  offset: string;
+  timestamp: string;
+  key: Buffer | null;
+  value: Buffer | null;
+  isControlRecord: boolean;
+  batchContext?: { producerId: string; inTransaction: boolean };
+}
+
+interface PartitionResponse {
+  lastStableOffset?: string;
+  highWatermark: string;
+  abortedTransactions?: { producerId: string; firstOffset: string }[] | null;
+  messages: Message[];
+}
+
+interface Batch {
+  topic: string;
+  partition: number;
+  fetchedOffset: string;
+  rawMessages: Message[];
+  messages: Message[];
+}
+
+interface Decoder {
+  readInt32(): number;
+  canReadBytes(length: number): boolean;
+  readBytes(length: number): Buffer;
+}
+
+interface GroupPrototype extends ConsumerGroup {
+  fetch(nodeId: string): Promise<Batch[]>;
+  joinAndSync(): Promise<void>;
+  recoverFromOffsetOutOfRange(error: { topic: string; partition: number }): Promise<void>;
+}
+
+/** What a list of fetched messages does not say by itself. */
+interface Note {
+  nextOffset: number;
+  lastStableOffset: number;
+  byteLength: number;
+}
+
+const require = createRequire(import.meta.url);
+const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
+const notes = new WeakMap<Message[], Note>();
+const observers = new WeakMap<object, GroupObserver>();
+let installed = false;
+
+/** The stock round-robin assigner, carrying the observer of the consumer that uses it. */
+export const observedRoundRobin =
+  (observer: GroupObserver): typeof PartitionAssigners.roundRobin =>
+  (config) => {
+    const assigner = PartitionAssigners.roundRobin(config);
+    observers.set(assigner, observer);
+    return assigner;
+  };
+
+/** Once a process, before the first consumer. Throws when another version of kafkajs was installed. */
+export const repairKafkajs = (): void => {
+  if (installed) return;
+  const { version } = require('kafkajs/package.json') as { version: string };
+  if (version !== VERSION) throw new Error(`kafkajs ${version} is installed, but its repairs are for ${VERSION}: npm ci`);
+  installed = true;
+  repairTimers();
+  repairDecoding();
+  repairFetch();
+  observeGroups();
+};
+
+const repairTimers = (): void => {
+  const { prototype } = internal<{
+    prototype: { scheduleCheckPendingRequests(): void; pending: unknown[]; throttledUntil: number };
+  }>('network/requestQueue/index.js');
+  const schedule = prototype.scheduleCheckPendingRequests;
+  prototype.scheduleCheckPendingRequests = function () {
+    // What is pending waits for a reply, which checks again by itself, or for a throttle to end.
+    if (this.pending.length > 0) schedule.call(this);
+  };
+};
+
+const HEADER_BYTES = 61;
+const MAGIC_AT = 16;
+
+const repairDecoding = (): void => {
+  const DecoderOf = internal<new (bytes: Buffer) => Decoder>('protocol/decoder.js');
+  const decodeBatch = internal<(decoder: Decoder) => Promise<{ records: Message[] }>>('protocol/recordBatch/v0/decoder.js');
+  const decodeSet = internal<(decoder: Decoder, size: number) => Promise<Message[]>>('protocol/messageSet/decoder.js');
+  const path = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
+  internal('protocol/requests/fetch/v4/decodeMessages.js');
+  const module = require.cache[path];
+  if (!module) throw new Error('kafkajs was not loaded as expected');
+  // Read by the response decoders of kafkajs when the first fetch of a process is sent, so this comes before it.
+  module.exports = async (decoder: Decoder): Promise<Message[]> => {
+    const size = decoder.readInt32();
+    if (size <= 0 || !decoder.canReadBytes(size)) return [];
+    const bytes = decoder.readBytes(size);
+    if (size > MAGIC_AT && bytes[MAGIC_AT] !== 2) return decodeSet(new DecoderOf(bytes), size);
+    const lists: Message[][] = [];
+    let nextOffset = -1;
+    for (let at = 0; bytes.length - at >= HEADER_BYTES; ) {
+      const end = at + 12 + bytes.readInt32BE(at + 8);
+      if (end > bytes.length) break; // Cut by maxBytes: it comes whole with the next fetch.
+      lists.push((await decodeBatch(new DecoderOf(bytes.subarray(at, end)))).records);
+      nextOffset = Number(bytes.readBigInt64BE(at)) + bytes.readInt32BE(at + 23) + 1;
+      at = end;
+    }
+    const messages = lists.length === 1 ? lists[0] : lists.flat();
+    notes.set(messages, { nextOffset, lastStableOffset: -1, byteLength: size });
+    return messages;
+  };
+};
+
+const repairFetch = (): void => {
+  const { prototype } = internal<{
+    prototype: { fetch(request: object): Promise<{ responses: { partitions: PartitionResponse[] }[] }> };
+  }>('broker/index.js');
+  const fetch = prototype.fetch;
+  prototype.fetch = async function (request) {
+    const response = await fetch.call(this, request);
+    for (const { partitions } of response.responses) {
+      for (const partition of partitions) {
+        hideAborted(partition.messages, partition.abortedTransactions ?? []);
+        partition.abortedTransactions = [];
+        const last = partition.messages.at(-1);
+        const note = notes.get(partition.messages);
+        notes.set(partition.messages, {
+          nextOffset: note?.nextOffset ?? (last ? Number(last.offset) + 1 : -1),
+          lastStableOffset: Number(partition.lastStableOffset ?? partition.highWatermark),
+          byteLength: note?.byteLength ?? 0,
+        });
+      }
+    }
+    return response;
+  };
+};
+
+/** Marks records of aborted transactions as control records, which kafkajs leaves out but counts for the position. */
+const hideAborted = (messages: Message[], transactions: { producerId: string; firstOffset: string }[]): void => {
+  if (transactions.length === 0) return;
+  const coming = transactions
+    .map(({ producerId, firstOffset }) => ({ producerId, first: Number(firstOffset) }))
+    .sort((a, b) => a.first - b.first);
+  const aborting = new Set<string>();
+  for (const message of messages) {
+    const offset = Number(message.offset);
+    while (coming.length > 0 && coming[0].first <= offset) aborting.add(coming.shift()?.producerId ?? '');
+    const { producerId, inTransaction } = message.batchContext ?? { producerId: '', inTransaction: false };
+    if (message.isControlRecord) {
+      if (isAbortMarker(message.key)) aborting.delete(producerId);
+    } else if (inTransaction && aborting.has(producerId)) {
+      message.isControlRecord = true;
+    }
+  }
+};
+
+/** Key of a control record: version, then type; type 0 is abort. */
+const isAbortMarker = (key: Buffer | null): boolean => key !== null && key.length >= 4 && key.readInt16BE(2) === 0;
+
+const observeGroups = (): void => {
+  const { prototype } = internal<{ prototype: GroupPrototype }>('consumer/consumerGroup.js');
+  const { fetch, joinAndSync, recoverFromOffsetOutOfRange } = prototype;
+  prototype.fetch = async function (nodeId) {
+    const observer = observerOf(this);
+    if (!observer) return fetch.call(this, nodeId);
+    if (!(await observer.wanted())) return [];
+    const sentMs = observer.nowMs();
+    const batches = await fetch.call(this, nodeId);
+    await observer.fetched(batches.map(fetchedPartition), sentMs);
+    return []; // Nothing is left for eachBatch; the runner heartbeats and fetches again.
+  };
+  prototype.joinAndSync = async function () {
+    const observer = observerOf(this);
+    observer?.rejoining();
+    await joinAndSync.call(this);
+    observer?.joined(this);
+  };
+  prototype.recoverFromOffsetOutOfRange = async function (error) {
+    const observer = observerOf(this);
+    if (observer) observer.outOfRange(error.topic, error.partition);
+    else await recoverFromOffsetOutOfRange.call(this, error);
+  };
+};
+
+const observerOf = (group: ConsumerGroup): GroupObserver | undefined => observers.get(group.assigners[0]);
+
+const fetchedPartition = (batch: Batch): FetchedPartition => {
+  const { topic, partition, rawMessages, messages } = batch;
+  const fetchOffset = Number(batch.fetchedOffset);
+  const note = notes.get(rawMessages) ?? { nextOffset: -1, lastStableOffset: -1, byteLength: 0 };
+  const records = messages.map(listed);
+  const { lastStableOffset, byteLength } = note;
+  return { topic, partition, fetchOffset, nextOffset: Math.max(fetchOffset, note.nextOffset), lastStableOffset, byteLength, records };
+};
+
+const listed = ({ offset, timestamp, key, value }: Message): ListedRecord => ({
+  offset: Number(offset),
+  timestampMs: timestamp === '-1' ? Number.NaN : Number(timestamp),
+  key,
+  value,
+});
