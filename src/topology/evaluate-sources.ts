@@ -52,11 +52,12 @@ export class Sources {
     return index;
   }
 
-  /** Takes the mark of a record once all parts of its emission are there. True when the source's progress changed. */
+  /** Takes the mark of a record once all parts of its emission are there. True when the source has advanced. */
   arrived(index: number, header: PartialHeader, markMs: number): boolean {
     if (!this.#complete(index, header)) return false;
     const source = this.#list[index];
     if (header.origin < source.origin || (header.origin === source.origin && header.position < source.position)) return false;
+    const advanced = header.position > source.position;
     if (source.origin >= 0 && header.origin > source.origin) this.lost.add(index);
     const { origin, position, watermarkMs, idle, endAgeMs, lastRecordMs, partitions } = header;
     // A watermark never goes back, also when the source has lost its state.
@@ -72,7 +73,7 @@ export class Sources {
       watermarkMs: Number.isFinite(kept) ? kept : null,
     });
     this.#changed.add(index);
-    return true;
+    return advanced;
   }
 
   /** The stream's watermark: the least of its source partitions, idle ones left out; null while one is unknown or lagging. */

@@ -121,7 +121,11 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     if (!this.#state.registered) return null;
     const silent = now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS;
     const due = now.monotonicMs >= this.dueMs();
-    if (!(due && (this.#pending || !silent)) && !(force && this.#pending)) return null;
+    if (!this.#pending && (silent || !due)) {
+      if (due) this.#writtenMs = now.monotonicMs;
+      return null;
+    }
+    if (!due && !force) return null;
     const writes = this.#changedCounters();
     if (!silent) this.#rewriteSlice(now, writes);
     this.#pending = false;
@@ -136,6 +140,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   dueMs(): number {
+    if (!this.#state.registered) return Number.POSITIVE_INFINITY;
     return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
   }
 

@@ -161,7 +161,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     this.#begun = true;
     stage.owned(claim.id);
     feed.seek(stage.position);
-    this.#committed = Math.max(this.#committed, stage.position);
+    if (!resumed) this.#committed = stage.position;
     this.#commitDueMs = startedMs + this.#parts.commitMs;
     this.#clean = true;
     this.#error = null;
