@@ -12,6 +12,7 @@ export const ERRORS = {
   postgres_unreachable: { action: 'retry', says: 'Postgres does not answer; hourly totals wait, counters go on.' },
   topic_missing: { action: 'exit_1', says: 'A topic does not exist: `exposure-stream migrate --topics` creates what is missing.' },
   schema_missing: { action: 'exit_1', says: 'The Postgres schema is missing or old: run `exposure-stream migrate`.' },
+  schema_changed: { action: 'exit_1', says: 'A migration that has run is not the one this package ships: never edit one, add another.' },
   partition_lost: { action: 'reopen', says: 'The partition was assigned elsewhere; nothing to do.' },
   claim_lost: { action: 'reopen', says: 'Another owner has claimed this state; the task waits for its next assignment.' },
   unexpected: { action: 'reopen', says: 'A fault without a name; the task is rebuilt from its last commit.' },
@@ -43,6 +44,7 @@ export const ERRORS = {
     action: 'exit_1',
     says: 'Redis holds a version above the end of .partials: the topic was recreated. `migrate --new-epoch --confirm`.',
   },
+  epoch_changed: { action: 'exit_1', says: 'The epoch was raised (`migrate --new-epoch`) while this process ran: start it again.' },
   partial_format: { action: 'exit_1', says: 'A record in .partials was written by a newer version of this program.' },
 } as const satisfies Record<string, { action: Action; says: string }>;
 

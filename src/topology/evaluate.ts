@@ -144,6 +144,8 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
   }
 
+  dispose(): void {}
+
   takeCommit(): Commit {
     this.#state.forgetOld(this.#options.limits.slotRetentionMs);
     return this.#state.takeCommit();

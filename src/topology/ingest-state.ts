@@ -199,6 +199,10 @@ export class IngestState {
     this.#committed = commit.to;
   }
 
+  dispose(): void {
+    for (const store of [this.dedup, this.suspects, this.units]) store.clear();
+  }
+
   /** Begins without a state. */
   begin(position: number): void {
     this.origin = position;

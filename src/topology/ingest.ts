@@ -146,6 +146,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#side.byteLength > MAX_WAITING_BYTES ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();
   }
 
+  dispose(): void {
+    this.#state.dispose();
+  }
+
   takeCommit(): Commit {
     const { dispositions, sums } = this.#state.totals;
     const judged = dispositions.reduce((sum, count) => sum + count, 0);

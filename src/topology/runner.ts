@@ -17,7 +17,9 @@ interface Place<T> {
   running: Promise<void>;
 }
 
-type AnyTask = Pick<Task<unknown, unknown, Stage<unknown, unknown>>, 'run' | 'stop' | 'close' | 'state'>;
+const nameOf = (feed: PartitionFeed): string => `${feed.topic}/${feed.partition}`;
+
+type AnyTask = Pick<Task<unknown, unknown, Stage<unknown, unknown>>, 'run' | 'stop' | 'close' | 'leave' | 'state'>;
 
 export class Runner<T extends AnyTask> implements AssignmentListener {
   readonly #parts: RunnerParts<T>;
@@ -43,6 +45,11 @@ export class Runner<T extends AnyTask> implements AssignmentListener {
   /** Tasks of partitions that are assigned now, in the order of their first assignment. */
   get tasks(): T[] {
     return [...this.#places.values()].filter((place) => !place.feed.lost).map((place) => place.task);
+  }
+
+  /** Every task there was, also of partitions that have gone elsewhere. */
+  get allTasks(): T[] {
+    return [...this.#places.values()].map((place) => place.task);
   }
 
   /** The feed a task reads now. */
@@ -74,13 +81,20 @@ export class Runner<T extends AnyTask> implements AssignmentListener {
     for (let feeds = this.#queue.shift(); feeds !== undefined; feeds = this.#queue.shift()) {
       this.#joined = true;
       for (const feed of feeds) this.#run(feed);
+      for (const place of this.#places.values()) if (place.feed.lost) this.#leave(place);
     }
     this.#applying = false;
   }
 
+  #leave(place: Place<T>): void {
+    void place.running.then(() => {
+      if (place.feed.lost && this.#places.get(nameOf(place.feed)) === place) place.task.leave();
+    });
+  }
+
   #run(feed: PartitionFeed): void {
     if (this.#stopped) return;
-    const name = `${feed.topic}/${feed.partition}`;
+    const name = nameOf(feed);
     const place = this.#places.get(name);
     const task = place === undefined || place.task.state === 'stopped' ? this.#parts.makeTask(feed) : place.task;
     const before = place?.running ?? Promise.resolve();

@@ -27,6 +27,8 @@ export interface Stage<Out, Outcome> {
   delivered(outcome: Outcome, now: Now): void;
   /** Monotonic ms at which `emit` wants to be called again, data or none. */
   dueMs(): number;
+  /** Gives back what it holds of the memory budget; not used afterwards. */
+  dispose(): void;
   /** Everything since the last commit. Called only when all of it has been delivered. Throws StreamError counts_mismatch. */
   takeCommit(): Commit;
 }

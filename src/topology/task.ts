@@ -61,9 +61,10 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     return this.#life.state;
   }
 
-  /** Null before the state is restored. */
+  /** Null before the state is restored, and while it is in doubt. */
   get stage(): S | null {
-    return this.#life.state === 'running' ? (this.#stage as S) : null;
+    const { state } = this.#life;
+    return state === 'running' || (state === 'idle' && this.#clean) ? (this.#stage as S | null) : null;
   }
 
   /** Position of the last commit; -1 before it is known. */
@@ -103,8 +104,20 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     this.#stopping.abort();
   }
 
+  /** Gives the memory back when the partition has gone elsewhere; its log has all that was committed. */
+  leave(): void {
+    if (this.#life.state === 'idle') this.#forget();
+  }
+
   async close(): Promise<void> {
     await this.#parts.log.close();
+  }
+
+  #forget(): void {
+    this.#stage?.dispose();
+    this.#stage = null;
+    this.#clean = false;
+    this.#begun = false;
   }
 
   #over(feed: PartitionFeed): boolean {
@@ -147,8 +160,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     let commits = 0;
     if (!resumed) {
       this.#life.to('restoring');
+      this.#forget();
       this.#stage = this.#parts.stage();
-      this.#begun = false;
       for await (const commit of claim.commits()) {
         this.#stage.restore(commit);
         commits++;

@@ -1,0 +1,275 @@
+/** Both stages over their ports: builds the tasks, reads the registry, and sends hourly totals aside of the path. */
+import { type FileSettings, outputTopic } from '../config.ts';
+import { asError, StreamError } from '../errors.ts';
+import { Decoder } from '../operators/decode.ts';
+import type { Registry, RegistrySource } from '../sinks/registry.ts';
+import type { TotalsSink } from '../sinks/totals.ts';
+import { SeededHash } from '../state/hash.ts';
+import { MemoryBudget } from '../state/memory-budget.ts';
+import { type CounterBatch, EvaluateStage } from './evaluate.ts';
+import { IngestStage } from './ingest.ts';
+import { Runner } from './runner.ts';
+import type { Sink } from './stage.ts';
+import { Task, type TaskObserver } from './task.ts';
+import { TotalsFlusher } from './totals-flusher.ts';
+import type {
+  Clock,
+  CounterOutcome,
+  CounterSink,
+  LogWriter,
+  OutRecord,
+  PartitionFeed,
+  Source,
+  StateHeader,
+  StateStore,
+  Stream,
+} from './types.ts';
+import { STREAMS } from './types.ts';
+
+/** Raised when what a commit means has changed; older states are read, newer ones refused. */
+export const STATE_FORMAT = 1;
+const REGISTRY_RETRY_MS = 1000;
+
+export interface PipelinePorts {
+  /** Null when the other stage runs elsewhere. */
+  ingestSource: Source | null;
+  evaluateSource: Source | null;
+  writer: LogWriter;
+  stateStore: StateStore;
+  counters: CounterSink;
+  totals: TotalsSink;
+  registry: RegistrySource;
+  clock: Clock;
+  /** Partitions of the inputs and of `.partials`. Rejects with code topic_missing, or kafka_unreachable (tried again). */
+  partitionCounts: () => Promise<ReadonlyMap<string, number>>;
+}
+
+export interface PipelineObserver extends TaskObserver {
+  registry?(registry: Registry): void;
+  /** Something that is tried again by itself: the registry, the totals. */
+  trouble?(what: 'registry' | 'totals' | 'partition_counts', error: Error): void;
+  flushed?(rows: number, durationMs: number): void;
+  fatal?(error: Error): void;
+}
+
+export interface PipelineOptions {
+  settings: FileSettings;
+  outputUnique: boolean;
+  stateMemoryBytes: number;
+  acceptStateLoss: boolean;
+  observer: PipelineObserver;
+}
+
+export type IngestTask = Task<OutRecord[], void, IngestStage>;
+export type EvaluateTask = Task<CounterBatch, CounterOutcome, EvaluateStage>;
+
+export class Pipeline {
+  readonly budget: MemoryBudget;
+  readonly #ports: PipelinePorts;
+  readonly #options: PipelineOptions;
+  readonly #stopping = new AbortController();
+  readonly #totals: TotalsFlusher;
+  #ingest: Runner<IngestTask> | null = null;
+  #evaluate: Runner<EvaluateTask> | null = null;
+  #registry: Registry | null = null;
+  #loops: Promise<void>[] = [];
+
+  constructor(ports: PipelinePorts, options: PipelineOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.budget = new MemoryBudget(options.stateMemoryBytes);
+    const tasks = () => this.evaluateTasks;
+    this.#totals = new TotalsFlusher({
+      sink: ports.totals,
+      clock: ports.clock,
+      flushMs: options.settings.pace.totalsFlushMs,
+      tasks,
+      observer: options.observer,
+    });
+  }
+
+  get ingestTasks(): IngestTask[] {
+    return this.#ingest?.tasks ?? [];
+  }
+
+  get evaluateTasks(): EvaluateTask[] {
+    return this.#evaluate?.tasks ?? [];
+  }
+
+  get registry(): Registry | null {
+    return this.#registry;
+  }
+
+  /** Both groups joined, and every assigned task has its state. */
+  get ready(): boolean {
+    const runners = [this.#ports.ingestSource === null ? null : this.#ingest, this.#ports.evaluateSource === null ? null : this.#evaluate];
+    const wanted = [this.#ports.ingestSource, this.#ports.evaluateSource];
+    const joined = wanted.every((source, i) => source === null || runners[i]?.joined === true);
+    return joined && [...this.ingestTasks, ...this.evaluateTasks].every((task) => task.state === 'running');
+  }
+
+  /** Resolves when both groups have been asked to let us in; work goes on in the background until `stop`. */
+  async start(): Promise<void> {
+    const { ingestSource, evaluateSource, stateStore } = this.#ports;
+    const counts = await this.#countPartitions();
+    const hash = new SeededHash(await stateStore.hashSeed());
+    if (evaluateSource !== null) await this.#firstRegistry();
+    if (this.#stopping.signal.aborted) return;
+    if (ingestSource !== null) {
+      this.#ingest = new Runner({
+        source: ingestSource,
+        makeTask: (feed) => this.#ingestTask(feed, counts, hash),
+        fatal: (error) => this.#fatal(error),
+      });
+      await this.#ingest.start();
+    }
+    if (evaluateSource !== null) {
+      this.#evaluate = new Runner({
+        source: evaluateSource,
+        makeTask: (feed) => this.#evaluateTask(feed, counts, hash),
+        fatal: (error) => this.#fatal(error),
+      });
+      await this.#evaluate.start();
+      this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal)].map((loop) => loop.catch((error) => this.#fatal(asError(error))));
+    }
+  }
+
+  /** Commits everything, leaves the groups, and flushes what totals are left (once; a failure is told, not retried). */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([this.#ingest?.stop(), this.#evaluate?.stop()]);
+    await Promise.all(this.#loops);
+    await this.#totals.flush(this.#evaluate?.allTasks ?? []);
+  }
+
+  /** Sends all hourly totals that are waiting. */
+  async flushTotals(): Promise<void> {
+    await this.#totals.flush(this.evaluateTasks);
+  }
+
+  /** The feed a task reads, for its bounds. */
+  feedOf(task: IngestTask | EvaluateTask): PartitionFeed | null {
+    return this.#ingest?.feedOf(task as IngestTask) ?? this.#evaluate?.feedOf(task as EvaluateTask) ?? null;
+  }
+
+  #ingestTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): IngestTask {
+    const { settings, outputUnique } = this.#options;
+    const stream = STREAMS.find((name) => settings.streams[name].topic === feed.topic) as Stream;
+    const partials = outputTopic(settings, 'partials');
+    const partialsPartitions = counts.get(partials) ?? 0;
+    const partitions = counts.get(feed.topic) ?? 0;
+    const { maxSpendMicros } = settings.limits;
+    const decoder = new Decoder(stream, {
+      mapping: settings.streams[stream].fields,
+      maxSpendMicros,
+      maxFutureSkewMs: settings.time.maxFutureSkewMs,
+    });
+    const outputs = {
+      partials,
+      duplicates: outputTopic(settings, 'duplicates'),
+      late: outputTopic(settings, 'late'),
+      invalid: outputTopic(settings, 'invalid'),
+      violations: outputTopic(settings, 'violations'),
+      unique: outputUnique ? outputTopic(settings, 'unique') : null,
+    };
+    const { time, pace, limits } = settings;
+    const place = { stream, topic: feed.topic, partition: feed.partition, partitions, partialsPartitions };
+    return new Task({
+      ...this.#common('ingest', feed, this.#header({ [feed.topic]: partitions, [partials]: partialsPartitions }, hash)),
+      stage: () => new IngestStage({ ...place, decoder, hash, budget: this.budget, time, pace, limits, outputs }),
+      sink: () => ({ deliver: (records: OutRecord[]) => this.#ports.writer.send(records) }),
+    });
+  }
+
+  #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
+    const { pace, limits } = this.#options.settings;
+    return new Task({
+      ...this.#common('evaluate', feed, this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
+      stage: () => {
+        const stage = new EvaluateStage({ partition: feed.partition, pace, limits });
+        if (this.#registry) stage.register(this.#registry);
+        return stage;
+      },
+      sink: (current) => this.#counterSink(current),
+    });
+  }
+
+  #common(stage: 'ingest' | 'evaluate', feed: PartitionFeed, header: StateHeader) {
+    const id = { stage, topic: feed.topic, partition: feed.partition };
+    const { clock, stateStore } = this.#ports;
+    const { acceptStateLoss, observer, settings } = this.#options;
+    return { id, log: stateStore.open(id), clock, commitMs: settings.pace.commitMs, header, acceptStateLoss, observer };
+  }
+
+  #header(partitionCounts: Record<string, number>, hash: SeededHash): StateHeader {
+    const { streams, time, limits } = this.#options.settings;
+    const configuration = JSON.stringify({ streams, time, limits });
+    return { formatVersion: STATE_FORMAT, hashSeedId: hash.id, partitionCounts, epoch: this.#registry?.epoch ?? 0, configuration };
+  }
+
+  /** A version in Redis beyond the log's end was not written from this log: must 10. */
+  #counterSink(feed: PartitionFeed): Sink<CounterBatch, CounterOutcome> {
+    let knownEnd = 0;
+    return {
+      deliver: async ({ writer, writes }) => {
+        const outcome = await this.#ports.counters.write(writer, writes);
+        const ahead = outcome.refused.find((refused) => refused.epoch > writer.epoch || refused.version > knownEnd);
+        if (ahead === undefined) return outcome;
+        knownEnd = (await feed.bounds()).end;
+        if (ahead.epoch > writer.epoch || ahead.version > knownEnd) {
+          throw new StreamError(
+            'redis_ahead',
+            `${ahead.key} in Redis has epoch ${ahead.epoch}, version ${ahead.version}, but ${feed.topic}/${feed.partition} ends at ${knownEnd} in epoch ${writer.epoch}: the topic was recreated, or this Redis belongs to another deployment`,
+          );
+        }
+        return outcome;
+      },
+    };
+  }
+
+  async #countPartitions(): Promise<ReadonlyMap<string, number>> {
+    for (;;) {
+      try {
+        return await this.#ports.partitionCounts();
+      } catch (error) {
+        if (!(error instanceof StreamError) || error.action !== 'retry' || this.#stopping.signal.aborted) throw error;
+        this.#options.observer.trouble?.('partition_counts', error);
+        await this.#ports.clock.sleep(REGISTRY_RETRY_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  async #firstRegistry(): Promise<void> {
+    while (this.#registry === null && !this.#stopping.signal.aborted) {
+      await this.#loadRegistry();
+      if (this.#registry === null) await this.#ports.clock.sleep(REGISTRY_RETRY_MS, this.#stopping.signal);
+    }
+  }
+
+  async #registryLoop(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      await this.#ports.clock.sleep(this.#options.settings.pace.registryMs, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      await this.#loadRegistry();
+      if (this.#registry) for (const task of this.evaluateTasks) task.stage?.register(this.#registry);
+    }
+  }
+
+  async #loadRegistry(): Promise<void> {
+    try {
+      const registry = await this.#ports.registry.load();
+      if (this.#registry !== null && registry.epoch !== this.#registry.epoch) {
+        throw new StreamError('epoch_changed', `the epoch is ${registry.epoch} now, it was ${this.#registry.epoch}: start this process again`);
+      }
+      this.#registry = registry;
+      this.#options.observer.registry?.(registry);
+    } catch (error) {
+      if (error instanceof StreamError && error.action !== 'retry') throw error;
+      this.#options.observer.trouble?.('registry', asError(error));
+    }
+  }
+
+  #fatal(error: Error): void {
+    this.#options.observer.fatal?.(error);
+  }
+}
