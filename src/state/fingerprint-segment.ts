@@ -1,0 +1,101 @@
+/**
+ * A sixty-fourth of a fingerprint table: open addressing over 8-byte slots, two 32-bit words each. The first word is the
+ * bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash, the second its low 32 bits; the top 6 bits are the segment's number.
+ */
+
+import type { MemoryBudget } from './memory-budget.ts';
+
+export const TAG_SHIFT = 26;
+export const FINGERPRINT_MASK = 2 ** TAG_SHIFT - 1;
+/** Tag values 1 to 63; 0 is an empty slot. */
+export const TAGS = 63;
+
+const SLOT_BYTES = 8;
+const MIN_CAPACITY = 16;
+/** Above this share of used slots, probes grow long. */
+const MAX_LOAD = 0.86;
+/** A rehash leaves room for this many times the live keys at MAX_LOAD: 8 × 1.2 / .86 = 11.2 bytes a key at most. */
+export const GROWTH = 1.2;
+
+/** Which tags are of live buckets; entry 0 (an empty slot) is never. */
+export type LiveTags = Uint8Array;
+
+export class FingerprintSegment {
+  /** Slots, two words each. */
+  slots: Int32Array;
+  /** Used slots, expired ones included, at which to rehash. */
+  limit: number;
+  used = 0;
+  /** Slots per unit of the low 32 bits, as a fraction: keys lie in hash order, so a rehash runs straight through memory. */
+  scale: number;
+  /** No slot is of a bucket before this one. */
+  floorBucket = Number.NEGATIVE_INFINITY;
+  readonly #budget: MemoryBudget;
+
+  constructor(capacity: number, budget: MemoryBudget) {
+    const slots = Math.max(MIN_CAPACITY, Math.ceil(capacity));
+    budget.reserve(slots * SLOT_BYTES);
+    this.#budget = budget;
+    this.slots = new Int32Array(slots * 2);
+    this.scale = slots / 2 ** 32;
+    this.limit = Math.floor(slots * MAX_LOAD);
+  }
+
+  get byteLength(): number {
+    return this.slots.byteLength;
+  }
+
+  has(word: number, lo: number, live: LiveTags): boolean {
+    return this.find(word, lo, live) === -1;
+  }
+
+  /** The index of the slot that the key may take (empty, or its own that has expired); −1 when the key is there and live. */
+  find(word: number, lo: number, live: LiveTags): number {
+    const slots = this.slots;
+    let i = (((lo >>> 0) * this.scale) | 0) << 1;
+    for (let first = slots[i]; first !== 0; first = slots[i]) {
+      if (slots[i + 1] === lo && (first & FINGERPRINT_MASK) === word) return live[first >>> TAG_SHIFT] === 1 ? -1 : i;
+      i += 2;
+      if (i === slots.length) i = 0;
+    }
+    return i;
+  }
+
+  /** Fills a slot that `find` has found. */
+  put(index: number, first: number, lo: number): void {
+    if (this.slots[index] === 0) this.used++;
+    this.slots[index] = first;
+    this.slots[index + 1] = lo;
+  }
+
+  liveKeys(live: LiveTags): number {
+    const slots = this.slots;
+    let keys = 0;
+    for (let i = 0; i < slots.length; i += 2) keys += live[slots[i] >>> TAG_SHIFT];
+    return keys;
+  }
+
+  /** Moves the live slots into a fresh array, larger or smaller, and drops the others. */
+  rehash(live: LiveTags): void {
+    const old = this.slots;
+    const keys = this.liveKeys(live);
+    const capacity = Math.max(MIN_CAPACITY, Math.ceil((keys * GROWTH) / MAX_LOAD));
+    this.#budget.reserve(capacity * SLOT_BYTES);
+    const slots = new Int32Array(capacity * 2);
+    const scale = capacity / 2 ** 32;
+    for (let from = 0; from < old.length; from += 2) {
+      const first = old[from];
+      if (live[first >>> TAG_SHIFT] === 0) continue;
+      const lo = old[from + 1];
+      let to = (((lo >>> 0) * scale) | 0) << 1;
+      while (slots[to] !== 0) to = to + 2 === slots.length ? 0 : to + 2;
+      slots[to] = first;
+      slots[to + 1] = lo;
+    }
+    this.slots = slots;
+    this.scale = scale;
+    this.limit = Math.floor(capacity * MAX_LOAD);
+    this.used = keys;
+    this.#budget.release(old.byteLength);
+  }
+}

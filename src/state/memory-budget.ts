@@ -1,0 +1,33 @@
+/** One limit on the bytes of all stores of a process (STATE_MEMORY_BYTES). */
+
+import { StreamError } from '../errors.ts';
+
+export class MemoryBudget {
+  readonly limitBytes: number;
+  #usedBytes = 0;
+
+  /** Without a limit nothing is ever refused, but use is still counted. */
+  constructor(limitBytes = Number.POSITIVE_INFINITY) {
+    this.limitBytes = limitBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** Ask before allocating. Throws `state_memory_full` and changes nothing when the limit would be passed. */
+  reserve(bytes: number): void {
+    if (this.#usedBytes + bytes > this.limitBytes) {
+      throw new StreamError(
+        'state_memory_full',
+        `The state needs ${this.#usedBytes + bytes} bytes of memory and STATE_MEMORY_BYTES allows ${this.limitBytes}. ` +
+          'Nothing was evicted. Raise it, spread the partitions over more processes, use more partitions, or shorten the dedup TTL.',
+      );
+    }
+    this.#usedBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}

@@ -1,0 +1,163 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { StreamError } from '../../src/errors.ts';
+import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT } from '../../src/state/fingerprints.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+const daily = (): FingerprintStore => new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY });
+
+/** What a store must answer, kept the slow way. */
+class Model {
+  readonly keys = new Map<string, number>();
+  watermarkMs = Number.NEGATIVE_INFINITY;
+  readonly #bucketMs: number;
+  readonly #ttlMs: number;
+
+  constructor(bucketMs: number, ttlMs: number) {
+    this.#bucketMs = bucketMs;
+    this.#ttlMs = ttlMs;
+  }
+
+  live(bucket: number): boolean {
+    return (bucket + 1) * this.#bucketMs + this.#ttlMs > this.watermarkMs;
+  }
+
+  addIfAbsent(key: string, ts: number): number {
+    if (this.keys.has(key)) return PRESENT;
+    const bucket = Math.floor(ts / this.#bucketMs);
+    if (!this.live(bucket)) return BUCKET_GONE;
+    this.keys.set(key, bucket);
+    return ADDED;
+  }
+
+  advance(watermarkMs: number): void {
+    this.watermarkMs = Math.max(this.watermarkMs, watermarkMs);
+    for (const [key, bucket] of this.keys) if (!this.live(bucket)) this.keys.delete(key);
+  }
+}
+
+const contents = (store: FingerprintStore): [string, number][] => {
+  const found: [string, number][] = [];
+  store.forEach((hi, lo, bucket) => {
+    found.push([`${hi}/${lo}`, bucket]);
+  });
+  return found.sort();
+};
+
+/** Few keys that share segments and slots, so that everything collides. */
+const keyPart = fc.oneof(fc.nat(3), fc.constantFrom(0xffff_ffff, 0x8000_0000, 0x0400_0001, 0x7fff_ffff));
+const step = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ op: fc.constant('add' as const), hi: keyPart, lo: keyPart, shift: fc.integer({ min: -30, max: 5 }) }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('many' as const), from: fc.nat(2000), shift: fc.integer({ min: -26, max: 0 }) }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('advance' as const), hours: fc.oneof(fc.nat(3), fc.nat(30), fc.nat(300)) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('ahead' as const), lo: fc.nat(5), hours: fc.nat(2000) }) },
+);
+
+test('whatever is added, expires and comes again, it answers as a plain map does', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), fc.boolean(), (steps, watermarkFirst) => {
+      const store = daily();
+      const model = new Model(HOUR, DAY);
+      let nowMs = 1000 * DAY;
+      const add = (hi: number, lo: number, ts: number): void => {
+        const key = `${hi}/${lo}`;
+        expect(store.has(hi, lo)).toBe(model.keys.has(key));
+        expect(store.bucketLive(ts)).toBe(model.live(Math.floor(ts / HOUR)));
+        expect(store.addIfAbsent(hi, lo, ts)).toBe(model.addIfAbsent(key, ts));
+      };
+      const advance = (hours: number): void => {
+        nowMs += hours * HOUR;
+        store.advance(nowMs);
+        model.advance(nowMs);
+      };
+      if (watermarkFirst) advance(0);
+      for (const one of steps) {
+        if (one.op === 'add') add(one.hi, one.lo, nowMs + one.shift * HOUR);
+        else if (one.op === 'many') for (let i = 0; i < 300; i++) add((i * 0x0400_0003) >>> 0, one.from + i, nowMs + one.shift * HOUR);
+        else if (one.op === 'advance') advance(one.hours);
+        else add(7, one.lo, nowMs + one.hours * HOUR);
+        expect(store.size).toBe(model.keys.size);
+      }
+      expect(contents(store)).toEqual([...model.keys].sort());
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('an hour at a time for ten weeks, each tag comes round many times and no key comes back', () => {
+  const store = daily();
+  for (let hour = 0; hour < 24 * 70; hour++) {
+    const ts = 1000 * DAY + hour * HOUR;
+    for (let i = 0; i < 40; i++) store.add((hour * 0x9e37_79b1 + i * 0x0400_0000) >>> 0, hour, ts);
+    store.advance(ts);
+    const goneHour = hour - 25;
+    if (goneHour >= 0) expect(store.has((goneHour * 0x9e37_79b1) >>> 0, goneHour)).toBe(false);
+    const keptHour = hour - 24;
+    if (keptHour >= 0) expect(store.has((keptHour * 0x9e37_79b1) >>> 0, keptHour)).toBe(true);
+  }
+  expect(store.size).toBe(25 * 40);
+});
+
+test('a bucket is live until its end and the TTL are behind the watermark, to the millisecond', () => {
+  const store = daily();
+  const ts = 1000 * DAY;
+  store.add(1, 2, ts);
+  store.advance(ts + HOUR + DAY - 1);
+  expect(store.has(1, 2)).toBe(true);
+  expect(store.bucketLive(ts)).toBe(true);
+  store.advance(ts + HOUR + DAY);
+  expect(store.has(1, 2)).toBe(false);
+  expect(store.bucketLive(ts)).toBe(false);
+  expect(store.addIfAbsent(1, 2, ts)).toBe(BUCKET_GONE);
+  expect(store.size).toBe(0);
+});
+
+test('a watermark that jumps past every bucket leaves an empty, small table', () => {
+  const store = daily();
+  const empty = store.byteLength;
+  for (let i = 0; i < 200_000; i++) store.add(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
+  expect(store.byteLength).toBeGreaterThan(8 * 200_000);
+  store.advance(2000 * DAY);
+  expect(store.size).toBe(0);
+  expect(store.byteLength).toBe(empty);
+});
+
+test('when traffic falls, the sweep gives memory back', () => {
+  const store = daily();
+  for (let i = 0; i < 200_000; i++) store.add(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
+  for (let hour = 1; hour < 40; hour++) {
+    store.add(hour, hour, 1000 * DAY + hour * HOUR);
+    for (let minute = 0; minute < 60; minute++) store.advance(1000 * DAY + hour * HOUR + minute * 60_000);
+  }
+  expect(store.size).toBe(25);
+  expect(store.byteLength).toBeLessThan(100_000);
+});
+
+test('a full budget stops by name, with everything still there', () => {
+  const budget = new MemoryBudget(300_000);
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
+  const key = (i: number): [number, number] => [Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0];
+  let entered = 0;
+  const fill = (): void => {
+    for (; entered < 100_000; entered++) store.add(...key(entered), 1000 * DAY);
+  };
+  expect(fill).toThrow(StreamError);
+  expect(fill).toThrow(expect.objectContaining({ code: 'state_memory_full', message: expect.stringContaining('STATE_MEMORY_BYTES') }));
+  expect(entered).toBeGreaterThan(20_000);
+  expect(store.size).toBe(entered);
+  for (let i = 0; i < entered; i++) expect(store.has(...key(i))).toBe(true);
+  expect(budget.usedBytes).toBe(store.byteLength);
+  store.clear();
+  expect(store.size).toBe(0);
+  expect(budget.usedBytes).toBe(store.byteLength);
+});
+
+test('more buckets than tags are refused at once', () => {
+  expect(() => new FingerprintStore({ bucketMs: HOUR, ttlMs: 61 * HOUR })).toThrow(RangeError);
+  expect(() => new FingerprintStore({ bucketMs: HOUR, ttlMs: 60 * HOUR })).not.toThrow();
+});
