@@ -1,0 +1,215 @@
+/**
+ * What is known of each unit of each experiment: (experiment index, 64-bit hash of the unit) → 16 bits of the caller's.
+ * An experiment is forgotten as a whole.
+ */
+
+import { MemoryBudget } from './memory-budget.ts';
+
+const SLOT_BYTES = 10;
+const MIN_CAPACITY = 16;
+const MAX_LOAD = 0.86;
+const GROWTH = 1.25;
+/** Above this many units an experiment is split by the top bits of the hash, so that no growth takes long. */
+const SPLIT_AT = 200_000;
+const PARTS = 64;
+const PART_SHIFT = 26;
+
+export type UnitVisitor = (experiment: number, hi: number, lo: number, payload: number) => void;
+
+/** Open addressing; two words of hash a slot, and the payload beside it. A slot of two zero words is empty. */
+class UnitTable {
+  hashes: Int32Array;
+  payloads: Uint16Array;
+  used = 0;
+  limit: number;
+  #scale: number;
+  readonly #budget: MemoryBudget;
+
+  constructor(capacity: number, budget: MemoryBudget) {
+    const slots = Math.max(MIN_CAPACITY, Math.ceil(capacity));
+    budget.reserve(slots * SLOT_BYTES);
+    this.#budget = budget;
+    this.hashes = new Int32Array(slots * 2);
+    this.payloads = new Uint16Array(slots);
+    this.limit = Math.floor(slots * MAX_LOAD);
+    this.#scale = slots / 2 ** 32;
+  }
+
+  get byteLength(): number {
+    return this.hashes.byteLength + this.payloads.byteLength;
+  }
+
+  /** The slot that holds the unit, or the empty one where it belongs as −1 − slot. */
+  find(hi: number, lo: number): number {
+    const hashes = this.hashes;
+    for (let i = (((lo >>> 0) * this.#scale) | 0) << 1; ; i = i + 2 === hashes.length ? 0 : i + 2) {
+      if (hashes[i] === hi && hashes[i + 1] === lo) return i >> 1;
+      if (hashes[i] === 0 && hashes[i + 1] === 0) return -1 - (i >> 1);
+    }
+  }
+
+  put(slot: number, hi: number, lo: number, payload: number): void {
+    this.hashes[slot * 2] = hi;
+    this.hashes[slot * 2 + 1] = lo;
+    this.payloads[slot] = payload;
+    this.used++;
+  }
+
+  /** Moves what falls into each part to a fresh table; the caller gives this one up. */
+  copyTo(parts: UnitTable[]): void {
+    for (let slot = 0; slot < this.payloads.length; slot++) {
+      const hi = this.hashes[slot * 2];
+      const lo = this.hashes[slot * 2 + 1];
+      if (hi === 0 && lo === 0) continue;
+      const part = parts[parts.length === 1 ? 0 : hi >>> PART_SHIFT];
+      part.put(-1 - part.find(hi, lo), hi, lo, this.payloads[slot]);
+    }
+  }
+
+  release(): void {
+    this.#budget.release(this.byteLength);
+  }
+}
+
+interface Experiment {
+  /** One table, or PARTS of them. */
+  tables: UnitTable[];
+  touchedMs: number;
+}
+
+export interface UnitStoreOptions {
+  budget?: MemoryBudget;
+}
+
+export class UnitStore {
+  readonly #experiments: (Experiment | undefined)[] = [];
+  readonly #budget: MemoryBudget;
+  #size = 0;
+
+  constructor({ budget = new MemoryBudget() }: UnitStoreOptions = {}) {
+    this.#budget = budget;
+  }
+
+  /** Units, over all experiments. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get byteLength(): number {
+    let sum = 0;
+    for (const experiment of this.#experiments) for (const table of experiment?.tables ?? []) sum += table.byteLength;
+    return sum;
+  }
+
+  /** The payload, −1 when the unit is unknown. */
+  get(experiment: number, hi: number, lo: number): number {
+    const found = this.#experiments[experiment];
+    if (found === undefined) return -1;
+    const low = filled(hi, lo);
+    const table = tableOf(found, hi);
+    const slot = table.find(hi | 0, low);
+    return slot < 0 ? -1 : table.payloads[slot];
+  }
+
+  /** Sets the payload (0 to 65,535). Throws `state_memory_full`, with nothing changed. */
+  set(experiment: number, hi: number, lo: number, payload: number): void {
+    const target = this.#experimentOf(experiment);
+    const low = filled(hi, lo);
+    let table = tableOf(target, hi);
+    const slot = table.find(hi | 0, low);
+    if (slot >= 0) {
+      table.payloads[slot] = payload;
+      return;
+    }
+    if (table.used >= table.limit) {
+      this.#grow(target, hi);
+      table = tableOf(target, hi);
+    }
+    table.put(-1 - table.find(hi | 0, low), hi | 0, low, payload);
+    this.#size++;
+  }
+
+  /** Notes an accepted exposure; the latest event time counts. An experiment never touched expires first. */
+  touch(experiment: number, eventTs: number): void {
+    const target = this.#experimentOf(experiment);
+    if (eventTs > target.touchedMs) target.touchedMs = eventTs;
+  }
+
+  /** −Infinity for an experiment that is unknown or was never touched. */
+  lastTouched(experiment: number): number {
+    return this.#experiments[experiment]?.touchedMs ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** Forgets the experiments last touched before the cutoff; returns their indices, rising. */
+  expire(cutoffMs: number): number[] {
+    const gone: number[] = [];
+    for (const [index, experiment] of this.#experiments.entries()) {
+      if (experiment !== undefined && experiment.touchedMs < cutoffMs) gone.push(index);
+    }
+    for (const index of gone) this.forget(index);
+    return gone;
+  }
+
+  forget(experiment: number): void {
+    const forgotten = this.#experiments[experiment];
+    if (forgotten === undefined) return;
+    for (const table of forgotten.tables) {
+      this.#size -= table.used;
+      table.release();
+    }
+    this.#experiments[experiment] = undefined;
+  }
+
+  /** Visits every unit. Nothing may be set meanwhile. */
+  forEach(visit: UnitVisitor): void {
+    for (const [index, experiment] of this.#experiments.entries()) {
+      for (const { hashes, payloads } of experiment?.tables ?? []) {
+        for (let slot = 0; slot < payloads.length; slot++) {
+          const hi = hashes[slot * 2];
+          const lo = hashes[slot * 2 + 1];
+          if (hi !== 0 || lo !== 0) visit(index, hi >>> 0, lo >>> 0, payloads[slot]);
+        }
+      }
+    }
+  }
+
+  #experimentOf(index: number): Experiment {
+    const known = this.#experiments[index];
+    if (known !== undefined) return known;
+    const fresh = { tables: [new UnitTable(MIN_CAPACITY, this.#budget)], touchedMs: Number.NEGATIVE_INFINITY };
+    // No holes: a sparse array would be a slow one.
+    while (this.#experiments.length < index) this.#experiments.push(undefined);
+    this.#experiments[index] = fresh;
+    return fresh;
+  }
+
+  /** Makes the table of that hash larger, or splits it into parts, which differ in size so as not to grow all at once. */
+  #grow(experiment: Experiment, hi: number): void {
+    const { tables } = experiment;
+    const split = tables.length === 1 && tables[0].used >= SPLIT_AT;
+    const number = tables.length === 1 ? 0 : hi >>> PART_SHIFT;
+    const old = tables[number];
+    const roomFor = (units: number, step: number): UnitTable => new UnitTable((units * GROWTH ** step) / MAX_LOAD, this.#budget);
+    if (split) {
+      const parts: UnitTable[] = [];
+      for (let i = 0; i < PARTS; i++) parts.push(roomFor(old.used / PARTS, 1 + i / PARTS));
+      old.copyTo(parts);
+      experiment.tables = parts;
+    } else {
+      const larger = roomFor(old.used, 1);
+      if (tables.length === 1) {
+        old.copyTo([larger]);
+      } else {
+        old.copyTo(tables.with(number, larger));
+      }
+      tables[number] = larger;
+    }
+    old.release();
+  }
+}
+
+const tableOf = (experiment: Experiment, hi: number): UnitTable =>
+  experiment.tables.length === 1 ? experiment.tables[0] : experiment.tables[hi >>> PART_SHIFT];
+
+/** The one hash that would read as an empty slot is its neighbour's, as any two hashes may be. */
+const filled = (hi: number, lo: number): number => ((hi | lo) === 0 ? 1 : lo | 0);
