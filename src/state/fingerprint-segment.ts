@@ -11,7 +11,6 @@ export const FINGERPRINT_MASK = 2 ** TAG_SHIFT - 1;
 export const TAGS = 63;
 
 const SLOT_BYTES = 8;
-const MIN_CAPACITY = 16;
 /** Above this share of used slots, probes grow long. */
 const MAX_LOAD = 0.86;
 /** A rehash leaves room for this many times the live keys at MAX_LOAD: 8 × 1.2 / .86 = 11.2 bytes a key at most. */
@@ -20,29 +19,30 @@ export const GROWTH = 1.2;
 /** Which tags are of live buckets; entry 0 (an empty slot) is never. */
 export type LiveTags = Uint8Array;
 
+/** What a segment holds before its first key: one slot, empty for ever. */
+const NOTHING = new Int32Array(2);
+
 export class FingerprintSegment {
   /** Slots, two words each. */
-  slots: Int32Array;
+  slots = NOTHING;
   /** Used slots, expired ones included, at which to rehash. */
-  limit: number;
+  limit = 0;
   used = 0;
   /** Slots per unit of the low 32 bits, as a fraction: keys lie in hash order, so a rehash runs straight through memory. */
-  scale: number;
+  scale = 0;
   /** No slot is of a bucket before this one. */
   floorBucket = Number.NEGATIVE_INFINITY;
+  readonly #minCapacity: number;
   readonly #budget: MemoryBudget;
 
-  constructor(capacity: number, budget: MemoryBudget) {
-    const slots = Math.max(MIN_CAPACITY, Math.ceil(capacity));
-    budget.reserve(slots * SLOT_BYTES);
+  /** Takes memory with the first key. */
+  constructor(minCapacity: number, budget: MemoryBudget) {
+    this.#minCapacity = minCapacity;
     this.#budget = budget;
-    this.slots = new Int32Array(slots * 2);
-    this.scale = slots / 2 ** 32;
-    this.limit = Math.floor(slots * MAX_LOAD);
   }
 
   get byteLength(): number {
-    return this.slots.byteLength;
+    return this.slots === NOTHING ? 0 : this.slots.byteLength;
   }
 
   has(word: number, lo: number, live: LiveTags): boolean {
@@ -79,7 +79,7 @@ export class FingerprintSegment {
   rehash(live: LiveTags): void {
     const old = this.slots;
     const keys = this.liveKeys(live);
-    const capacity = Math.max(MIN_CAPACITY, Math.ceil((keys * GROWTH) / MAX_LOAD));
+    const capacity = Math.ceil(Math.max(this.#minCapacity, (keys * GROWTH) / MAX_LOAD));
     this.#budget.reserve(capacity * SLOT_BYTES);
     const slots = new Int32Array(capacity * 2);
     const scale = capacity / 2 ** 32;
@@ -92,10 +92,10 @@ export class FingerprintSegment {
       slots[to] = first;
       slots[to + 1] = lo;
     }
+    this.#budget.release(this.byteLength);
     this.slots = slots;
     this.scale = scale;
     this.limit = Math.floor(capacity * MAX_LOAD);
     this.used = keys;
-    this.#budget.release(old.byteLength);
   }
 }

@@ -160,6 +160,10 @@ export class UnitStore {
     this.#experiments[experiment] = undefined;
   }
 
+  clear(): void {
+    for (const index of this.#experiments.keys()) this.forget(index);
+  }
+
   /** Visits every unit. Nothing may be set meanwhile. */
   forEach(visit: UnitVisitor): void {
     for (const [index, experiment] of this.#experiments.entries()) {

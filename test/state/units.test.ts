@@ -101,6 +101,8 @@ test('an experiment untouched since the cutoff is forgotten, the one touched at 
   expect(store.get(1, 1, 1)).toBe(7);
   expect(store.size).toBe(2);
   expect(store.expire(11 * DAY)).toEqual([]);
+  store.clear();
+  expect([store.size, store.byteLength, store.get(1, 1, 1)]).toEqual([0, 0, -1]);
 });
 
 test('a full budget stops by name, with every unit still there', () => {
