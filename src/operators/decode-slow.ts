@@ -25,7 +25,7 @@ const SCRATCH_BYTES = 16_384;
 
 type PlacedField = Field & { path: string[] };
 
-/** The contract read out loud: JSON.parse, then one check a field. Says why a record is invalid; ten times slower than the scanner. */
+/** The contract read out loud: JSON.parse, then one check a field. Says why a record is invalid; five times slower than the scanner. */
 export class SlowDecoder {
   readonly #fields: PlacedField[];
   readonly #maxSpendMicros: number;

@@ -1,3 +1,5 @@
+import { QUOTE } from './json-scan.ts';
+
 const SLOTS = 64;
 const EMPTY = -1;
 
@@ -19,6 +21,21 @@ export class NameTable {
       while (this.#numbers[slot] !== EMPTY) slot = (slot + 1) % SLOTS;
       this.#numbers[slot] = number;
     });
+  }
+
+  length(number: number): number {
+    return this.#starts[number + 1] - this.#starts[number];
+  }
+
+  /** Whether that name and a closing quote lie there. */
+  isAt(number: number, bytes: Uint8Array, start: number): boolean {
+    const names = this.#bytes;
+    const from = this.#starts[number];
+    const length = this.#starts[number + 1] - from;
+    if (bytes[start + length] !== QUOTE) return false;
+    let i = 0;
+    while (i < length && bytes[start + i] === names[from + i]) i++;
+    return i === length;
   }
 
   /** The index of the name that lies there, or -1. */

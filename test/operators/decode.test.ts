@@ -153,6 +153,13 @@ describe('settings', () => {
     expect(shared.usual(recordOf(JSON.stringify(EXPOSURE))).content).toMatchObject({ eventId: 'e', unitId: 'e' });
   });
 
+  it('a name that needs escapes is found, and found only where it is escaped', () => {
+    const quoted = new BothPaths('impressions', { mapping: { event_id: 'a"b' } });
+    const rest = `"campaign_id":"c","spend_micros":5,"event_ts":${TS}}`;
+    expect(quoted.usual(recordOf(`{"a\\"b":"e",${rest}`)).content).toMatchObject({ eventId: 'e' });
+    expect(quoted.usual(recordOf(`{"a"b":"e",${rest}`)).reason).toBe('not_json');
+  });
+
   it('says what is wrong with a mapping', () => {
     expect(mappingProblems('impressions', { event_id: 'a.b' })).toEqual([]);
     expect(mappingProblems('impressions', { unit_id: 'x', event_id: 'a..b' })).toEqual([
