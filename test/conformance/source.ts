@@ -15,7 +15,7 @@ export interface SourceBed {
   append(partition: number, records: readonly GivenRecord[]): Promise<void>;
   open(): Source;
   /** Makes a rebalance happen that leaves this source with both partitions again; missing where there are none. */
-  rebalance?(source: Source): Promise<void>;
+  rebalance?(source: Source, recorder: AssignmentRecorder): Promise<void>;
   /** What is appended after the source was opened is read, and there are offsets of a group. */
   live: boolean;
   close(): Promise<void>;
@@ -196,9 +196,8 @@ const losingConformance = (withBed: WithBed): void => {
       feed.seek(0);
       await readTo(feed, 4);
       const waiting = codeOfRejection(feed.poll(30_000));
-      const assigned = recorder.nextFeeds();
-      await bed.rebalance(source);
-      const again = (await assigned).find(({ partition }) => partition === 0);
+      await bed.rebalance(source, recorder);
+      const again = recorder.feeds.find(({ partition }) => partition === 0);
       expect(await waiting).toBe('partition_lost');
       expect([feed.lost, again?.lost]).toEqual([true, false]);
       again?.seek(2);
