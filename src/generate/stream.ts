@@ -8,8 +8,8 @@ import { type Content, type Maker, makerOf } from './makers.ts';
 import type { Meant } from './meant.ts';
 import { fixedFraction, Random } from './random.ts';
 import type { TrafficSettings } from './settings.ts';
+import { StreamTruth } from './stream-truth.ts';
 import { type Lateness, lateness, slotMs } from './times.ts';
-import { StreamTruth } from './truth.ts';
 import type { World } from './world.ts';
 
 export interface SourceRecord {

@@ -45,6 +45,8 @@ export const lateness = (settings: TrafficSettings, random: Random): Lateness =>
   const closedAfterMs = maxOutOfOrdernessMs + windowMs + allowedLatenessMs;
   /** The first ms of the oldest window still open. */
   const oldestOpenMs = (watermarkMs: number) => Math.floor((watermarkMs - allowedLatenessMs) / windowMs) * windowMs;
+  /** The last moment until then that puts the watermark exactly on a window's end, where a wrong comparison would show. */
+  const onWindowEndMs = (untilMs: number) => Math.floor((untilMs - maxOutOfOrdernessMs) / windowMs) * windowMs + maxOutOfOrdernessMs;
   const plain: EventTime = (nowMs) =>
     nowMs - Math.min(random.exponential(Math.min(3 * SECOND, maxOutOfOrdernessMs / 10)), 0.9 * maxOutOfOrdernessMs);
   const ancient = (nowMs: number) => nowMs - dedupTtlMs - 3 * dedupBucketMs - random.whole(0, 3 * dedupTtlMs);
@@ -61,7 +63,11 @@ export const lateness = (settings: TrafficSettings, random: Random): Lateness =>
       if (isEdge(watermarkMs)) return oldestOpenMs(watermarkMs) - 1;
       return random.chance(0.1) ? ancient(nowMs) : nowMs - closedAfterMs - random.whole(SECOND, Math.min(6 * HOUR, 0.5 * dedupTtlMs));
     },
-    ahead: (nowMs) => nowMs + (random.chance(0.1) ? maxFutureSkewMs : random.whole(0, maxFutureSkewMs)),
+    ahead: (nowMs) => {
+      const place = random.fraction();
+      if (place < 0.4) return Math.max(nowMs, onWindowEndMs(nowMs + maxFutureSkewMs));
+      return place < 0.5 ? nowMs + maxFutureSkewMs : nowMs + random.whole(0, maxFutureSkewMs);
+    },
     skew: (nowMs) => nowMs + maxFutureSkewMs + (random.chance(0.1) ? 1 : random.whole(2, 72 * HOUR)),
     copyDelayMs: () => {
       const farMs = Math.min(0.95 * dedupTtlMs, 23 * HOUR);
