@@ -61,6 +61,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   #writtenMs = Number.NEGATIVE_INFINITY;
   #pending = false;
   #cursor = 0;
+  #lag = 0;
   #sliceMs = Number.NEGATIVE_INFINITY;
   /** Kafka times of records whose effect is not in Redis yet; for end_to_end_seconds. */
   #unseenRecordMs: number[] = [];
@@ -75,6 +76,11 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
 
   get uncommitted(): boolean {
     return this.#state.uncommitted;
+  }
+
+  /** Records to the end of the log, as the last fetch knew it. */
+  get lag(): number {
+    return this.#lag;
   }
 
   get state(): EvaluateState {
@@ -115,6 +121,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     const view = this.#view;
     while (batch.next(view)) this.#take(view);
     this.#state.position = batch.nextOffset;
+    this.#lag = batch.endOffset - batch.nextOffset;
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): CounterBatch | null {

@@ -53,6 +53,10 @@ export class Emitter {
     if (records > 0) this.#lastRecordMonotonicMs = now.monotonicMs;
   }
 
+  get lag(): number {
+    return this.#lag;
+  }
+
   dueMs(): number {
     if (!this.#unsent) return this.#sentMs + MARK_MS;
     const { emitMs, emitCatchingUpMs } = this.#options.pace;

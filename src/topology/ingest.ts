@@ -90,6 +90,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#state.watermark.ms;
   }
 
+  /** Records to the end of the log, as the last fetch knew it. */
+  get lag(): number {
+    return this.#emitter.lag;
+  }
+
   get lastRecordMs(): number {
     return this.#state.lastRecordMs;
   }

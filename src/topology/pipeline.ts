@@ -100,12 +100,15 @@ export class Pipeline {
     return this.#registry;
   }
 
-  /** Both groups joined, and every assigned task has its state. */
+  /** Every stage that runs here has joined its group; perhaps without a partition. */
+  get joined(): boolean {
+    const { ingestSource, evaluateSource } = this.#ports;
+    return (ingestSource === null || this.#ingest?.joined === true) && (evaluateSource === null || this.#evaluate?.joined === true);
+  }
+
+  /** Joined, and every assigned task has its state. */
   get ready(): boolean {
-    const runners = [this.#ports.ingestSource === null ? null : this.#ingest, this.#ports.evaluateSource === null ? null : this.#evaluate];
-    const wanted = [this.#ports.ingestSource, this.#ports.evaluateSource];
-    const joined = wanted.every((source, i) => source === null || runners[i]?.joined === true);
-    return joined && [...this.ingestTasks, ...this.evaluateTasks].every((task) => task.state === 'running');
+    return this.joined && [...this.ingestTasks, ...this.evaluateTasks].every((task) => task.state === 'running');
   }
 
   /** Resolves when both groups have been asked to let us in; work goes on in the background until `stop`. */
@@ -130,7 +133,9 @@ export class Pipeline {
         fatal: (error) => this.#fatal(error),
       });
       await this.#evaluate.start();
-      this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal)].map((loop) => loop.catch((error) => this.#fatal(asError(error))));
+      this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal)].map((loop) =>
+        loop.catch((error) => this.#fatal(asError(error))),
+      );
     }
   }
 
@@ -259,7 +264,10 @@ export class Pipeline {
     try {
       const registry = await this.#ports.registry.load();
       if (this.#registry !== null && registry.epoch !== this.#registry.epoch) {
-        throw new StreamError('epoch_changed', `the epoch is ${registry.epoch} now, it was ${this.#registry.epoch}: start this process again`);
+        throw new StreamError(
+          'epoch_changed',
+          `the epoch is ${registry.epoch} now, it was ${this.#registry.epoch}: start this process again`,
+        );
       }
       this.#registry = registry;
       this.#options.observer.registry?.(registry);

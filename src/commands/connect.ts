@@ -1,0 +1,56 @@
+/** Connections to the real services, from settings. */
+import { readFileSync } from 'node:fs';
+import type { Kafka } from 'kafkajs';
+import type { Logger } from 'pino';
+import { outputTopic, type Settings } from '../config.ts';
+import { StreamError } from '../errors.ts';
+import { DirStateStore } from '../state/dir-store.ts';
+import { MemoryStateStore } from '../state/memory-store.ts';
+import { kafkaClient } from '../topology/sources/kafka-client.ts';
+import { describeTopics } from '../topology/sources/kafka-topics.ts';
+import { STREAMS, type StateStore } from '../topology/types.ts';
+
+const pemOf = (name: string, path: string | undefined): string | undefined => {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new StreamError('bad_setting', `${name} is ${JSON.stringify(path)}: the file cannot be read`, { cause });
+  }
+};
+
+export function openKafka(settings: Settings, log: Logger): Kafka {
+  const { env } = settings;
+  const pems = {
+    ca: pemOf('KAFKA_SSL_CA_FILE', env.KAFKA_SSL_CA_FILE),
+    cert: pemOf('KAFKA_SSL_CERT_FILE', env.KAFKA_SSL_CERT_FILE),
+    key: pemOf('KAFKA_SSL_KEY_FILE', env.KAFKA_SSL_KEY_FILE),
+  };
+  const given = Object.fromEntries(Object.entries(pems).filter(([, pem]) => pem !== undefined));
+  const ssl = Object.keys(given).length > 0 ? given : env.KAFKA_SSL;
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = env;
+  const sasl = mechanism === undefined ? {} : { sasl: { mechanism, username, password } };
+  return kafkaClient({ brokers: env.KAFKA_BROKERS.split(','), clientId: env.KAFKA_CLIENT_ID, ssl, ...sasl }, log.child({ part: 'kafka' }));
+}
+
+export function openStateStore(settings: Settings): StateStore {
+  const { STATE_STORE: kind, STATE_DIR: folder, STATE_HASH_SEED: seed } = settings.env;
+  const hashSeed = seed === undefined ? {} : { hashSeed: Uint8Array.from(Buffer.from(seed, 'hex')) };
+  return kind === 'dir' ? new DirStateStore(folder, hashSeed) : new MemoryStateStore(hashSeed);
+}
+
+export const inputTopics = (settings: Settings): string[] => STREAMS.map((stream) => settings.streams[stream].topic);
+
+/** Partitions of the inputs and `.partials`; rejects with topic_missing that names every topic that is not there. */
+export async function countPartitions(kafka: Kafka, settings: Settings): Promise<ReadonlyMap<string, number>> {
+  const wanted = [...inputTopics(settings), outputTopic(settings, 'partials')];
+  const found = await describeTopics(kafka, wanted);
+  const missing = wanted.filter((name) => !found.has(name));
+  if (missing.length > 0) {
+    throw new StreamError(
+      'topic_missing',
+      `There is no topic ${missing.join(', ')}: \`exposure-stream migrate --topics\` creates what is missing`,
+    );
+  }
+  return new Map([...found].map(([name, topic]) => [name, topic.partitions]));
+}
