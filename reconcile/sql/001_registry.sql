@@ -93,14 +93,21 @@ create table exposure_stream.guardrail (
 
 create table exposure_stream.registry_version (
   only_row boolean primary key default true check (only_row),
-  version bigint not null default 0
+  version bigint not null default 0,
+  bumped_by bigint
 );
 insert into exposure_stream.registry_version default values;
 
--- As its owner: who may change the registry need not be granted the version.
+-- As its owner: who may change the registry need not be granted the version. Once a transaction: thousands of statements
+-- in one would leave as many dead rows for each next one to step over.
 create function exposure_stream.bump_registry_version() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp
-  as $$ begin update exposure_stream.registry_version set version = version + 1; return null; end $$;
+  as $$
+begin
+  update exposure_stream.registry_version set version = version + 1, bumped_by = txid_current()
+  where bumped_by is distinct from txid_current();
+  return null;
+end $$;
 
 do $$
 declare name text;
