@@ -105,6 +105,11 @@ export class ByteWriter {
     return taken;
   }
 
+  /** What was written, without a copy: valid until the next write. */
+  view(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
   reset(): void {
     this.#length = 0;
   }

@@ -1,0 +1,66 @@
+/** The command line: names, options and help; each command's work is in its own file, loaded when it is called. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Host } from './host.ts';
+import { versionOf } from './version.ts';
+
+const wholeNumber = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number of at least 1');
+  return value;
+};
+
+/** @param exit told the exit code of the command that ran */
+export function makeProgram(host: Host, exit: (code: number) => void): Command {
+  const program = new Command('exposure-stream')
+    .description('Exactly counted experiment exposures and ad spend: Kafka in, Redis counters out.')
+    .version(versionOf())
+    .configureOutput({ writeOut: (text) => host.out.write(text), writeErr: (text) => host.err.write(text) })
+    .showHelpAfterError('(--help shows the options)')
+    .exitOverride();
+
+  const command = (name: string, says: string): Command =>
+    program
+      .command(name)
+      .description(says)
+      .option('--config <file>', 'YAML file with streams, times and limits (CONFIG_FILE)')
+      .option('--json', 'one JSON object a line on standard output')
+      .exitOverride();
+
+  command('run', 'count: both stages on Kafka, Redis and Postgres, until SIGTERM')
+    .addOption(new Option('--stage <stage>', 'only this stage').choices(['ingest', 'evaluate']))
+    .option('--until-end', 'stop when everything there at the start is counted, and print the summary')
+    .option('--accept-state-loss', 'go on at the first retained offset when state or log is lost; no counter goes down')
+    .action(async (options) => exit(await (await import('./run.ts')).run(host, options)));
+
+  command('replay', 'count a file: the same topology without services')
+    .argument('<file>', 'NDJSON, a record a line (`generate`, `kcat -J`)')
+    .option('--partitions <n>', 'partitions of each topic, where a line names none', wholeNumber, 8)
+    .option('--out <folder>', 'write side outputs there, a file a topic')
+    .action(async (file, options) => exit(await (await import('./replay.ts')).replay(host, file, options)));
+
+  command('demo', 'see it work: seeded traffic, both stages, the truth beside it; needs no service')
+    .option('--records <n>', 'impressions; exposures and assignments in proportion', wholeNumber)
+    .option('--seed <n>', 'same seed, same traffic', wholeNumber, 1)
+    .action(async (options) => exit(await (await import('./demo.ts')).demo(host, options)));
+
+  command('migrate', 'bring Postgres (and with --topics, Kafka) to what this version needs; changes nothing twice')
+    .option('--topics', 'also create the topics that are missing')
+    .option('--partitions <n>', 'partitions of topics that are created', wholeNumber, 8)
+    .option('--new-epoch', 'after `.partials` was recreated or repartitioned: versions begin anew')
+    .option('--confirm', 'with --new-epoch: yes, all processes are stopped')
+    .action(async (options) => exit(await (await import('./migrate.ts')).migrateCommand(host, options)));
+
+  command('doctor', 'check every connection, topic, key and setting, and say what to do').action(async (options) =>
+    exit(await (await import('./doctor.ts')).doctor(host, options)),
+  );
+
+  const generate = command('generate', 'seeded synthetic traffic with known truth, to a file or to Kafka')
+    .option('--out <file>', 'NDJSON file; the truth goes to <file>.truth.json')
+    .option('--kafka', 'produce to Kafka instead');
+  generate.action(async (options) => exit(await (await import('./generate.ts')).generateCommand(host, options)));
+
+  command('config', 'settings: print an example, or what is in force')
+    .option('--example', 'a YAML file with every setting and its default')
+    .action(async (options) => exit((await import('./config.ts')).configCommand(host, options)));
+  return program;
+}

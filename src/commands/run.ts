@@ -1,0 +1,198 @@
+/** `run`: both stages on the real services, until SIGTERM, or until everything that was there at the start is counted. */
+import type { Kafka } from 'kafkajs';
+import type { Logger } from 'pino';
+import { outputTopic, type Settings } from '../config.ts';
+import { actionOf, codeOf, StreamError } from '../errors.ts';
+import { Metrics } from '../metrics.ts';
+import { openPool } from '../sinks/postgres-client.ts';
+import { PostgresRegistry } from '../sinks/postgres-registry.ts';
+import { PostgresTotals } from '../sinks/postgres-totals.ts';
+import { RedisCounters } from '../sinks/redis-counters.ts';
+import { type Summary, summarise } from '../summary.ts';
+import { Pipeline } from '../topology/pipeline.ts';
+import { KafkaSource } from '../topology/sources/kafka-source.ts';
+import { KafkaWriter } from '../topology/sources/kafka-writer.ts';
+import type { Source } from '../topology/types.ts';
+import { collect } from '../web/collect.ts';
+import { json, type Routes, text, WebServer } from '../web/server.ts';
+import { statusOf } from '../web/status.ts';
+import { countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
+import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
+import { observe } from './observer.ts';
+import { printSummary } from './print-summary.ts';
+import { countedUntilEnd } from './until-end.ts';
+import { versionOf } from './version.ts';
+
+/** Contract: ends within 10 s of SIGTERM. What is not committed by then is counted again by the next owner. */
+const STOP_WITHIN_MS = 8000;
+
+export interface RunOptions extends CommonOptions {
+  stage?: 'ingest' | 'evaluate';
+  untilEnd?: boolean;
+  acceptStateLoss?: boolean;
+}
+
+/** Resolves with the exit code. */
+export async function run(host: Host, options: RunOptions): Promise<number> {
+  const settings = settingsOf(host, options);
+  const log = loggerOf(host, settings);
+  const metrics = new Metrics();
+  const failure = new AbortController();
+  const service = new Service(host, { settings, log, metrics, options, fail: (error) => failure.abort(error) });
+  const port = await service.listen();
+  log.info({ port, group: settings.env.GROUP_ID, stage: options.stage ?? 'both', version: versionOf() }, 'started');
+  const stopping = AbortSignal.any([host.stopping, failure.signal]);
+  const startedMs = host.clock.now().monotonicMs;
+  const work = service.start().catch((error: unknown) => failure.abort(error));
+  const counted = options.untilEnd
+    ? work.then(() => countedUntilEnd(service.pipeline, host.clock, stopping))
+    : new Promise<false>(() => {});
+  const reached = await Promise.race([counted, aborted(stopping)]);
+  const seconds = (host.clock.now().monotonicMs - startedMs) / 1000;
+  const summary: Summary | null = reached ? summarise(service.pipeline.ingestTasks, service.pipeline.evaluateTasks) : null;
+  await service.stop();
+  if (failure.signal.aborted) return failed(log, failure.signal.reason);
+  log.info('stopped, everything committed');
+  if (summary !== null) {
+    if (options.json) printJson(host, { ...summary, timing: { seconds } });
+    else printSummary(host, summary, seconds);
+  }
+  return 0;
+}
+
+const aborted = (signal: AbortSignal): Promise<false> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(false);
+    else signal.addEventListener('abort', () => resolve(false), { once: true });
+  });
+
+function failed(log: Logger, error: unknown): number {
+  log.error(
+    { code: codeOf(error), err: error instanceof StreamError ? undefined : error },
+    error instanceof Error ? error.message : String(error),
+  );
+  return actionOf(error) === 'exit_2' ? 2 : 1;
+}
+
+interface ServiceParts {
+  settings: Settings;
+  log: Logger;
+  metrics: Metrics;
+  options: RunOptions;
+  fail: (error: Error) => void;
+}
+
+/** One process: its connections, its pipeline, its HTTP server. */
+class Service {
+  readonly pipeline: Pipeline;
+  readonly #host: Host;
+  readonly #parts: ServiceParts;
+  readonly #counters: RedisCounters | null;
+  readonly #close: (() => Promise<void>)[] = [];
+  readonly #web: WebServer;
+  readonly #kafka: Kafka;
+
+  constructor(host: Host, parts: ServiceParts) {
+    const { settings, log, options } = parts;
+    const { clock } = host;
+    this.#host = host;
+    this.#parts = parts;
+    this.#kafka = openKafka(settings, log);
+    const evaluates = options.stage !== 'ingest';
+    this.#counters = evaluates
+      ? new RedisCounters({ url: settings.env.REDIS_URL, keyPrefix: settings.env.REDIS_KEY_PREFIX, clock, log })
+      : null;
+    const totals = new PostgresTotals(openPool(settings.env.DATABASE_URL));
+    const registry = new PostgresRegistry(openPool(settings.env.DATABASE_URL, 1), { clock, log });
+    const writer = new KafkaWriter(this.#kafka, { clock, logger: log });
+    const stateStore = openStateStore(settings);
+    const nothing = { write: () => Promise.reject(new Error('evaluate does not run here')), close: () => Promise.resolve() };
+    this.pipeline = new Pipeline(
+      {
+        ingestSource: options.stage === 'evaluate' ? null : this.#source('ingest', inputTopics(settings)),
+        evaluateSource: evaluates ? this.#source('evaluate', [outputTopic(settings, 'partials')]) : null,
+        writer,
+        stateStore,
+        counters: this.#counters ?? nothing,
+        totals,
+        registry,
+        clock,
+        partitionCounts: () => countPartitions(this.#kafka, settings),
+      },
+      {
+        settings,
+        outputUnique: settings.env.OUTPUT_UNIQUE,
+        stateMemoryBytes: settings.env.STATE_MEMORY_BYTES,
+        acceptStateLoss: options.acceptStateLoss ?? false,
+        observer: observe({ ...parts, pipeline: () => this.pipeline, nowMs: () => clock.now(), fatal: parts.fail }),
+      },
+    );
+    this.#close = [
+      () => writer.close(),
+      async () => this.#counters?.close(),
+      () => totals.close(),
+      () => registry.close(),
+      () => stateStore.close(),
+    ];
+    this.#web = new WebServer(this.#routes());
+  }
+
+  listen(): Promise<number> {
+    const { HTTP_HOST: address, HTTP_PORT: port } = this.#parts.settings.env;
+    return this.#web.listen(address, port).catch((cause: unknown) => {
+      throw new StreamError('bad_setting', `HTTP_PORT is ${port}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    });
+  }
+
+  start(): Promise<void> {
+    return this.pipeline.start();
+  }
+
+  /** Commits, leaves, closes; what hangs on a service that is away is cut off in time. */
+  async stop(): Promise<void> {
+    const { clock } = this.#host;
+    const cut = new AbortController();
+    const late = clock.sleep(STOP_WITHIN_MS, cut.signal).then(() => cut.signal.aborted);
+    const clean = await Promise.race([this.pipeline.stop().then(() => true), late]);
+    if (!clean) this.#parts.log.warn('a service did not answer in time: what is not committed is counted again by the next owner');
+    cut.abort();
+    const closed = Promise.allSettled(this.#close.map((close) => close()));
+    await Promise.race([closed, clock.sleep(1000)]);
+    await this.#web.close();
+  }
+
+  #source(stage: 'ingest' | 'evaluate', topics: string[]): Source {
+    const { settings, log } = this.#parts;
+    const groupId = `${settings.env.GROUP_ID}-${stage}`;
+    return new KafkaSource(this.#kafka, {
+      groupId,
+      topics,
+      clock: this.#host.clock,
+      logger: log.child({ part: 'kafka', group: groupId }),
+      fetchBytes: settings.limits.fetchBytes,
+    });
+  }
+
+  #routes(): Routes {
+    const status = () => statusOf(this.pipeline, this.#host.clock.now().wallMs, this.#unavailable());
+    return {
+      '/healthz': () => text('ok\n'),
+      '/readyz': () => {
+        const { ready, waiting_for } = status();
+        return ready ? text('ready\n') : text(`waiting for:\n${waiting_for.map((line) => `- ${line}\n`).join('')}`, 503);
+      },
+      '/api/v1/status': () => json(status()),
+      '/metrics': async () => {
+        const { metrics } = this.#parts;
+        collect(metrics, this.pipeline, this.#host.clock.now().wallMs);
+        metrics.gauge('build_info').set({ version: versionOf(), node: process.version }, 1);
+        metrics.gauge('redis_up').set(this.#counters?.healthy === false ? 0 : 1);
+        return { status: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() };
+      },
+    };
+  }
+
+  #unavailable(): string[] {
+    return this.#counters === null || this.#counters.healthy ? [] : [`Redis: ${this.#counters.lastError}`];
+  }
+}

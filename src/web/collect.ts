@@ -1,0 +1,80 @@
+/** Sets the metrics that live in state, each time they are asked for. */
+import type { Metrics } from '../metrics.ts';
+import { INVALID_REASONS } from '../operators/decode.ts';
+import type { IngestTask, Pipeline } from '../topology/pipeline.ts';
+import { DISPOSITIONS, STREAMS } from '../topology/types.ts';
+
+const FROM_STATE = [
+  'records_total',
+  'invalid_records_total',
+  'late_spend_micros_total',
+  'duplicate_spend_micros_total',
+  'invalid_traffic_spend_micros_total',
+  'suspected_duplicates_total',
+  'suspected_duplicate_spend_micros_total',
+] as const;
+
+export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): void {
+  for (const name of FROM_STATE) metrics.counter(name).reset();
+  for (const name of ['watermark_lag_seconds', 'watermark_holder', 'consumer_lag_records', 'tasks', 'state_keys', 'state_bytes'] as const)
+    metrics.gauge(name).reset();
+  for (const task of pipeline.ingestTasks) collectIngest(metrics, task, wallMs);
+  for (const { stage, id } of pipeline.evaluateTasks) {
+    if (stage !== null) metrics.gauge('consumer_lag_records').set({ stream: 'partials', partition: String(id.partition) }, stage.lag);
+  }
+  for (const task of [...pipeline.ingestTasks, ...pipeline.evaluateTasks])
+    metrics.gauge('tasks').inc({ stage: task.id.stage, state: task.state });
+  collectState(metrics, pipeline);
+  collectWatermarks(metrics, pipeline, wallMs);
+  const { registry } = pipeline;
+  if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
+  const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));
+  metrics.gauge('totals_pending_rows').set(evaluating.reduce((sum, state) => sum + state.hours.size, 0));
+  metrics.gauge('sources_with_lost_state').set(Math.max(0, ...evaluating.map((state) => state.sources.lost.size)));
+}
+
+/** Only what is committed is counted, so that the sum over processes is exact. */
+function collectIngest(metrics: Metrics, { stage, id }: IngestTask, wallMs: number): void {
+  if (stage === null) return;
+  const { stream } = stage;
+  const partition = String(id.partition);
+  const { dispositions, reasons, sums } = stage.committedTotals;
+  DISPOSITIONS.forEach((disposition, i) => {
+    metrics.counter('records_total').inc({ stream, partition, disposition }, dispositions[i]);
+  });
+  INVALID_REASONS.forEach((reason, i) => {
+    if (reasons[i] > 0) metrics.counter('invalid_records_total').inc({ stream, reason }, reasons[i]);
+  });
+  metrics.counter('suspected_duplicates_total').inc({ stream, partition }, sums.suspected);
+  metrics.gauge('consumer_lag_records').set({ stream, partition }, stage.lag);
+  if (Number.isFinite(stage.watermarkMs))
+    metrics.gauge('watermark_lag_seconds').set({ stream, partition }, (wallMs - stage.watermarkMs) / 1000);
+  if (stream !== 'impressions') return;
+  metrics.counter('late_spend_micros_total').inc({ partition }, sums.lateMicros);
+  metrics.counter('duplicate_spend_micros_total').inc({ partition }, sums.duplicateMicros);
+  metrics.counter('invalid_traffic_spend_micros_total').inc({ partition }, sums.invalidTrafficMicros);
+  metrics.counter('suspected_duplicate_spend_micros_total').inc({ partition }, sums.suspectedMicros);
+}
+
+function collectState(metrics: Metrics, pipeline: Pipeline): void {
+  for (const { stage } of pipeline.ingestTasks) {
+    if (stage === null) continue;
+    for (const store of ['dedup', 'suspects', 'units'] as const) {
+      metrics.gauge('state_keys').inc({ store }, stage.state[store].size);
+      metrics.gauge('state_bytes').inc({ store }, stage.state[store].byteLength);
+    }
+  }
+  metrics.gauge('state_budget_bytes').set(pipeline.budget.limitBytes);
+}
+
+function collectWatermarks(metrics: Metrics, pipeline: Pipeline, wallMs: number): void {
+  const heard = pipeline.evaluateTasks
+    .map(({ stage }) => stage?.state.sources)
+    .find((sources) => sources !== undefined && sources.all().length > 0);
+  for (const stream of STREAMS) {
+    const watermarks = pipeline.ingestTasks.flatMap(({ stage }) => (stage?.stream === stream ? [stage.watermarkMs] : []));
+    metrics.gauge('watermark_ahead_seconds').set({ stream }, Math.max(0, ...watermarks.map((ms) => ms - wallMs)) / 1000);
+    const holder = heard?.holder(stream);
+    if (holder) metrics.gauge('watermark_holder').set({ stream, partition: String(holder.partition) }, 1);
+  }
+}
