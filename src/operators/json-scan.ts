@@ -56,13 +56,13 @@ export function plainTextEnd(bytes: Uint8Array, words: DataView, at: number, end
 
 /**
  * The highest bit of the first byte in a little-endian word that is not PLAIN is set, and none below it; 0 when all are.
- * (Subtracting 1 from a zero byte borrows, which only bytes above can feel.)
+ * (A subtraction that goes below zero borrows, which only bytes above can feel.)
  */
 function unplainMarks(word: number): number {
   const quotes = word ^ 0x22222222;
   const backslashes = word ^ 0x5c5c5c5c;
   const controls = word - 0x20202020;
-  return (((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes) | controls | word) & 0x80808080;
+  return ((quotes - 0x01010101) | (backslashes - 0x01010101) | controls | word) & 0x80808080;
 }
 
 /** After the closing quote; `at` is after the opening one. */

@@ -242,7 +242,7 @@ const FIELDS: Sample[] = [
   ...eachOf('attributes', true, ['null', '{}', '{"is_bot":true}', '[]', '"none"', '0', 'false', '[{}]']),
   ...eachOf('attributes', false, ['{', '{a:1}', '[1,]', '{"a":1,}', '{"a"}', '[}', 'nul']),
   ...eachOf('experiment_id', true, ['7', 'null', '{}']),
-  ...eachOf('x', false, ['', '01', '[1 2]', '{"a":1 "b":2}', '"\\ud80"', '[[]', '-', 'tru', '{"a":}', '{null:1}', "''"]),
+  ...eachOf('x', false, ['', '01', '[1 2]', '{"a":1 "b":2}', '"\\ud80"', '"\\u004g"', '[[]', '-', 'tru', '{"a":}', '{null:1}', "''"]),
 ];
 
 const variants = (stream: Stream, good: boolean, fields: [string, string][]): Sample[] =>

@@ -55,6 +55,12 @@ describe('what a good record says', () => {
     expect(impressions.usual(escaped)).toEqual(impressions.usual(recordOf(JSON.stringify({ ...IMPRESSION, campaign_id: 'café 🙂' }))));
   });
 
+  it('surfaces that differ in a lone surrogate stay different', () => {
+    const surfaceOf = (text: string) => impressions.usual(recordOf(JSON.stringify({ ...IMPRESSION, surface: text }))).content?.['surface'];
+    expect(surfaceOf('a\ud800')).toBe('a\xed\xa0\x80');
+    expect(surfaceOf('\udfffé')).toBe('\xed\xbf\xbf\xc3\xa9');
+  });
+
   it('of a repeated name the last counts', () => {
     const repeated = JSON.stringify(IMPRESSION).replace('}', ',"spend_micros":1.5e3}');
     expect(impressions.usual(recordOf(repeated)).content).toMatchObject({ spendMicros: 1500 });
@@ -146,6 +152,11 @@ describe('settings', () => {
     const record = recordOf(`{"meta":[],"meta":{"id":"i", "tags": {"a" : 1} }, "campaign_id":"c","spend_micros":5,"event_ts":${TS}}`);
     expect(nested.usual(record).content).toMatchObject({ eventId: 'i', attributes: '{"a" : 1}', userId: null });
     expect(nested.usual(recordOf(JSON.stringify({ ...IMPRESSION, meta: 'id' }))).reason).toBe('missing_field');
+  });
+
+  it('what every object inherits is not in the JSON', () => {
+    const inherited = new BothPaths('impressions', { mapping: { user_id: '__proto__.constructor', surface: 'toString' } });
+    expect(inherited.usual(recordOf(JSON.stringify(IMPRESSION))).content).toMatchObject({ userId: null, surface: null });
   });
 
   it('two fields may read one name', () => {
