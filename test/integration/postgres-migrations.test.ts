@@ -1,0 +1,65 @@
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import { makeMigration, migrate, readMigrations, schemaVersion } from '../../src/sinks/migrations.ts';
+import { openPool } from '../../src/sinks/postgres-client.ts';
+import { PostgresTotals } from '../../src/sinks/postgres-totals.ts';
+import { SystemClock } from '../../src/topology/clock.ts';
+import { batchOf, spendRow } from '../conformance/totals-sink.ts';
+import { describeIntegration, freshDatabase } from '../services/integration.ts';
+
+const HOUR_MS = 3_600_000;
+const clock = new SystemClock();
+const log = pino({ level: 'silent' });
+
+describeIntegration('migrations', ({ databaseUrl }) => {
+  it('run once, in order, though several processes start them at the same time', async () => {
+    const fresh = await freshDatabase(databaseUrl);
+    const results = await Promise.all([1, 2, 3, 4].map(() => migrate(fresh, { log })));
+    const names = (await readMigrations()).map(({ name }) => name);
+    expect(results.flatMap(({ applied }) => applied).sort()).toEqual(names);
+    expect(await migrate(fresh, { log })).toEqual({ applied: [], already: names.length });
+  });
+
+  it('refuse a file that has run and is another one now, by name', async () => {
+    const fresh = await freshDatabase(databaseUrl);
+    const first = makeMigration('001_a.sql', 'create table exposure_stream.a ()');
+    await migrate(fresh, { log, migrations: [first] });
+    expect(makeMigration('001_a.sql', first.sql.replace('()', '( )')).checksum).not.toBe(first.checksum);
+    const changed = migrate(fresh, { log, migrations: [makeMigration('001_a.sql', 'create table exposure_stream.b ()')] });
+    await expect(changed).rejects.toMatchObject({ code: 'schema_changed', message: expect.stringContaining('001_a.sql') });
+  });
+
+  it('a file that fails leaves nothing of itself and runs again the next time', async () => {
+    const fresh = await freshDatabase(databaseUrl);
+    const good = makeMigration('001_a.sql', 'create table exposure_stream.a ()');
+    const bad = makeMigration('002_b.sql', 'create table exposure_stream.b (); select 1 / 0');
+    await expect(migrate(fresh, { log, migrations: [good, bad] })).rejects.toThrow('division by zero');
+    const mended = makeMigration('002_b.sql', 'create table exposure_stream.b ()');
+    expect(await migrate(fresh, { log, migrations: [good, mended] })).toEqual({ applied: ['002_b.sql'], already: 1 });
+  });
+
+  it('a newer program’s files are no fault, and what is missing is known', async () => {
+    const fresh = openPool(await freshDatabase(databaseUrl), 1);
+    const all = await readMigrations();
+    expect(await schemaVersion(fresh)).toEqual({ newest: null, missing: all.map(({ name }) => name) });
+    await migrate(fresh, { log, migrations: all.slice(0, 1) });
+    expect((await schemaVersion(fresh)).missing).toEqual(all.slice(1).map(({ name }) => name));
+    await migrate(fresh, { log, migrations: [...all, makeMigration('999_newer.sql', 'select 1')] });
+    expect(await schemaVersion(fresh)).toEqual({ newest: '999_newer.sql', missing: [] });
+    await fresh.end();
+  });
+
+  it('need no superuser: the owner of a database is enough', async () => {
+    const fresh = new URL(await freshDatabase(databaseUrl));
+    const name = fresh.pathname.slice(1);
+    const admin = openPool(databaseUrl, 1);
+    await admin.query(`create role "${name}" login password 'x'; alter database "${name}" owner to "${name}"`);
+    await admin.end();
+    Object.assign(fresh, { username: name, password: 'x' });
+    expect((await migrate(fresh.href, { log })).already).toBe(0);
+    const owner = openPool(fresh.href, 1);
+    const sink = new PostgresTotals(owner);
+    expect(await sink.flush(batchOf([spendRow('c', Math.floor(clock.now().wallMs / HOUR_MS))]))).toBe('written');
+    await sink.close();
+  });
+});
