@@ -45,7 +45,7 @@ const CLOSE_LIST = 0x5d;
 const ZERO = 0x30;
 const NINE = 0x39;
 
-const latin1 = (bytes: Buffer, start: number, end: number): string => bytes.latin1Slice(start, end);
+const latin1 = (bytes: Buffer, start: number, end: number): string => bytes.toString('latin1', start, end);
 
 export class LineScanner {
   /** Index in the topics given. */
@@ -201,12 +201,12 @@ export class LineScanner {
     const start = this.#at;
     if (start >= this.#end || this.#bytes[start] !== QUOTE) throw new LineFault(`${what} is not a string`);
     this.#skipString();
-    return this.#escaped ? this.#parsed(start, this.#at) : this.#bytes.utf8Slice(start + 1, this.#at - 1);
+    return this.#escaped ? this.#parsed(start, this.#at) : this.#bytes.toString('utf8', start + 1, this.#at - 1);
   }
 
   #parsed(start: number, end: number): string {
     try {
-      return JSON.parse(this.#bytes.utf8Slice(start, end)) as string;
+      return JSON.parse(this.#bytes.toString('utf8', start, end)) as string;
     } catch {
       throw new LineFault('a string has a wrong escape');
     }
