@@ -6,7 +6,7 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { StreamError } from '../errors.ts';
 import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
@@ -52,21 +52,14 @@ export class DirCommitLog implements CommitLog {
   }
 
   async claim(header: StateHeader): Promise<Claim> {
-    await this.#writing(() => mkdir(this.#folder, { recursive: true }));
+    await this.#writing(() => makeFolder(this.#folder));
     const [claim, file] = await this.#createSegment();
-    const latest = Math.max(0, ...(await this.#claims()).filter((other) => other < claim));
-    const current = this.#certain && latest === this.#claim;
-    const known = current ? this.#asEarlier() : await this.#earlier(latest);
-    await this.#file?.close();
-    this.#file = file;
-    this.#claim = claim;
-    this.#head = { task: this.#task, header, counted: known.counted, countedHeader: known.header };
-    if (!current) this.#position = null;
-    this.#certain = false;
-    this.#end = await this.#writing(() => writeHead(file, this.#head as SegmentHead));
-    await this.#writing(() => syncFolder(this.#folder));
-    this.#certain = true;
-    return { id: claim, current, previous: known.header, commits: () => this.#commits(known.counted) };
+    try {
+      return await this.#take(claim, file, header);
+    } catch (error) {
+      if (this.#file !== file) await file.close();
+      throw error;
+    }
   }
 
   async append(commit: Commit): Promise<void> {
@@ -95,6 +88,23 @@ export class DirCommitLog implements CommitLog {
     const file = this.#file;
     this.#file = null;
     await file?.close();
+  }
+
+  /** Finds out what counts before our claim, and writes it down. */
+  async #take(claim: number, file: FileHandle, header: StateHeader): Promise<Claim> {
+    const latest = Math.max(0, ...(await this.#claims()).filter((other) => other < claim));
+    const current = this.#certain && latest === this.#claim;
+    const known = current ? this.#asEarlier() : await this.#earlier(latest);
+    await this.#file?.close();
+    this.#file = file;
+    this.#claim = claim;
+    this.#head = { task: this.#task, header, counted: known.counted, countedHeader: known.header };
+    if (!current) this.#position = null;
+    this.#certain = false;
+    this.#end = await this.#writing(() => writeHead(file, this.#head as SegmentHead));
+    await this.#writing(() => syncFolder(this.#folder));
+    this.#certain = true;
+    return { id: claim, current, previous: known.header, commits: () => this.#commits(known.counted) };
   }
 
   /** Numbers of all claims, rising. */
@@ -237,6 +247,16 @@ async function writeHead(file: FileHandle, head: SegmentHead): Promise<number> {
   return headEnd(head);
 }
 
+/** Creates the folder, and those above it, so that they survive a power cut. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let above = dirname(folder); above.length >= dirname(first).length; above = dirname(above)) {
+    await syncFolder(above);
+    if (above === dirname(above)) return;
+  }
+}
+
 /** So that the file's name survives a power cut as its bytes do. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, constants.O_RDONLY);
@@ -258,7 +278,7 @@ function commitPrefix({ from, to }: Commit): Uint8Array {
 /** Copies: the payload's buffer is used again. */
 function commitOf(payload: Uint8Array): Commit {
   const reader = new ByteReader(payload, 1);
-  return { from: reader.varint(), to: reader.varint(), changes: payload.slice(reader.position) };
+  return { from: reader.varint(), to: reader.varint(), changes: new Uint8Array(reader.bytes(reader.remaining)) };
 }
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

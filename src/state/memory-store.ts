@@ -81,7 +81,7 @@ class MemoryCommitLog implements CommitLog {
     if (this.#position !== null && commit.from !== this.#position) {
       throw new StreamError('unexpected', `${this.#name}: a commit from ${commit.from}, but the position is ${this.#position}.`);
     }
-    entries.push({ claim: this.#claim, commit: { ...commit, changes: commit.changes.slice() } });
+    entries.push({ claim: this.#claim, commit: { ...commit, changes: new Uint8Array(commit.changes) } });
     const latest = latestClaim(entries);
     if (latest > this.#claim && this.#disk.noticesLaterClaim()) {
       throw new StreamError('claim_lost', `${this.#name}: claim ${latest} came after ours, ${this.#claim}.`);
@@ -100,7 +100,7 @@ class MemoryCommitLog implements CommitLog {
 const latestClaim = (entries: readonly Entry[]): number => entries.findLast((entry) => 'header' in entry)?.claim ?? 0;
 
 async function* copies(entries: readonly CommitEntry[]): AsyncGenerator<Commit, void> {
-  for (const { commit } of entries) yield { ...commit, changes: commit.changes.slice() };
+  for (const { commit } of entries) yield { ...commit, changes: new Uint8Array(commit.changes) };
 }
 
 const FIXED_SEED = new TextEncoder().encode('exposure');
