@@ -45,7 +45,22 @@ const CLOSE_LIST = 0x5d;
 const ZERO = 0x30;
 const NINE = 0x39;
 
-const latin1 = (bytes: Buffer, start: number, end: number): string => bytes.toString('latin1', start, end);
+const NAMES = ['topic', 'partition', 'timestamp', 'ts', 'key', 'payload', 'value', 'value_base64'] as const;
+type Name = (typeof NAMES)[number];
+const NAME_BYTES = NAMES.map((name) => Buffer.from(name));
+const MAX_QUICK_DIGITS = 15;
+
+/** Index of the word that stands at `bytes[start, end)`, -1 when none does. */
+const wordAt = (words: readonly Uint8Array[], bytes: Uint8Array, start: number, end: number): number => {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    if (word.length !== end - start) continue;
+    let same = 0;
+    while (same < word.length && word[same] === bytes[start + same]) same++;
+    if (same === word.length) return i;
+  }
+  return -1;
+};
 
 export class LineScanner {
   /** Index in the topics given. */
@@ -57,6 +72,7 @@ export class LineScanner {
   readonly key = new Span();
   readonly value = new Span();
   readonly #topics: readonly string[];
+  readonly #topicBytes: readonly Uint8Array[];
   #hasValue = false;
   #escaped = false;
   #bytes: Buffer = Buffer.alloc(0);
@@ -65,6 +81,7 @@ export class LineScanner {
 
   constructor(topics: readonly string[]) {
     this.#topics = topics;
+    this.#topicBytes = topics.map((topic) => Buffer.from(topic));
   }
 
   /** Fills the fields from the line `bytes[start, end)`; false for a blank line. Throws LineFault. */
@@ -97,9 +114,9 @@ export class LineScanner {
     }
     for (;;) {
       this.#skipSpace();
-      const name = this.#text('a name');
+      const name = this.#name();
       this.#skipSpace();
-      this.#expect(COLON, `":" is missing after "${name}"`);
+      this.#expect(COLON, '":" is missing after a name');
       this.#skipSpace();
       this.#member(name);
       this.#skipSpace();
@@ -112,7 +129,17 @@ export class LineScanner {
     }
   }
 
-  #member(name: string): void {
+  /** A member's name where it is one we look for. */
+  #name(): Name | null {
+    const start = this.#at;
+    this.#requireString('a name');
+    this.#skipString();
+    if (this.#escaped) return NAMES.find((name) => name === this.#parsed(start, this.#at)) ?? null;
+    const index = wordAt(NAME_BYTES, this.#bytes, start + 1, this.#at - 1);
+    return index < 0 ? null : NAMES[index];
+  }
+
+  #member(name: Name | null): void {
     switch (name) {
       case 'topic':
         this.topic = this.#topicIndex();
@@ -145,7 +172,12 @@ export class LineScanner {
   }
 
   #topicIndex(): number {
-    const name = this.#text('"topic"');
+    const start = this.#at;
+    this.#requireString('"topic"');
+    this.#skipString();
+    const quick = this.#escaped ? -1 : wordAt(this.#topicBytes, this.#bytes, start + 1, this.#at - 1);
+    if (quick >= 0) return quick;
+    const name = this.#parsed(start, this.#at);
     const index = this.#topics.indexOf(name);
     if (index < 0) throw new LineFault(`topic "${name}" is none of ${this.#topics.join(', ')}`);
     return index;
@@ -159,10 +191,24 @@ export class LineScanner {
   #integer(name: string): number | null {
     const start = this.#at;
     this.#skipValue();
-    const text = latin1(this.#bytes, start, this.#at);
+    const quick = this.#digits(start, this.#at);
+    if (quick >= 0) return quick;
+    const text = this.#bytes.toString('latin1', start, this.#at);
     if (text === 'null') return null;
     const value = /^-?\d/.test(text) ? Number(text) : Number.NaN;
     if (!Number.isSafeInteger(value)) throw new LineFault(`"${name}" is not an integer`);
+    return value;
+  }
+
+  /** The number, if nothing but a few digits stands there; else -1. */
+  #digits(start: number, end: number): number {
+    if (end - start > MAX_QUICK_DIGITS) return -1;
+    let value = 0;
+    for (let at = start; at < end; at++) {
+      const byte = this.#bytes[at];
+      if (byte < ZERO || byte > NINE) return -1;
+      value = value * 10 + byte - ZERO;
+    }
     return value;
   }
 
@@ -192,16 +238,20 @@ export class LineScanner {
       return;
     }
     this.#skipValue();
-    if (latin1(this.#bytes, start, this.#at) !== 'null') throw new LineFault(`"${name}" is neither text nor null`);
+    if (this.#bytes.toString('latin1', start, this.#at) !== 'null') throw new LineFault(`"${name}" is neither text nor null`);
     span.clear();
   }
 
   /** A string's text. */
   #text(what: string): string {
     const start = this.#at;
-    if (start >= this.#end || this.#bytes[start] !== QUOTE) throw new LineFault(`${what} is not a string`);
+    this.#requireString(what);
     this.#skipString();
     return this.#escaped ? this.#parsed(start, this.#at) : this.#bytes.toString('utf8', start + 1, this.#at - 1);
+  }
+
+  #requireString(what: string): void {
+    if (this.#at >= this.#end || this.#bytes[this.#at] !== QUOTE) throw new LineFault(`${what} is not a string`);
   }
 
   #parsed(start: number, end: number): string {

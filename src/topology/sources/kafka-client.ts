@@ -1,7 +1,7 @@
 /** How this program meets a Kafka cluster: connection, compression codecs, logs and the names of errors. */
 import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
-import { CompressionCodecs, CompressionTypes, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
 import snappy from 'kafkajs-snappy';
 import { compressFrame, decompressFrame } from 'lz4-napi';
 import { asError, StreamError } from '../../errors.ts';
@@ -24,6 +24,8 @@ export interface KafkaClientSettings {
   sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string };
 }
 
+// Node finds only some of the names that this CommonJS module exports.
+const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
 const compressZstd = promisify(zstdCompress);
 const decompressZstd = promisify(zstdDecompress);
 
@@ -44,7 +46,7 @@ export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger):
   repairKafkajs();
   registerCodecs();
   const { brokers, clientId, ssl, sasl } = settings;
-  return new Kafka({
+  return new kafkajs.Kafka({
     brokers,
     clientId,
     ...(ssl ? { ssl } : {}),
@@ -52,13 +54,13 @@ export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger):
     connectionTimeout: 3000,
     // Longer outages are waited for by our own loops, which can be stopped.
     retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 3 },
-    logLevel: logLevel.INFO,
+    logLevel: number.INFO,
     logCreator: () => (entry) => forward(entry, logger),
   });
 };
 
 /** kafkajs tells of everyday things (a join, a pause, a broken connection it will mend) at info and error: one step quieter here. */
-const forward = (entry: { namespace: string; level: logLevel; log: { message: string } }, logger: KafkaLogger): void => {
+const forward = (entry: { namespace: string; level: number; log: { message: string } }, logger: KafkaLogger): void => {
   const { message, ...fields } = entry.log;
   const text = `kafkajs ${entry.namespace}: ${message}`;
   if (entry.level <= logLevel.WARN) logger.warn(fields, text);

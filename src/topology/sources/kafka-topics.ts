@@ -1,5 +1,5 @@
 /** What `migrate --topics` and `doctor` need to know of topics. */
-import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
+import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import { kafkaError } from './kafka-client.ts';
 
 export interface TopicDescription {
@@ -71,7 +71,7 @@ const existingOf = async (admin: Admin, names: readonly string[]): Promise<strin
 const settingsOf = async (admin: Admin, names: readonly string[]): Promise<Map<string, Map<string, string>>> => {
   const described = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: SETTINGS })),
+    resources: names.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: SETTINGS })),
   });
   return new Map(
     described.resources.map(({ resourceName, configEntries }) => [
