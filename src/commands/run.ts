@@ -20,7 +20,7 @@ import { countPartitions, inputTopics, openKafka, openStateStore } from './conne
 import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
 import { printSummary } from './print-summary.ts';
-import { countedUntilEnd } from './until-end.ts';
+import { countedUntilEnd, endAtStart } from './until-end.ts';
 import { versionOf } from './version.ts';
 
 /** Contract: ends within 10 s of SIGTERM. What is not committed by then is counted again by the next owner. */
@@ -45,7 +45,7 @@ export async function run(host: Host, options: RunOptions): Promise<number> {
   const startedMs = host.clock.now().monotonicMs;
   const work = service.start().catch((error: unknown) => failure.abort(error));
   const counted = options.untilEnd
-    ? work.then(() => countedUntilEnd(service.pipeline, host.clock, stopping))
+    ? work.then(() => countedUntilEnd({ pipeline: service.pipeline, clock: host.clock, stopping, endOf: endAtStart }))
     : new Promise<false>(() => {});
   const reached = await Promise.race([counted, aborted(stopping)]);
   const seconds = (host.clock.now().monotonicMs - startedMs) / 1000;

@@ -54,7 +54,7 @@ export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger):
     connectionTimeout: 3000,
     // Longer outages are waited for by our own loops, which can be stopped.
     retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 3 },
-    logLevel: number.INFO,
+    logLevel: logLevel.INFO,
     logCreator: () => (entry) => forward(entry, logger),
   });
 };
