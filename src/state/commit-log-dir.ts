@@ -9,28 +9,12 @@ import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StreamError } from '../errors.ts';
 import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
-import { FRAME_HEAD_BYTES, findFrame, frameHead, KIND, MAGIC, readFrames, writeDurably } from './segment-file.ts';
+import { type Counted, commitParts, type Earlier, readCommits, readEnd, type SegmentHead, withEarlier, writeHead } from './segment.ts';
+import { frameHead, writeDurably } from './segment-file.ts';
 import { unwritable } from './state-folder.ts';
 
 const NAME = /^(\d{10})\.log$/;
 const nameOf = (claim: number): string => `${String(claim).padStart(10, '0')}.log`;
-
-/** The bytes of a segment that count, commits only in whole frames. */
-interface Counted {
-  claim: number;
-  bytes: number;
-}
-
-interface SegmentHead {
-  /** Which task the segment belongs to. */
-  task: string;
-  header: StateHeader;
-  /** The earlier segments with commits that count, oldest first. */
-  counted: Counted[];
-  /** The header of the newest of them; null when there is none. */
-  countedHeader: StateHeader | null;
-}
 
 export class DirCommitLog implements CommitLog {
   readonly #folder: string;
@@ -38,6 +22,7 @@ export class DirCommitLog implements CommitLog {
   #file: FileHandle | null = null;
   #claim = 0;
   #head: SegmentHead | null = null;
+  #headEnd = 0;
   /** Where the next frame goes in the segment of this claim. */
   #end = 0;
   /** Whether all that was ever appended here is known to count, or to be absent. */
@@ -69,7 +54,7 @@ export class DirCommitLog implements CommitLog {
       throw new StreamError('unexpected', `${this.#folder}: a commit from ${commit.from}, but the position is ${this.#position}.`);
     }
     await this.#refuseIfLost();
-    const parts = [commitPrefix(commit), commit.changes];
+    const parts = commitParts(commit);
     const head = frameHead(parts, this.#end);
     this.#certain = false;
     await this.#writing(() => writeDurably(file, [head, ...parts], this.#end));
@@ -101,7 +86,8 @@ export class DirCommitLog implements CommitLog {
     this.#head = { task: this.#task, header, counted: known.counted, countedHeader: known.header };
     if (!current) this.#position = null;
     this.#certain = false;
-    this.#end = await this.#writing(() => writeHead(file, this.#head as SegmentHead));
+    this.#headEnd = await this.#writing(() => writeHead(file, this.#head as SegmentHead));
+    this.#end = this.#headEnd;
     await this.#writing(() => syncFolder(this.#folder));
     this.#certain = true;
     return { id: claim, current, previous: known.header, commits: () => this.#commits(known.counted) };
@@ -133,90 +119,30 @@ export class DirCommitLog implements CommitLog {
   }
 
   /** What counts after this object's own last claim, from memory. */
-  #asEarlier(): { counted: Counted[]; header: StateHeader | null } {
-    const head = this.#head as SegmentHead;
-    return endedAt(head, this.#claim, this.#end);
+  #asEarlier(): Earlier {
+    return withEarlier(this.#head as SegmentHead, { claim: this.#claim, headEnd: this.#headEnd, end: this.#end });
   }
 
   /** What counts of the segments up to `latest`, by the newest one whose owner came to write its head. */
-  async #earlier(latest: number): Promise<{ counted: Counted[]; header: StateHeader | null }> {
+  async #earlier(latest: number): Promise<Earlier> {
     for (const claim of (await this.#claims()).filter((other) => other <= latest).reverse()) {
       const path = join(this.#folder, nameOf(claim));
-      const file = await open(path, constants.O_RDONLY);
-      try {
-        // What is about to count must survive a power cut, whoever wrote it.
-        await file.datasync();
-        const { size } = await file.stat();
-        const head = await this.#readHead(file, path, size);
-        if (head === null) continue;
-        let end = MAGIC.length;
-        for await (const frame of readFrames(file, MAGIC.length, size)) end = frame.end;
-        const sound = end < size ? await findFrame(file, end + 1, size) : null;
-        if (sound !== null) throw corrupt(path, end, `a broken frame, and a sound one after it at ${sound}`);
-        return endedAt(head, claim, end);
-      } finally {
-        await file.close();
-      }
+      const found = await readEnd(path, this.#task);
+      if (found !== null) return withEarlier(found.head, { claim, ...found });
     }
     return { counted: [], header: null };
-  }
-
-  /** Null for a claim that came to nothing. */
-  async #readHead(file: FileHandle, path: string, limit: number): Promise<SegmentHead | null> {
-    const magic = new Uint8Array(MAGIC.length);
-    const { bytesRead } = await file.read(magic, 0, MAGIC.length, 0);
-    if (bytesRead === MAGIC.length && !equal(magic, MAGIC) && equal(magic.subarray(0, 6), MAGIC.subarray(0, 6))) {
-      throw new StreamError('state_newer_format', `${path} was written by a newer version of this program.`);
-    }
-    const frame = (await readFrames(file, MAGIC.length, limit).next()).value;
-    if (!frame || frame.payload[0] !== KIND.header || !equal(magic, MAGIC)) {
-      const sound = frame ? frame.offset : await findFrame(file, 0, limit);
-      if (sound !== null) throw corrupt(path, 0, `a broken head, and a sound frame at ${sound}`);
-      return null;
-    }
-    const head = JSON.parse(new TextDecoder().decode(frame.payload.subarray(1))) as SegmentHead;
-    if (head.task !== this.#task) throw corrupt(path, MAGIC.length, `it is the state of ${head.task}, not of ${this.#task}`);
-    return head;
   }
 
   async *#commits(counted: readonly Counted[]): AsyncGenerator<Commit, void> {
     let position: number | null = null;
     for (const { claim, bytes } of counted) {
-      for await (const commit of this.#commitsOf(join(this.#folder, nameOf(claim)), bytes)) {
+      for await (const commit of readCommits(join(this.#folder, nameOf(claim)), bytes, this.#task)) {
         if (position !== null && commit.from !== position) continue;
         position = commit.to;
         yield commit;
       }
     }
     this.#position ??= position;
-  }
-
-  async *#commitsOf(path: string, bytes: number): AsyncGenerator<Commit, void> {
-    let file: FileHandle;
-    try {
-      file = await open(path, constants.O_RDONLY);
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw corrupt(path, 0, 'the file is missing');
-      throw cause;
-    }
-    try {
-      if ((await this.#readHead(file, path, bytes)) === null) throw corrupt(path, 0, 'its head is broken');
-      let end = MAGIC.length;
-      for await (const { payload, offset, end: frameEnd } of readFrames(file, MAGIC.length, bytes)) {
-        end = frameEnd;
-        if (payload[0] === KIND.header) continue;
-        if (payload[0] !== KIND.commit) {
-          throw new StreamError(
-            'state_newer_format',
-            `${path}, offset ${offset}: a frame of kind ${payload[0]}, which this version does not know.`,
-          );
-        }
-        yield commitOf(payload);
-      }
-      if (end < bytes) throw corrupt(path, end, `${bytes} bytes of it count`);
-    } finally {
-      await file.close();
-    }
   }
 
   /** Gives an error of the file system its name. */
@@ -227,24 +153,6 @@ export class DirCommitLog implements CommitLog {
       throw unwritable(error, this.#folder);
     }
   }
-}
-
-/** What counts once the segment of `claim`, with this head, ends at `end`. */
-function endedAt(head: SegmentHead, claim: number, end: number): { counted: Counted[]; header: StateHeader | null } {
-  const hasCommits = end > headEnd(head);
-  if (!hasCommits) return { counted: head.counted, header: head.countedHeader };
-  return { counted: [...head.counted, { claim, bytes: end }], header: head.header };
-}
-
-const headPayload = (head: SegmentHead): Uint8Array => Buffer.concat([Uint8Array.of(KIND.header), Buffer.from(JSON.stringify(head))]);
-
-const headEnd = (head: SegmentHead): number => MAGIC.length + FRAME_HEAD_BYTES + headPayload(head).length;
-
-/** Returns where the next frame goes. */
-async function writeHead(file: FileHandle, head: SegmentHead): Promise<number> {
-  const payload = headPayload(head);
-  await writeDurably(file, [MAGIC, frameHead([payload], MAGIC.length), payload], 0);
-  return headEnd(head);
 }
 
 /** Creates the folder, and those above it, so that they survive a power cut. */
@@ -266,25 +174,3 @@ async function syncFolder(folder: string): Promise<void> {
     await handle.close();
   }
 }
-
-function commitPrefix({ from, to }: Commit): Uint8Array {
-  const out = new ByteWriter(32);
-  out.u8(KIND.commit);
-  out.varint(from);
-  out.varint(to);
-  return out.take();
-}
-
-/** Copies: the payload's buffer is used again. */
-function commitOf(payload: Uint8Array): Commit {
-  const reader = new ByteReader(payload, 1);
-  return { from: reader.varint(), to: reader.varint(), changes: new Uint8Array(reader.bytes(reader.remaining)) };
-}
-
-const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-
-const corrupt = (path: string, offset: number, why: string): StreamError =>
-  new StreamError(
-    'state_corrupt',
-    `${path}, offset ${offset}: ${why}. Restore the file, or delete the folder of this partition: it is then counted again from the first retained record.`,
-  );
