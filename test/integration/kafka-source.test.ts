@@ -1,3 +1,5 @@
+import { createHook } from 'node:async_hooks';
+import { spawn } from 'node:child_process';
 import { CompressionTypes } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { asError, codeOf } from '../../src/errors.ts';
@@ -177,7 +179,7 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
   );
 
   test(
-    'two members share the partitions; when one goes silent the other gets them all',
+    'two members share the partitions; when one leaves the other gets them all',
     withBed(async (bed) => {
       await bed.append(0, many(3));
       await bed.append(1, many(3));
@@ -195,6 +197,47 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
         feed.seek(0);
         expect(values(await readTo(feed, 3))).toEqual(values(many(3)));
       }
+    }),
+  );
+
+  test(
+    'when a member is killed the other gets its partitions after the session timeout',
+    withBed(async (bed) => {
+      await bed.append(0, many(3));
+      await bed.append(1, many(3));
+      const { recorder } = await bed.joined({ sessionTimeoutMs: 2000, rebalanceTimeoutMs: 3000 });
+      const path = new URL('kafka-member.ts', import.meta.url).pathname;
+      const child = spawn(process.execPath, [path, kafkaBrokers, bed.group, bed.topic], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let assigned = '';
+      child.stdout.on('data', (text: Buffer) => {
+        assigned = text.toString().trim();
+      });
+      await eventually(() => /^[01]$/.test(assigned) && recorder.feeds.length === 1);
+      expect(`${recorder.feeds[0].partition}`).not.toBe(assigned);
+      const kept = recorder.feeds[0];
+      kept.seek(0);
+      await readTo(kept, 3);
+      child.kill('SIGKILL');
+      await eventually(() => recorder.feeds.length === 2);
+      expect(kept.lost).toBe(true);
+      for (const feed of recorder.feeds) {
+        feed.seek(0);
+        expect(values(await readTo(feed, 3))).toEqual(values(many(3)));
+      }
+    }),
+  );
+
+  test(
+    'an idle member sets no more than a few timers a second (#1556)',
+    withBed(async (bed) => {
+      const { recorder } = await bed.joined();
+      for (const feed of recorder.feeds) feed.seek(0);
+      await eventually(() => recorder.feeds.every((feed) => feed.endReachedMs(0) !== null));
+      let timers = 0;
+      const hook = createHook({ init: (_id, type) => void (type === 'Timeout' && timers++) }).enable();
+      await clock.sleep(1000);
+      hook.disable();
+      expect(timers).toBeLessThan(60);
     }),
   );
 
