@@ -1,0 +1,106 @@
+/** What a seed means: settings, sizes, and which kinds of trouble there will be. */
+import { FILE_SCHEMA, type FileSettings } from '../../src/config.ts';
+import { STREAMS, type Stream } from '../../src/topology/types.ts';
+import type { Random } from './random.ts';
+
+/** Kinds of trouble; a seed has some of them. Coverage is reported by these names. */
+export const TROUBLES = [
+  'crash',
+  'refused call',
+  'lost reply',
+  'repeated send',
+  'repeated counters',
+  'repeated append',
+  'rebalance',
+  'zombie',
+  'clean stop',
+  'lagging partition',
+  'redis wiped',
+  'redis restored',
+  'stale key',
+  'totals failing',
+  'ingest state lost',
+  'evaluate state lost',
+  'ingest log truncated',
+  'evaluate log truncated',
+  'retention',
+  'zones changed',
+] as const;
+export type Trouble = (typeof TROUBLES)[number];
+
+export interface Plan {
+  settings: FileSettings;
+  partitions: Record<Stream, number>;
+  partialsPartitions: number;
+  records: number;
+  processes: number;
+  /** One folder of all processes, or one of each. */
+  sharedState: boolean;
+  outputUnique: boolean;
+  maxBatchRecords: number;
+  keysPerStep: number;
+  /** Virtual ms in which the traffic is produced. */
+  produceMs: number;
+  /** Virtual ms until everything that ails is over. */
+  troubleMs: number;
+  /** Mean virtual ms between two troubles of the larger kind. */
+  troubleEveryMs: number;
+  /** Chance that a call fails. */
+  failing: number;
+  troubles: ReadonlySet<Trouble>;
+}
+
+const WINDOWS = [1000, 5000, 60_000] as const;
+
+function settingsOf(random: Random): FileSettings {
+  const windowMs = random.pick(WINDOWS);
+  const dedupBucketMs = windowMs * random.int(1, 4);
+  const allowedLatenessMs = windowMs * random.int(1, 5);
+  return FILE_SCHEMA.parse({
+    time: {
+      windowMs,
+      allowedLatenessMs,
+      maxOutOfOrdernessMs: random.pick([1, windowMs / 2, windowMs * 2]),
+      maxFutureSkewMs: windowMs * 10,
+      dedupBucketMs,
+      dedupTtlMs: Math.max(allowedLatenessMs, dedupBucketMs * random.int(2, 24)),
+      idleAfterMs: random.pick([500, 2000, 60_000]),
+    },
+    pace: {
+      emitMs: 200,
+      emitCatchingUpMs: 1000,
+      commitMs: random.pick([300, 1000]),
+      totalsFlushMs: 2000,
+      rewriteMs: 4000,
+      registryMs: 2000,
+    },
+    limits: { slotRetentionMs: random.pick([86_400_000, 8 * 86_400_000]) },
+  });
+}
+
+export function planOf(random: Random): Plan {
+  const calm = random.chance(0.05);
+  const troubles = new Set(TROUBLES.filter(() => !calm && random.chance(0.3)));
+  const sharedState = random.chance(0.6);
+  // Behind a truncated log an empty folder is lost state, so every move of a partition would be.
+  if (!sharedState)
+    for (const trouble of ['ingest log truncated', 'evaluate log truncated', 'retention'] as const) troubles.delete(trouble);
+  const partitions = Object.fromEntries(STREAMS.map((stream) => [stream, random.pick([1, 1, 1, 2, 3])])) as Record<Stream, number>;
+  const produceMs = random.pick([0, 4000, 8000]);
+  return {
+    settings: settingsOf(random),
+    partitions,
+    partialsPartitions: random.pick([1, 1, 2, 3]),
+    records: random.int(50, 300),
+    processes: random.pick([1, 2, 2, 3]),
+    sharedState,
+    outputUnique: random.chance(0.2),
+    maxBatchRecords: random.pick([3, 10, 30, 1000]),
+    keysPerStep: random.pick([1, 2, 50]),
+    produceMs,
+    troubleMs: produceMs + random.int(2000, 6000),
+    troubleEveryMs: random.pick([400, 1000, 2500]),
+    failing: random.pick([0.002, 0.01, 0.03]),
+    troubles,
+  };
+}
