@@ -1,8 +1,8 @@
 import { StreamError } from '../../errors.ts';
 import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
+import { ColumnBatch } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
-import { ListedBatch } from './listed-batch.ts';
 
 /** What a feed needs of the source that made it. */
 export interface FeedHome {
@@ -25,7 +25,7 @@ export class KafkaFeed implements PartitionFeed {
   readonly #offsets: OffsetManager;
   #lost = false;
   #failure: StreamError | null = null;
-  #mailbox: ListedBatch[] = [];
+  #mailbox: ColumnBatch[] = [];
   #waitingBytes = 0;
   /** Where the next fetch must begin; null before the first seek. A batch from anywhere else was not asked for. */
   #fetchOffset: number | null = null;
@@ -118,7 +118,7 @@ export class KafkaFeed implements PartitionFeed {
     if (nextOffset === fetched.fetchOffset) return;
     this.#fetchOffset = nextOffset;
     this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
-    this.#mailbox.push(new ListedBatch({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
+    this.#mailbox.push(new ColumnBatch({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
     this.#waitingBytes += byteLength;
     this.#alarm?.abort();
   }

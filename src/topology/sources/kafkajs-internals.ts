@@ -17,7 +17,7 @@
  */
 import { createRequire } from 'node:module';
 import { PartitionAssigners } from 'kafkajs';
-import type { ListedRecord } from './listed-batch.ts';
+import { RecordColumns } from './column-batch.ts';
 
 const VERSION = '2.2.4';
 
@@ -31,7 +31,7 @@ export interface FetchedPartition {
   lastStableOffset: number;
   /** As fetched, before decompression. */
   byteLength: number;
-  records: ListedRecord[];
+  records: RecordColumns;
 }
 
 /** Bound to one generation of the group. */
@@ -252,14 +252,10 @@ const fetchedPartition = (batch: Batch): FetchedPartition => {
   const { topic, partition, rawMessages, messages } = batch;
   const fetchOffset = Number(batch.fetchedOffset);
   const note = notes.get(rawMessages) ?? { nextOffset: -1, lastStableOffset: -1, byteLength: 0 };
-  const records = messages.map(listed);
+  const records = new RecordColumns();
+  for (const { offset, timestamp, key, value } of messages) {
+    records.add(Number(offset), timestamp === '-1' ? Number.NaN : Number(timestamp), key, value);
+  }
   const { lastStableOffset, byteLength } = note;
   return { topic, partition, fetchOffset, nextOffset: Math.max(fetchOffset, note.nextOffset), lastStableOffset, byteLength, records };
 };
-
-const listed = ({ offset, timestamp, key, value }: Message): ListedRecord => ({
-  offset: Number(offset),
-  timestampMs: timestamp === '-1' ? Number.NaN : Number(timestamp),
-  key,
-  value,
-});

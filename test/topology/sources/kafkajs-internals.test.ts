@@ -103,11 +103,11 @@ const clusterOf = (fetch: () => unknown): object => ({
 
 test('the position passes records that compaction removed, at the end of a batch and as a whole batch', async () => {
   expect(await observedFetch(recordBatch(10, [0, 2], 9))).toMatchObject([{ fetchOffset: 10, nextOffset: 20, lastStableOffset: 50 }]);
-  expect(await observedFetch(recordBatch(10, [], 4))).toMatchObject([{ fetchOffset: 10, nextOffset: 15, records: [] }]);
+  expect(await observedFetch(recordBatch(10, [], 4))).toMatchObject([{ fetchOffset: 10, nextOffset: 15, records: { offsets: [] } }]);
 });
 
 test('a fetch that brought nothing stays where it was', async () => {
-  expect(await observedFetch()).toMatchObject([{ fetchOffset: 10, nextOffset: 10, records: [], lastStableOffset: 50 }]);
+  expect(await observedFetch()).toMatchObject([{ fetchOffset: 10, nextOffset: 10, records: { offsets: [] }, lastStableOffset: 50 }]);
 });
 
 test('a request queue with nothing to send sets no timer; one that waits for a throttle does (#1556)', () => {
