@@ -146,7 +146,7 @@ export class EvaluateState {
       this.groupOf({ entity: from.string(), version: from.varint(), variant: from.string() });
     this.#groupsWritten = this.groups.length;
     this.sources.readChanged(from);
-    this.#floorMs = { spend: from.f64(), exposure: from.f64() };
+    const floorMs = { spend: from.f64(), exposure: from.f64() };
     for (const name of CELL_NAMES) {
       for (let left = from.varint(); left > 0; left--) {
         const place = { group: from.varint(), source: from.varint(), time: from.varint() };
@@ -155,6 +155,8 @@ export class EvaluateState {
       }
       this.bySource[name].takeChanged(TO_COMMIT, () => {});
     }
+    // Only now: a commit may hold cells that its own floor passes and that Postgres does not have yet.
+    this.#floorMs = floorMs;
     this.position = commit.to;
     this.#committed = commit.to;
   }

@@ -81,6 +81,7 @@ function settingsOf(random: Random): FileSettings {
 export function planOf(random: Random): Plan {
   const calm = random.chance(0.05);
   const troubles = new Set(TROUBLES.filter(() => !calm && random.chance(0.3)));
+  troubles.delete('zones changed');
   const sharedState = random.chance(0.6);
   // Behind a truncated log an empty folder is lost state, so every move of a partition would be.
   if (!sharedState)

@@ -63,12 +63,14 @@ export class SimProcess {
   readonly disk: MemoryDisk;
   readonly pipeline: Pipeline;
   readonly sources: Record<Group, SimSource>;
+  readonly acceptStateLoss: boolean;
   stopping = false;
 
   constructor(name: string, world: World, options: { disk: MemoryDisk; acceptStateLoss: boolean; observer: PipelineObserver }) {
     const { plan, scheduler, broker } = world;
     this.actor = new Actor(name);
     this.disk = options.disk;
+    this.acceptStateLoss = options.acceptStateLoss;
     const step: Step = (label) => scheduler.step(this.actor, label);
     const common = { maxBatchRecords: plan.maxBatchRecords, step };
     this.sources = {

@@ -61,6 +61,7 @@ export class Simulation {
   readonly #zones: Record<string, string> = { ...ZONES };
   readonly #waiting: { atMs: number; name: string; slot: Slot }[];
   #produced = 0;
+  readonly #complete = new Set<string>();
   #names = 0;
   #healthy = false;
 
@@ -188,9 +189,9 @@ export class Simulation {
     return different.length > 0 ? different : [...this.judge.sideOutputs(broker), ...this.#unreported()];
   }
 
-  /** Partitions of which nobody has committed everything. */
+  /** Partitions of which nobody has ever committed everything, since trouble ended. */
   #uncommitted(): string[] {
-    const complete = new Set<string>();
+    const complete = this.#complete;
     for (const { pipeline } of this.processes)
       for (const task of pipeline.ingestTasks) {
         const { topic, partition } = task.id;
@@ -247,7 +248,7 @@ export class Simulation {
       failed: (task, error, backoffMs) => {
         if (codeOf(error) === 'unexpected' && !(error instanceof Injected))
           this.judge.wrong(`${task.stage} ${task.topic}/${task.partition}: ${error.stack}`);
-        if (backoffMs === null && !this.#isExpected(error))
+        if (backoffMs === null && !this.#isExpected(self(), error))
           this.judge.wrong(`${task.stage} ${task.topic}/${task.partition} stopped: ${error.stack}`);
       },
       fatal: (error) => this.#fatal(self(), error),
@@ -268,15 +269,14 @@ export class Simulation {
     if (problem !== null) this.judge.wrong(problem);
   }
 
-  #isExpected(error: Error): boolean {
-    return codeOf(error) === 'state_lost' && this.lost.size + this.judge.forgotten.size > 0 && !this.acceptStateLoss;
+  #isExpected(process: SimProcess, error: Error): boolean {
+    return codeOf(error) === 'state_lost' && this.lost.size + this.judge.forgotten.size > 0 && !process.acceptStateLoss;
   }
 
   /** The process ends by itself; where state was lost, the next one is told to accept it. */
   #fatal(process: SimProcess, error: Error): void {
     if (!process.actor.alive) return;
-    const isLoss = codeOf(error) === 'state_lost' && this.lost.size + this.judge.forgotten.size > 0;
-    if (!isLoss) this.judge.wrong(`${process.actor.name} ended: ${error.stack}`);
+    if (!this.#isExpected(process, error)) this.judge.wrong(`${process.actor.name} ended: ${error.stack}`);
     this.acceptStateLoss = true;
     this.kill(process, { respawn: true });
   }

@@ -1,5 +1,7 @@
 /** Large troubles: what befalls whole processes, logs and stores. They come at random moments until the plan ends them. */
 import type { StoredCounter } from '../../src/sinks/memory-counters.ts';
+import { MemoryStateStore } from '../../src/state/memory-store.ts';
+import type { StateHeader } from '../../src/topology/types.ts';
 import { STREAMS } from '../../src/topology/types.ts';
 import { TROUBLES, type Trouble } from './plan.ts';
 import { PARTIALS, type SimProcess } from './process.ts';
@@ -7,6 +9,9 @@ import type { Random } from './random.ts';
 import type { Simulation } from './simulation.ts';
 
 const OTHER_ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kolkata', 'America/St_Johns'] as const;
+
+/** Claims a state only to read it. */
+const NOBODY: StateHeader = { formatVersion: 0, hashSeedId: '', partitionCounts: {}, epoch: 0, configuration: '' };
 
 /** What happens again by itself, and how often a call of that kind is repeated. */
 const REPEATS = { send: 'repeated send', counters: 'repeated counters', append: 'repeated append' } as const;
@@ -168,14 +173,20 @@ export class Troublemaker {
     return true;
   }
 
-  /** Old records go, as they do: all of them are committed. */
+  /** Old records go, as they do, up to where the state of their task is. */
   #retention(): boolean {
-    const { world } = this.#sim;
+    const { world, disks } = this.#sim;
     this.#killAll();
+    this.#sim.scheduler.drop((label) => label.startsWith('append '));
     for (const stage of ['ingest', 'evaluate'] as const)
-      for (const { topic, partition } of this.#partitions(stage)) {
-        const { first, committed } = world.broker.bounds(stage, topic, partition);
-        if (committed !== null && committed > first) world.broker.partition(topic, partition).truncate(this.#random.int(first, committed));
+      for (const place of this.#partitions(stage)) {
+        const log = new MemoryStateStore({ disk: disks[0] }).open({ stage, ...place });
+        void log.claim(NOBODY).then(async (claim) => {
+          let position = 0;
+          for await (const commit of claim.commits()) position = commit.to;
+          const { first } = world.broker.bounds(stage, place.topic, place.partition);
+          if (position > first) world.broker.partition(place.topic, place.partition).truncate(this.#random.int(first, position));
+        });
       }
     return true;
   }
