@@ -5,6 +5,7 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { StreamError } from './errors.ts';
+import { expectedText, pathOf } from './setting-issues.ts';
 
 const ms = (defaultMs: number, says: string) => z.number().int().positive().default(defaultMs).describe(says);
 const minute = 60_000;
@@ -182,7 +183,7 @@ export function loadSettings(environment: Environment, readFile: (path: string) 
     const result = setting.schema.safeParse(given);
     if (!result.success) {
       const shown = setting.secret ? '(hidden)' : JSON.stringify(given);
-      throw new StreamError('bad_setting', `${name} is ${shown}: ${issueText(result.error)}. ${setting.says}`);
+      throw new StreamError('bad_setting', `${name} is ${shown}: ${expectedText(result.error.issues)}. ${setting.says}`);
     }
     env[name] = result.data;
   }
@@ -220,12 +221,10 @@ function loadFile(path: string | undefined, readFile: (path: string) => string):
   }
   const result = fileSchema.safeParse(content);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    const where = issue?.path.join('.') || 'the file';
-    throw new StreamError(
-      'bad_setting',
-      `${path}: ${where} is ${JSON.stringify(valueAt(content, issue?.path ?? []))}: ${issueText(result.error)}`,
-    );
+    const [issue] = result.error.issues;
+    const at = pathOf(issue);
+    const shown = JSON.stringify(valueAt(content, at));
+    throw new StreamError('bad_setting', `${path}: ${at.join('.') || 'the file'} is ${shown}: ${expectedText([issue])}`);
   }
   return result.data;
 }
@@ -235,9 +234,6 @@ const valueAt = (root: unknown, path: readonly PropertyKey[]): unknown =>
     (value, key) => (typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
     root,
   );
-
-const issueText = (error: z.ZodError): string =>
-  error.issues.map((issue) => `expected ${issue.message.replace(/^(Invalid input: )?expected /i, '')}`).join('; ');
 
 function checkTogether(env: EnvValues, file: FileSettings): void {
   const quarter = 15 * minute;

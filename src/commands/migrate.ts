@@ -1,0 +1,86 @@
+/** `migrate`: Postgres, and where asked for the topics, to what this version needs. What is there already is left as it is. */
+import { pino } from 'pino';
+import { outputTopic, type Settings } from '../config.ts';
+import { StreamError } from '../errors.ts';
+import { migrate } from '../sinks/migrations.ts';
+import { namePostgresError, openPool } from '../sinks/postgres-client.ts';
+import { createTopics, describeTopics } from '../topology/sources/kafka-topics.ts';
+import { openKafka } from './connect.ts';
+import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
+import { markOf, type Status } from './paint.ts';
+import { harmsOf, inputSpecs, inputTopicsOf, outputSpecs, outputTopicsOf, type TopicHarm } from './topic-plan.ts';
+
+export interface MigrateOptions extends CommonOptions {
+  topics?: boolean;
+  partitions: number;
+  newEpoch?: boolean;
+  confirm?: boolean;
+}
+
+type Say = (status: Status, text: string) => void;
+
+interface TopicsResult {
+  created: string[];
+  existing: string[];
+  warnings: TopicHarm[];
+}
+
+/** Resolves with the exit code; rejects with what is wrong with Postgres or Kafka. */
+export async function migrateCommand(host: Host, options: MigrateOptions): Promise<number> {
+  const settings = settingsOf(host, options);
+  if (options.newEpoch && !options.confirm) refuseUnconfirmed(settings);
+  const say: Say = (status, text) => {
+    if (!options.json) host.out.write(`${markOf(host, status)} ${text}\n`);
+  };
+  const { applied, already } = await migrate(settings.env.DATABASE_URL, {
+    log: { info: (fields: { migration?: string }) => say('ok', `Postgres: ${fields.migration} applied`), warn: () => undefined },
+  });
+  if (applied.length === 0) say('ok', `Postgres: nothing to do, all ${already} migrations have run`);
+  const topics = options.topics ? await migrateTopics(settings, options.partitions, say) : undefined;
+  const epoch = options.newEpoch ? await raiseEpoch(settings, say) : undefined;
+  if (options.json) printJson(host, { postgres: { applied, already }, topics, epoch });
+  return 0;
+}
+
+async function migrateTopics(settings: Settings, partitions: number, say: Say): Promise<TopicsResult> {
+  const kafka = openKafka(settings, pino({ level: 'silent' }));
+  const newInputs = await createTopics(kafka, inputSpecs(settings, partitions));
+  const inputs = await describeTopics(kafka, inputTopicsOf(settings));
+  const newOutputs = await createTopics(kafka, outputSpecs(settings, partitions, inputs, newInputs.length > 0));
+  const topics = await describeTopics(kafka, [...inputTopicsOf(settings), ...outputTopicsOf(settings)]);
+  const created = [...newInputs, ...newOutputs];
+  for (const name of created) say('ok', `Kafka: ${name} created${partitionsText(topics.get(name)?.partitions)}`);
+  if (created.length === 0) say('ok', `Kafka: nothing to do, all ${topics.size} topics are there`);
+  const warnings = harmsOf(settings, topics);
+  for (const { says, todo } of warnings) say('warning', `Kafka: ${says} To change it: ${todo}`);
+  return { created, existing: [...topics.keys()].filter((name) => !created.includes(name)), warnings };
+}
+
+const partitionsText = (count: number | undefined): string => {
+  if (count === undefined) return '';
+  return ` with ${count} partition${count === 1 ? '' : 's'}`;
+};
+
+function refuseUnconfirmed(settings: Settings): never {
+  const partials = outputTopic(settings, 'partials');
+  throw new StreamError(
+    'bad_setting',
+    `--new-epoch is for after ${partials} was recreated or repartitioned: versions begin anew, and whatever an older process still writes is refused. ` +
+      'Stop all `run` processes first, then say it again with --confirm.',
+  );
+}
+
+async function raiseEpoch(settings: Settings, say: Say): Promise<number> {
+  const pool = openPool(settings.env.DATABASE_URL, 1);
+  try {
+    const { rows } = await pool.query<{ epoch: number }>(
+      'update exposure_stream.stream_epoch set epoch = epoch + 1 returning epoch::float8 as epoch',
+    );
+    say('ok', `The epoch is now ${rows[0].epoch}: start the processes again`);
+    return rows[0].epoch;
+  } catch (error) {
+    throw namePostgresError(error, 'The epoch was not raised');
+  } finally {
+    await pool.end();
+  }
+}
