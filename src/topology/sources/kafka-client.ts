@@ -59,12 +59,10 @@ export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger):
   });
 };
 
-/** kafkajs tells of everyday things (a join, a pause, a broken connection it will mend) at info and error: one step quieter here. */
-const forward = (entry: { namespace: string; level: number; log: { message: string } }, logger: KafkaLogger): void => {
+/** kafkajs tells of every attempt to connect at error, and of every pause at info. What matters is told by our own loops. */
+const forward = (entry: { namespace: string; log: { message: string } }, logger: KafkaLogger): void => {
   const { message, ...fields } = entry.log;
-  const text = `kafkajs ${entry.namespace}: ${message}`;
-  if (entry.level <= logLevel.WARN) logger.warn(fields, text);
-  else logger.debug(fields, text);
+  logger.debug(fields, `kafkajs ${entry.namespace}: ${message}`);
 };
 
 interface KafkaFault extends Error {

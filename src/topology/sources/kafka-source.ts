@@ -25,7 +25,8 @@ const FETCH_BYTES = 1 << 18;
 const PATIENCE_MS = 100;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 5000;
-const STOP_MS = 5000;
+/** A join cannot be broken off; it ends with the process. */
+const STOP_MS = 3000;
 
 /**
  * A member of a consumer group, over kafkajs. Whatever ends the membership (a crash of kafkajs, brokers away, a group still loading)
