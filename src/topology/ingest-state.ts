@@ -8,7 +8,7 @@ import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, TO_COMMIT } from '../state/cells.ts';
-import { FingerprintStore, type MemoryBudget } from '../state/fingerprints.ts';
+import { ADDED, FingerprintStore, type MemoryBudget, PRESENT } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore } from '../state/units.ts';
@@ -105,14 +105,18 @@ export class IngestState {
     return this.position !== this.#committed || this.#journal.length > 0;
   }
 
-  enterDedup(hi: number, lo: number, eventTs: number): void {
-    this.dedup.add(hi, lo, eventTs);
-    this.#fingerprint(OP.dedup, hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
+  /** Looks an event_id up and, when it is absent and its bucket is live, enters it. True when it was there. */
+  seenBefore(hi: number, lo: number, eventTs: number): boolean {
+    const outcome = this.dedup.addIfAbsent(hi, lo, eventTs);
+    if (outcome === ADDED) this.#fingerprint(OP.dedup, hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
+    return outcome === PRESENT;
   }
 
-  enterSuspect(hi: number, lo: number, eventTs: number): void {
-    this.suspects.add(hi, lo, eventTs);
-    this.#fingerprint(OP.suspect, hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
+  /** The same for a suspect's key, of an accepted record. */
+  suspectedBefore(hi: number, lo: number, eventTs: number): boolean {
+    const outcome = this.suspects.addIfAbsent(hi, lo, eventTs);
+    if (outcome === ADDED) this.#fingerprint(OP.suspect, hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
+    return outcome === PRESENT;
   }
 
   /** Notes a unit whose payload judgeExposure has changed. */

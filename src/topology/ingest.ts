@@ -186,8 +186,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     }
     const { hash } = this.#options;
     hash.bytes(event.eventId.bytes, event.eventId.start, event.eventId.end);
-    const { hi, lo } = hash;
-    if (state.dedup.has(hi, lo)) {
+    if (state.seenBefore(hash.hi, hash.lo, event.eventTs)) {
       dispositions[DUPLICATE]++;
       sums.duplicateMicros += event.spendMicros;
       this.#evidence(EVIDENCE.duplicate);
@@ -196,8 +195,6 @@ export class IngestStage implements Stage<OutRecord[], void> {
     }
     const watermarkMs = state.watermark.ms;
     const late = isLate(event.eventTs, watermarkMs, this.#options.time);
-    if (!late) state.observe(event.eventTs);
-    if (state.dedup.bucketLive(event.eventTs)) state.enterDedup(hi, lo, event.eventTs);
     if (late) {
       dispositions[LATE]++;
       sums.lateMicros += event.spendMicros;
@@ -206,6 +203,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
       return;
     }
     dispositions[ACCEPTED]++;
+    state.observe(event.eventTs);
     this.#accept(record);
   }
 
@@ -214,16 +212,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const { outputs, hash, stream } = this.#options;
     const state = this.#state;
     if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
-    if (suspectKey(stream, event, hash)) {
-      const { hi, lo } = hash;
-      if (state.suspects.has(hi, lo)) {
-        state.totals.sums.suspected++;
-        state.totals.sums.suspectedMicros += event.spendMicros;
-        this.#evidence(EVIDENCE.suspected);
-        this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
-      } else {
-        state.enterSuspect(hi, lo, event.eventTs);
-      }
+    if (suspectKey(stream, event, hash) && state.suspectedBefore(hash.hi, hash.lo, event.eventTs)) {
+      state.totals.sums.suspected++;
+      state.totals.sums.suspectedMicros += event.spendMicros;
+      this.#evidence(EVIDENCE.suspected);
+      this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
     }
     if (this.#impressions) this.#countImpression();
     else if (this.#exposures) this.#countExposure(record);
