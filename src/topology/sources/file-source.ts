@@ -2,7 +2,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { asError, StreamError } from '../../errors.ts';
 import type { AssignmentListener, Clock, Source } from '../types.ts';
 import { FileBatch, FileFeed } from './file-feed.ts';
-import { LineFault, LineScanner } from './file-line.ts';
+import { LineScanner } from './file-line.ts';
+import { LineFault } from './json-cursor.ts';
 import { partitionOf } from './murmur2.ts';
 
 export interface FileSourceOptions {
