@@ -6,15 +6,15 @@ import type { LimitSettings, PaceSettings, TimeSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
-import { internGroup } from '../operators/group.ts';
 import { suspectKey } from '../operators/suspect.ts';
-import { closedUntil, isLate } from '../operators/window.ts';
+import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { MemoryBudget } from '../state/memory-budget.ts';
+import { Contribution, EVIDENCE } from './contribution.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { emptyTotals, IngestState, type IngestTotals, TOTALS } from './ingest-state.ts';
-import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
+import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
 import { type Commit, type Now, type OutRecord, type RecordBatch, RecordView, type Stream } from './types.ts';
@@ -23,9 +23,6 @@ const ACCEPTED = 0;
 const DUPLICATE = 1;
 const LATE = 2;
 const INVALID = 3;
-
-/** First column of each kind of evidence in `spendEvidence`; in `exposureEvidence` the columns are late, duplicate, suspected. */
-const EVIDENCE = { late: 0, duplicate: 1, suspected: 2, invalidTraffic: 3 } as const;
 
 /** Side outputs are sent before their time when this much waits. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -52,11 +49,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #state: IngestState;
   readonly #side: SideOutputs;
   readonly #emitter: Emitter;
+  readonly #contribution: Contribution;
   readonly #event = new DecodedEvent();
   readonly #view = new RecordView();
   readonly #impressions: boolean;
   readonly #exposures: boolean;
-  #closedSlotMs = Number.NEGATIVE_INFINITY;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
 
   constructor(options: IngestOptions) {
@@ -67,6 +64,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
     this.#side = new SideOutputs(options.topic, options.partition);
     this.#emitter = new Emitter(options, this.#state);
+    this.#contribution = new Contribution(options, this.#state);
   }
 
   get stream(): Stream {
@@ -167,7 +165,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state.forgetExperiments(this.#state.watermark.ms - this.#options.time.unitTtlMs);
     const commit = this.#state.takeCommit();
     this.#copyTotals();
-    this.#dropClosed();
+    this.#contribution.dropClosed();
     return commit;
   }
 
@@ -189,7 +187,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (state.seenBefore(hash.hi, hash.lo, event.eventTs)) {
       dispositions[DUPLICATE]++;
       sums.duplicateMicros += event.spendMicros;
-      this.#evidence(EVIDENCE.duplicate);
+      this.#contribution.evidence(EVIDENCE.duplicate, event);
       this.#side.copy(record, this.#options.outputs.duplicates, 'duplicate_event_id');
       return;
     }
@@ -198,7 +196,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (late) {
       dispositions[LATE]++;
       sums.lateMicros += event.spendMicros;
-      this.#evidence(EVIDENCE.late);
+      this.#contribution.evidence(EVIDENCE.late, event);
       this.#side.copy(record, this.#options.outputs.late, 'window_closed', { watermark_ms: String(watermarkMs) });
       return;
     }
@@ -215,25 +213,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (suspectKey(stream, event, hash) && state.suspectedBefore(hash.hi, hash.lo, event.eventTs)) {
       state.totals.sums.suspected++;
       state.totals.sums.suspectedMicros += event.spendMicros;
-      this.#evidence(EVIDENCE.suspected);
+      this.#contribution.evidence(EVIDENCE.suspected, event);
       this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
     }
-    if (this.#impressions) this.#countImpression();
+    if (this.#impressions) this.#contribution.impression(event);
     else if (this.#exposures) this.#countExposure(record);
-  }
-
-  #countImpression(): void {
-    const event = this.#event;
-    if (!event.valid) {
-      this.#state.totals.sums.invalidTrafficMicros += event.spendMicros;
-      this.#evidence(EVIDENCE.invalidTraffic);
-      return;
-    }
-    const cells = this.#state.cells.spend;
-    const index = cells.at(internGroup(this.#state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spend.slotMs));
-    cells.add(index, 0, event.spendMicros);
-    cells.add(index, 1, 1);
-    cells.touch(index);
   }
 
   #countExposure(record: RecordView): void {
@@ -254,60 +238,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (verdict !== FIRST && verdict !== NEWLY_CONTAMINATED) return;
     state.journalUnit(experiment, unit.hi, unit.lo);
     if (verdict === NEWLY_CONTAMINATED) {
-      this.#add('contaminated', internGroup(state.groups, entityId), 0);
+      this.#contribution.contaminated(event);
       return;
     }
-    const group = internGroup(state.groups, entityId, event.allocationVersion, variantId);
-    this.#add('units', group, Math.floor(event.eventTs / CELLS.units.slotMs));
-    this.#add('unitsTotal', group, 0);
-  }
-
-  #add(name: CellName, group: number, time: number): void {
-    const cells = this.#state.cells[name];
-    const index = cells.at(group, 0, time);
-    cells.add(index, 0, 1);
-    cells.touch(index);
-  }
-
-  /** Why the stream may differ from the truth, by hour: what the reconciler explains a difference with. */
-  #evidence(kind: number): void {
-    const event = this.#event;
-    const state = this.#state;
-    if (event.eventTs + this.#options.limits.evidenceMs <= state.watermark.ms) {
-      state.totals.sums.outdatedEvidence++;
-      return;
-    }
-    if (this.#impressions) {
-      const cells = state.cells.spendEvidence;
-      const index = cells.at(internGroup(state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spendEvidence.slotMs));
-      cells.add(index, kind * 2, 1);
-      cells.add(index, kind * 2 + 1, event.spendMicros);
-      cells.touch(index);
-    } else if (this.#exposures) {
-      const cells = state.cells.exposureEvidence;
-      const group = internGroup(state.groups, event.entityId, event.allocationVersion, event.variantId);
-      const index = cells.at(group, 0, Math.floor(event.eventTs / CELLS.exposureEvidence.slotMs));
-      cells.add(index, kind, 1);
-      cells.touch(index);
-    }
-  }
-
-  /** Cells that no record can change any more are forgotten, once a quarter hour of event time. */
-  #dropClosed(): void {
-    const watermarkMs = this.#state.watermark.ms;
-    const slotMs = Math.floor(watermarkMs / CELLS.spend.slotMs) * CELLS.spend.slotMs;
-    if (!(slotMs > this.#closedSlotMs)) return;
-    this.#closedSlotMs = slotMs;
-    const { cells } = this.#state;
-    const { time, limits } = this.#options;
-    for (const name of ['spend', 'units'] as const) {
-      const length = CELLS[name].slotMs;
-      cells[name].drop((index) => closedUntil((cells[name].timeOf(index) + 1) * length, watermarkMs, time));
-    }
-    for (const name of ['spendEvidence', 'exposureEvidence'] as const) {
-      const length = CELLS[name].slotMs;
-      cells[name].drop((index) => (cells[name].timeOf(index) + 1) * length + limits.evidenceMs <= watermarkMs);
-    }
+    this.#contribution.firstExposure(event);
   }
 
   #copyTotals(): void {

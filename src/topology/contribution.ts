@@ -1,0 +1,100 @@
+/** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
+import type { LimitSettings, TimeSettings } from '../config.ts';
+import type { DecodedEvent } from '../operators/decode.ts';
+import { internGroup } from '../operators/group.ts';
+import { closedUntil } from '../operators/window.ts';
+import type { IngestState } from './ingest-state.ts';
+import { CELLS, type CellName } from './partials.ts';
+import type { Stream } from './types.ts';
+
+/** Why the stream may differ from the truth. In `spendEvidence` each has two columns, records and micros; in `exposureEvidence` one, and the last none. */
+export const EVIDENCE = { late: 0, duplicate: 1, suspected: 2, invalidTraffic: 3 } as const;
+export type Evidence = (typeof EVIDENCE)[keyof typeof EVIDENCE];
+
+export interface ContributionOptions {
+  stream: Stream;
+  time: TimeSettings;
+  limits: LimitSettings;
+}
+
+export class Contribution {
+  readonly #options: ContributionOptions;
+  readonly #state: IngestState;
+  #closedSlotMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ContributionOptions, state: IngestState) {
+    this.#options = options;
+    this.#state = state;
+  }
+
+  /** An accepted impression; invalid traffic spends nothing. */
+  impression(event: DecodedEvent): void {
+    if (!event.valid) {
+      this.#state.totals.sums.invalidTrafficMicros += event.spendMicros;
+      this.evidence(EVIDENCE.invalidTraffic, event);
+      return;
+    }
+    const cells = this.#state.cells.spend;
+    const index = cells.at(internGroup(this.#state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spend.slotMs));
+    cells.add(index, 0, event.spendMicros);
+    cells.add(index, 1, 1);
+    cells.touch(index);
+  }
+
+  firstExposure(event: DecodedEvent): void {
+    const group = internGroup(this.#state.groups, event.entityId, event.allocationVersion, event.variantId);
+    this.#addOne('units', group, Math.floor(event.eventTs / CELLS.units.slotMs));
+    this.#addOne('unitsTotal', group, 0);
+  }
+
+  /** A unit that was seen in another variant for the first time. */
+  contaminated(event: DecodedEvent): void {
+    this.#addOne('contaminated', internGroup(this.#state.groups, event.entityId), 0);
+  }
+
+  /** By hour of event time: what the reconciler explains a difference with. Very old hours are only counted. */
+  evidence(kind: Evidence, event: DecodedEvent): void {
+    const { stream, limits } = this.#options;
+    const state = this.#state;
+    if (event.eventTs + limits.evidenceMs <= state.watermark.ms) {
+      state.totals.sums.outdatedEvidence++;
+      return;
+    }
+    if (stream === 'impressions') {
+      const cells = state.cells.spendEvidence;
+      const index = cells.at(internGroup(state.groups, event.entityId), 0, Math.floor(event.eventTs / CELLS.spendEvidence.slotMs));
+      cells.add(index, kind * 2, 1);
+      cells.add(index, kind * 2 + 1, event.spendMicros);
+      cells.touch(index);
+    } else if (stream === 'exposures') {
+      const cells = state.cells.exposureEvidence;
+      const group = internGroup(state.groups, event.entityId, event.allocationVersion, event.variantId);
+      const index = cells.at(group, 0, Math.floor(event.eventTs / CELLS.exposureEvidence.slotMs));
+      cells.add(index, kind, 1);
+      cells.touch(index);
+    }
+  }
+
+  /** Forgets cells that no record can change any more; looks once a quarter hour of event time. Call when all changes are committed. */
+  dropClosed(): void {
+    const watermarkMs = this.#state.watermark.ms;
+    const slotMs = Math.floor(watermarkMs / CELLS.spend.slotMs) * CELLS.spend.slotMs;
+    if (!(slotMs > this.#closedSlotMs)) return;
+    this.#closedSlotMs = slotMs;
+    const { cells } = this.#state;
+    const { time, limits } = this.#options;
+    for (const name of ['spend', 'units'] as const) {
+      cells[name].drop((index) => closedUntil((cells[name].timeOf(index) + 1) * CELLS[name].slotMs, watermarkMs, time));
+    }
+    for (const name of ['spendEvidence', 'exposureEvidence'] as const) {
+      cells[name].drop((index) => (cells[name].timeOf(index) + 1) * CELLS[name].slotMs + limits.evidenceMs <= watermarkMs);
+    }
+  }
+
+  #addOne(name: CellName, group: number, time: number): void {
+    const cells = this.#state.cells[name];
+    const index = cells.at(group, 0, time);
+    cells.add(index, 0, 1);
+    cells.touch(index);
+  }
+}
