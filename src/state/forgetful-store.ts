@@ -15,6 +15,14 @@ class ForgetfulLog implements CommitLog {
     return Promise.resolve();
   }
 
+  beginSnapshot(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  endSnapshot(): Promise<void> {
+    return Promise.resolve();
+  }
+
   sizeBytes(): number {
     return 0;
   }

@@ -147,7 +147,7 @@ export interface Claim {
   readonly current: boolean;
   /** The newest header recorded before this claim, null in an empty log. */
   readonly previous: StateHeader | null;
-  /** Every commit that counts, oldest first. Iterate it at most once, and before the first append. */
+  /** Every commit that counts, oldest first, from the latest complete snapshot on. Iterate it at most once, and before the first append. */
   commits(): AsyncIterable<Commit>;
 }
 
@@ -159,6 +159,17 @@ export interface CommitLog {
   claim(header: StateHeader): Promise<Claim>;
   /** Durable when it resolves. Rejects with code `claim_lost` when a later claim is seen. */
   append(commit: Commit): Promise<void>;
+  /**
+   * Begins a new segment under a new claim of the same owner. The commits that follow carry, besides their own changes,
+   * everything a restore needs; nothing before them goes yet. Rejects with `claim_lost`.
+   */
+  beginSnapshot(): Promise<void>;
+  /**
+   * The commits since `beginSnapshot` are enough to restore from: they are read back, and when they are all there and no
+   * later claim is, the segment is marked complete and what came before it is deleted. Rejects with `claim_lost` or
+   * `state_corrupt`; then nothing was deleted.
+   */
+  endSnapshot(): Promise<void>;
   /** Bytes that a restore would read. */
   sizeBytes(): number;
   close(): Promise<void>;
