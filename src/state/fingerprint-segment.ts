@@ -3,7 +3,7 @@
  * bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash, the second its low 32 bits; the top 6 bits are the segment's number.
  */
 
-import type { MemoryBudget } from './memory-budget.ts';
+import { freeNow, type MemoryBudget } from './memory-budget.ts';
 
 export const TAG_SHIFT = 26;
 export const FINGERPRINT_MASK = 2 ** TAG_SHIFT - 1;
@@ -12,9 +12,9 @@ export const TAGS = 63;
 
 const SLOT_BYTES = 8;
 /** Above this share of used slots, probes grow long. */
-const MAX_LOAD = 0.86;
-/** A rehash leaves room for this many times the live keys at MAX_LOAD: 8 × 1.2 / .86 = 11.2 bytes a key at most. */
-export const GROWTH = 1.2;
+const MAX_LOAD = 0.88;
+/** A rehash leaves room for this many times the live keys at MAX_LOAD: 8 × 1.25 / .88 = 11.4 bytes a key at most. */
+export const GROWTH = 1.25;
 
 /** Which tags are of live buckets; entry 0 (an empty slot) is never. */
 export type LiveTags = Uint8Array;
@@ -61,6 +61,11 @@ export class FingerprintSegment {
     return i;
   }
 
+  /** What lies where a key's probe begins; only for the sake of reading it. */
+  firstProbed(lo: number): number {
+    return this.slots[(((lo >>> 0) * this.scale) | 0) << 1];
+  }
+
   /** Fills a slot that `find` has found. */
   put(index: number, first: number, lo: number): void {
     if (this.slots[index] === 0) this.used++;
@@ -75,27 +80,50 @@ export class FingerprintSegment {
     return keys;
   }
 
-  /** Moves the live slots into a fresh array, larger or smaller, and drops the others. */
-  rehash(live: LiveTags): void {
+  /** Moves the live slots, `keys` of them, into a fresh array, larger or smaller, and drops the others. */
+  rehash(live: LiveTags, keys: number): void {
     const old = this.slots;
-    const keys = this.liveKeys(live);
     const capacity = Math.ceil(Math.max(this.#minCapacity, (keys * GROWTH) / MAX_LOAD));
     this.#budget.reserve(capacity * SLOT_BYTES);
     const slots = new Int32Array(capacity * 2);
     const scale = capacity / 2 ** 32;
-    for (let from = 0; from < old.length; from += 2) {
+    // Begun after a gap, keys come nearly in the order in which they will lie, so the next free slot is known without
+    // looking: every slot from `run` to `next` is taken.
+    let run = 0;
+    let next = 0;
+    let from = 0;
+    while (old[from] !== 0) from += 2;
+    for (let left = old.length; left > 0; left -= 2, from = from + 2 === old.length ? 0 : from + 2) {
       const first = old[from];
       if (live[first >>> TAG_SHIFT] === 0) continue;
       const lo = old[from + 1];
       let to = (((lo >>> 0) * scale) | 0) << 1;
-      while (slots[to] !== 0) to = to + 2 === slots.length ? 0 : to + 2;
+      if (to > next) run = to;
+      else if (to >= run && next < slots.length) to = next;
+      else while (slots[to] !== 0) to = to + 2 === slots.length ? 0 : to + 2;
       slots[to] = first;
       slots[to + 1] = lo;
+      if (to >= next) next = to + 2;
     }
-    this.#budget.release(this.byteLength);
+    this.#release();
     this.slots = slots;
     this.scale = scale;
     this.limit = Math.floor(capacity * MAX_LOAD);
     this.used = keys;
+  }
+
+  clear(): void {
+    this.#release();
+    this.slots = NOTHING;
+    this.limit = 0;
+    this.used = 0;
+    this.scale = 0;
+    this.floorBucket = Number.NEGATIVE_INFINITY;
+  }
+
+  #release(): void {
+    if (this.slots === NOTHING) return;
+    this.#budget.release(this.slots.byteLength);
+    freeNow(this.slots);
   }
 }

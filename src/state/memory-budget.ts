@@ -31,3 +31,8 @@ export class MemoryBudget {
     this.#usedBytes -= bytes;
   }
 }
+
+/** Gives an array's memory back at once; left to the garbage collector, growing tables hold half as much again. */
+export function freeNow(array: Int32Array | Uint16Array): void {
+  (array.buffer as ArrayBuffer & { transfer(bytes: number): ArrayBuffer }).transfer(0);
+}

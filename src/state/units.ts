@@ -3,7 +3,7 @@
  * An experiment is forgotten as a whole.
  */
 
-import { MemoryBudget } from './memory-budget.ts';
+import { freeNow, MemoryBudget } from './memory-budget.ts';
 
 const SLOT_BYTES = 10;
 const MIN_CAPACITY = 16;
@@ -68,6 +68,8 @@ class UnitTable {
 
   release(): void {
     this.#budget.release(this.byteLength);
+    freeNow(this.hashes);
+    freeNow(this.payloads);
   }
 }
 
