@@ -14,6 +14,7 @@ import { KafkaSource } from '../topology/sources/kafka-source.ts';
 import { KafkaWriter } from '../topology/sources/kafka-writer.ts';
 import type { Source } from '../topology/types.ts';
 import { collect } from '../web/collect.ts';
+import { STATUS_PAGE } from '../web/page.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
 import { countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
@@ -176,6 +177,7 @@ class Service {
   #routes(): Routes {
     const status = () => statusOf(this.pipeline, this.#host.clock.now().wallMs, this.#unavailable());
     return {
+      '/': () => ({ status: 200, type: 'text/html; charset=utf-8', body: STATUS_PAGE }),
       '/healthz': () => text('ok\n'),
       '/readyz': () => {
         const { ready, waiting_for } = status();
