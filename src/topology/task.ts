@@ -152,9 +152,10 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   async #open(feed: PartitionFeed): Promise<void> {
     const { id, log, clock, header, observer } = this.#parts;
     const startedMs = clock.now().monotonicMs;
+    const claim = await log.claim(header);
+    // After the claim: a state that another owner has committed meanwhile would seem to be ahead of older bounds.
     const bounds = await feed.bounds();
     this.#endAtStart ??= bounds.end;
-    const claim = await log.claim(header);
     if (claim.previous) checkHeader(claim.previous, header);
     const resumed = claim.current && this.#clean && this.#stage !== null;
     let commits = 0;

@@ -56,6 +56,7 @@ function settingsOf(random: Random): FileSettings {
   const windowMs = random.pick(WINDOWS);
   const dedupBucketMs = windowMs * random.int(1, 4);
   const allowedLatenessMs = windowMs * random.int(1, 5);
+  const keptMs = random.pick([1, 8]) * 86_400_000;
   return FILE_SCHEMA.parse({
     time: {
       windowMs,
@@ -74,7 +75,7 @@ function settingsOf(random: Random): FileSettings {
       rewriteMs: 4000,
       registryMs: 2000,
     },
-    limits: { slotRetentionMs: random.pick([86_400_000, 8 * 86_400_000]) },
+    limits: { slotRetentionMs: keptMs, evidenceMs: keptMs },
   });
 }
 
@@ -82,6 +83,7 @@ export function planOf(random: Random): Plan {
   const calm = random.chance(0.05);
   const troubles = new Set(TROUBLES.filter(() => !calm && random.chance(0.3)));
   troubles.delete('zones changed');
+  troubles.delete('evaluate log truncated');
   const sharedState = random.chance(0.6);
   // Behind a truncated log an empty folder is lost state, so every move of a partition would be.
   if (!sharedState)

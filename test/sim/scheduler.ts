@@ -7,7 +7,8 @@ import type { Clock, Now } from '../../src/topology/types.ts';
 import type { Random } from './random.ts';
 import type { Trace } from './trace.ts';
 
-const NEVER = new Promise<never>(() => {});
+/** Each its own: one for all would keep everything that ever waited for it. */
+const never = (): Promise<void> => new Promise(() => {});
 const START_WALL_MS = 1_790_000_000_000;
 
 /** Somebody whose operations are scheduled: a process, or the network between processes. */
@@ -34,6 +35,8 @@ interface Timer {
   atMs: number;
   actor: Actor | null;
   fire: () => void;
+  /** Lets go of what would end it early. */
+  forget?: () => void;
 }
 
 /** What happens to an operation when its turn has come: null lets it go on; `gone` has killed its actor. */
@@ -85,7 +88,7 @@ export class Scheduler {
     const { random, passing } = this.#options;
     if (!actor.alive) {
       // Only what was already under way inside a port gets here.
-      if (!isEffect(label) || random.chance(0.3)) return NEVER;
+      if (!isEffect(label) || random.chance(0.3)) return never();
       return this.#enqueue(actor, label, this.#nowMs + random.int(0, 3000));
     }
     if (random.chance(passing(label))) return Promise.resolve();
@@ -116,7 +119,17 @@ export class Scheduler {
       operation.notBeforeMs = this.#nowMs + (random.chance(0.5) ? 0 : random.int(0, 5000));
       return true;
     });
-    this.#timers = this.#timers.filter((timer) => timer.actor !== actor);
+    this.#timers = this.#timers.filter((timer) => {
+      if (timer.actor === actor) timer.forget?.();
+      return timer.actor !== actor;
+    });
+  }
+
+  /** Lets go of everything that would still happen. */
+  close(): void {
+    for (const timer of this.#timers) timer.forget?.();
+    this.#timers = [];
+    this.#operations = [];
   }
 
   /** One event: an operation completes, or time passes. */
@@ -127,7 +140,7 @@ export class Scheduler {
       const { actor, notBeforeMs } = this.#operations[i];
       if (notBeforeMs <= this.#nowMs && (!actor.alive || actor.heldUntilMs <= this.#nowMs)) ready.push(i);
     }
-    if (ready.length === 0 || random.chance(0.03)) this.#passTime();
+    if (ready.length === 0 || (this.#timers.length > 0 && random.chance(0.03))) this.#passTime();
     else {
       const index = ready[Math.floor(random.next() * ready.length)];
       const operation = this.#operations[index];
@@ -163,25 +176,31 @@ export class Scheduler {
 
   #fire(timer: Timer): void {
     const { actor } = timer;
-    if (actor !== null && actor.heldUntilMs > this.#nowMs) this.#addTimer({ ...timer, atMs: actor.heldUntilMs });
-    else timer.fire();
+    if (actor !== null && actor.heldUntilMs > this.#nowMs) {
+      timer.atMs = actor.heldUntilMs;
+      this.#addTimer(timer);
+    } else timer.fire();
   }
 
   #sleep(actor: Actor | null, ms: number, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.resolve();
+    if (!Number.isFinite(ms)) throw new RangeError(`a sleep of ${ms} ms`);
     return new Promise((resolve) => {
-      const timer: Timer = { atMs: this.#nowMs + Math.max(0, ms), actor, fire: resolve };
-      if (!Number.isFinite(ms)) throw new RangeError(`a sleep of ${ms} ms`);
+      const fire = (): void => {
+        timer.forget?.();
+        resolve();
+      };
+      const timer: Timer = { atMs: this.#nowMs + Math.max(0, ms), actor, fire };
       this.#addTimer(timer);
-      signal?.addEventListener(
-        'abort',
-        () => {
-          const index = this.#timers.indexOf(timer);
-          if (index >= 0) this.#timers.splice(index, 1);
-          resolve();
-        },
-        { once: true },
-      );
+      if (signal === undefined) return;
+      const aborted = (): void => {
+        const index = this.#timers.indexOf(timer);
+        if (index >= 0) this.#timers.splice(index, 1);
+        fire();
+      };
+      // A listener that stays keeps its signal for ever.
+      timer.forget = () => signal.removeEventListener('abort', aborted);
+      signal.addEventListener('abort', aborted);
     });
   }
 

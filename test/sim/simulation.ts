@@ -63,6 +63,7 @@ export class Simulation {
   #produced = 0;
   readonly #complete = new Set<string>();
   #names = 0;
+  #processes: SimProcess[] = [];
   #healthy = false;
 
   constructor(seed: number, keepTrace: boolean) {
@@ -94,6 +95,7 @@ export class Simulation {
       this.judge.wrong(`the simulation stopped: ${error instanceof Error ? error.stack : error}`);
     }
     const { problems } = this.judge;
+    this.scheduler.close();
     return {
       seed: this.#seed,
       problems,
@@ -114,8 +116,9 @@ export class Simulation {
     return this.#healthy;
   }
 
+  /** All that live, those whom the group has given up included. */
   get processes(): SimProcess[] {
-    return [...this.coordinator.members];
+    return this.#processes.filter(({ actor }) => actor.alive);
   }
 
   /** A new process, on the folder of that number. */
@@ -130,6 +133,7 @@ export class Simulation {
     });
     this.#trace.add(`${this.scheduler.nowMs} ${name} begins in folder ${index}`);
     process.pipeline.start().catch((error) => this.#fatal(process, error));
+    this.#processes = [...this.processes, process];
     this.coordinator.members.add(process);
     this.coordinator.rebalance(1000);
   }
@@ -246,6 +250,9 @@ export class Simulation {
       restored: (task, { commits, position }) => this.#restored(self(), task, { commits, position }),
       committed: (task) => this.#committed(self(), task),
       failed: (task, error, backoffMs) => {
+        this.#trace.add(
+          `${this.scheduler.nowMs} ${self().actor.name} ${task.stage} of ${task.topic}/${task.partition} failed: ${error.message}`,
+        );
         if (codeOf(error) === 'unexpected' && !(error instanceof Injected))
           this.judge.wrong(`${task.stage} ${task.topic}/${task.partition}: ${error.stack}`);
         if (backoffMs === null && !this.#isExpected(self(), error))
