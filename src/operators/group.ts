@@ -4,7 +4,8 @@ import type { Interner } from '../state/interner.ts';
 import type { ByteRef } from '../topology/types.ts';
 
 const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
-const utf8 = new TextDecoder();
+// An id may begin with U+FEFF, which a decoder would otherwise take for a byte-order mark.
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const scratch = new ByteWriter(1024);
 
 /** The index of a group, made when it is new. */
