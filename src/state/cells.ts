@@ -17,6 +17,14 @@ export type Purpose = 0 | 1;
 export const TO_SEND: Purpose = 0;
 export const TO_COMMIT: Purpose = 1;
 
+/** Throws StreamError total_overflow when the sum would not be exact any more. */
+export function exactSum(total: number, amount: number): number {
+  const sum = total + amount;
+  if (sum > Number.MAX_SAFE_INTEGER)
+    throw new StreamError('total_overflow', `a total of ${total} cannot take ${amount} more and stay exact`);
+  return sum;
+}
+
 export class CellTable {
   readonly columns: number;
   /** Index i's columns are values[i * columns …]; integers up to 2^53 − 1. */
@@ -88,11 +96,7 @@ export class CellTable {
   /** Throws StreamError total_overflow when the value would not be exact any more. */
   add(index: number, column: number, amount: number): void {
     const at = index * this.columns + column;
-    const sum = this.values[at] + amount;
-    if (sum > Number.MAX_SAFE_INTEGER) {
-      throw new StreamError('total_overflow', `a total of ${this.values[at]} cannot take ${amount} more and stay exact`);
-    }
-    this.values[at] = sum;
+    this.values[at] = exactSum(this.values[at], amount);
   }
 
   /** Lists the cell as changed, for both purposes. */

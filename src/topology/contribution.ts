@@ -30,7 +30,7 @@ export class Contribution {
   /** An accepted impression; invalid traffic spends nothing. */
   impression(event: DecodedEvent): void {
     if (!event.valid) {
-      this.#state.totals.sums.invalidTrafficMicros += event.spendMicros;
+      this.#state.addMoney('invalidTrafficMicros', event.spendMicros);
       this.evidence(EVIDENCE.invalidTraffic, event);
       return;
     }

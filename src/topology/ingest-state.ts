@@ -7,7 +7,7 @@ import type { LimitSettings, TimeSettings } from '../config.ts';
 import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
-import { CellTable, TO_COMMIT } from '../state/cells.ts';
+import { CellTable, exactSum, TO_COMMIT } from '../state/cells.ts';
 import { ADDED, FingerprintStore, type MemoryBudget, PRESENT } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
@@ -32,6 +32,7 @@ export const TOTALS = [
   'outdatedEvidence',
 ] as const;
 export type TotalName = (typeof TOTALS)[number];
+type MoneyName = Extract<TotalName, `${string}Micros`>;
 
 export interface IngestTotals {
   /** By DISPOSITIONS. */
@@ -117,6 +118,12 @@ export class IngestState {
     const outcome = this.suspects.addIfAbsent(hi, lo, eventTs);
     if (outcome === ADDED) this.#fingerprint(OP.suspect, hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
     return outcome === PRESENT;
+  }
+
+  /** Throws StreamError total_overflow when the sum would not be exact any more. */
+  addMoney(name: MoneyName, micros: number): void {
+    const { sums } = this.totals;
+    sums[name] = exactSum(sums[name], micros);
   }
 
   /** Notes a unit whose payload judgeExposure has changed. */

@@ -186,7 +186,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     hash.bytes(event.eventId.bytes, event.eventId.start, event.eventId.end);
     if (state.seenBefore(hash.hi, hash.lo, event.eventTs)) {
       dispositions[DUPLICATE]++;
-      sums.duplicateMicros += event.spendMicros;
+      state.addMoney('duplicateMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.duplicate, event);
       this.#side.copy(record, this.#options.outputs.duplicates, 'duplicate_event_id');
       return;
@@ -195,7 +195,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const late = isLate(event.eventTs, watermarkMs, this.#options.time);
     if (late) {
       dispositions[LATE]++;
-      sums.lateMicros += event.spendMicros;
+      state.addMoney('lateMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.late, event);
       this.#side.copy(record, this.#options.outputs.late, 'window_closed', { watermark_ms: String(watermarkMs) });
       return;
@@ -212,7 +212,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
     if (suspectKey(stream, event, hash) && state.suspectedBefore(hash.hi, hash.lo, event.eventTs)) {
       state.totals.sums.suspected++;
-      state.totals.sums.suspectedMicros += event.spendMicros;
+      state.addMoney('suspectedMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.suspected, event);
       this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
     }
