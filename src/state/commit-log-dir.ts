@@ -1,15 +1,27 @@
 /**
  * The commit log of one task in a folder: one segment file a claim, `<number>.log`. Creating the file is the claim (it fails
  * when another process was first). Its first frame then says which bytes of every earlier segment count; what an earlier owner
- * writes after that is as if never written. A file without that frame is a claim that came to nothing.
+ * writes after that is as if never written. A file without that frame is a claim that came to nothing. A segment with a frame that
+ * marks it complete needs none of the earlier ones; only the owner of the latest claim deletes those.
  */
 
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StreamError } from '../errors.ts';
 import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
-import { type Counted, commitParts, type Earlier, readCommits, readEnd, type SegmentHead, withEarlier, writeHead } from './segment.ts';
+import {
+  COMPLETE_MARK,
+  type Counted,
+  commitParts,
+  corrupt,
+  type Earlier,
+  readCommits,
+  readEnd,
+  type SegmentHead,
+  withEarlier,
+  writeHead,
+} from './segment.ts';
 import { frameHead, writeDurably } from './segment-file.ts';
 import { unwritable } from './state-folder.ts';
 
@@ -29,6 +41,10 @@ export class DirCommitLog implements CommitLog {
   #certain = false;
   /** Null while unknown: before the commits were read. */
   #position: number | null = null;
+  /** Of the segment of this claim: whether a snapshot was begun with it, and whether it is marked complete. */
+  #snapshot: 'none' | 'begun' | 'complete' = 'none';
+  /** What is being written: one thing at a time, also while a snapshot is read back. */
+  #appending: Promise<unknown> = Promise.resolve();
 
   /** `task` is written into each segment, so that a folder put elsewhere is noticed. */
   constructor(folder: string, task: string) {
@@ -36,37 +52,55 @@ export class DirCommitLog implements CommitLog {
     this.#task = task;
   }
 
-  async claim(header: StateHeader): Promise<Claim> {
-    await this.#writing(() => makeFolder(this.#folder));
-    const [claim, file] = await this.#createSegment();
-    try {
-      return await this.#take(claim, file, header);
-    } catch (error) {
-      if (this.#file !== file) await file.close();
-      throw error;
-    }
+  claim(header: StateHeader): Promise<Claim> {
+    return this.#inTurn(async () => {
+      await this.#writing(() => makeFolder(this.#folder));
+      const [claim, file] = await this.#createSegment();
+      return this.#take(claim, file, header);
+    });
   }
 
-  async append(commit: Commit): Promise<void> {
-    const file = this.#file;
-    if (file === null || !this.#certain) throw new StreamError('claim_lost', `${this.#folder}: the last append failed; claim again.`);
-    if (this.#position !== null && commit.from !== this.#position) {
-      throw new StreamError('unexpected', `${this.#folder}: a commit from ${commit.from}, but the position is ${this.#position}.`);
-    }
-    await this.#refuseIfLost();
-    const parts = commitParts(commit);
-    const head = frameHead(parts, this.#end);
-    this.#certain = false;
-    await this.#writing(() => writeDurably(file, [head, ...parts], this.#end));
-    // A claim made meanwhile may not have seen these bytes: then the commit is not promised to anyone.
-    await this.#refuseIfLost();
-    this.#certain = true;
-    this.#end += head.length + parts[0].length + parts[1].length;
-    this.#position = commit.to;
+  append(commit: Commit): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#owned();
+      await this.#refuseIfLost();
+      if (this.#position !== null && commit.from !== this.#position) {
+        throw new StreamError('unexpected', `${this.#folder}: a commit from ${commit.from}, but the position is ${this.#position}.`);
+      }
+      await this.#write(commitParts(commit));
+      this.#position = commit.to;
+    });
+  }
+
+  beginSnapshot(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#owned();
+      await this.#refuseIfLost();
+      const file = await this.#createNext();
+      await this.#take(this.#claim + 1, file, (this.#head as SegmentHead).header);
+      this.#snapshot = 'begun';
+    });
+  }
+
+  /** Commits may be appended meanwhile: only the mark waits for its turn. */
+  async endSnapshot(): Promise<void> {
+    const claim = this.#claim;
+    this.#refuseUnlessBegun(claim);
+    await this.#appending;
+    await this.#checkSnapshot(this.#path(claim), this.#end, this.#position);
+    await this.#inTurn(async () => {
+      this.#refuseUnlessBegun(claim);
+      await this.#refuseIfLost();
+      await this.#write([COMPLETE_MARK]);
+      this.#snapshot = 'complete';
+    });
+    // No later claim was there after the mark: whoever claims now finds it.
+    await this.#writing(() => this.#deleteBefore(claim));
   }
 
   sizeBytes(): number {
-    return (this.#head?.counted ?? []).reduce((sum, { bytes }) => sum + bytes, this.#end);
+    const earlier = this.#snapshot === 'complete' ? [] : (this.#head?.counted ?? []);
+    return earlier.reduce((sum, { bytes }) => sum + bytes, this.#end);
   }
 
   async close(): Promise<void> {
@@ -75,14 +109,71 @@ export class DirCommitLog implements CommitLog {
     await file?.close();
   }
 
-  /** Finds out what counts before our claim, and writes it down. */
+  /** One after the other, whatever became of the one before. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#appending.then(action);
+    this.#appending = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #owned(): FileHandle {
+    if (this.#file !== null && this.#certain) return this.#file;
+    throw new StreamError('claim_lost', `${this.#folder}: the last append failed, or there was no claim; claim again.`);
+  }
+
+  /** Adds a frame. When it resolves, the frame counts: no claim was there after its bytes were. */
+  async #write(parts: readonly Uint8Array[]): Promise<void> {
+    const file = this.#owned();
+    const head = frameHead(parts, this.#end);
+    this.#certain = false;
+    await this.#writing(() => writeDurably(file, [head, ...parts], this.#end));
+    // A claim made meanwhile may not have seen these bytes: then they are not promised to anyone.
+    await this.#refuseIfLost();
+    this.#certain = true;
+    this.#end += parts.reduce((sum, { length }) => sum + length, head.length);
+  }
+
+  #refuseUnlessBegun(claim: number): void {
+    this.#owned();
+    if (this.#snapshot === 'begun' && this.#claim === claim) return;
+    throw new StreamError('claim_lost', `${this.#folder}: no snapshot was begun under this claim.`);
+  }
+
+  /** Reads back what a restore would read: every frame sound, every commit beginning where the one before ended. */
+  async #checkSnapshot(path: string, bytes: number, end: number | null): Promise<void> {
+    let position: number | null = null;
+    for await (const { from, to } of readCommits(path, bytes, this.#task)) {
+      if (position !== null && from !== position) throw corrupt(path, 0, `a commit of the snapshot is from ${from}, not ${position}`);
+      position = to;
+    }
+    if (position === null) throw new StreamError('unexpected', `${path}: a snapshot without commits.`);
+    if (position !== end) throw corrupt(path, 0, `the snapshot ends at ${position}, not ${end}`);
+  }
+
+  /** Oldest first, so that what a crash leaves is the newest. */
+  async #deleteBefore(claim: number): Promise<void> {
+    for (const earlier of await this.#claims()) if (earlier < claim) await unlink(this.#path(earlier));
+    await syncFolder(this.#folder);
+  }
+
+  /** Finds out what counts before our claim, and writes it down. The file is ours to close, whatever happens. */
   async #take(claim: number, file: FileHandle, header: StateHeader): Promise<Claim> {
+    try {
+      return await this.#takeOver(claim, file, header);
+    } catch (error) {
+      if (this.#file !== file) await file.close();
+      throw error;
+    }
+  }
+
+  async #takeOver(claim: number, file: FileHandle, header: StateHeader): Promise<Claim> {
     const latest = Math.max(0, ...(await this.#claims()).filter((other) => other < claim));
     const current = this.#certain && latest === this.#claim;
     const known = current ? this.#asEarlier() : await this.#earlier(latest);
     await this.#file?.close();
     this.#file = file;
     this.#claim = claim;
+    this.#snapshot = 'none';
     this.#head = { task: this.#task, header, counted: known.counted, countedHeader: known.header };
     if (!current) this.#position = null;
     this.#certain = false;
@@ -106,11 +197,25 @@ export class DirCommitLog implements CommitLog {
     for (;;) {
       const claim = ((await this.#claims()).at(-1) ?? 0) + 1;
       try {
-        return [claim, await this.#writing(() => open(join(this.#folder, nameOf(claim)), 'wx', 0o600))];
+        return [claim, await this.#writing(() => open(this.#path(claim), 'wx', 0o600))];
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       }
     }
+  }
+
+  /** The segment of the next claim; another claim made meanwhile keeps the number. */
+  async #createNext(): Promise<FileHandle> {
+    try {
+      return await this.#writing(() => open(this.#path(this.#claim + 1), 'wx', 0o600));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') await this.#refuseIfLost();
+      throw error;
+    }
+  }
+
+  #path(claim: number): string {
+    return join(this.#folder, nameOf(claim));
   }
 
   async #refuseIfLost(): Promise<void> {
@@ -120,15 +225,15 @@ export class DirCommitLog implements CommitLog {
 
   /** What counts after this object's own last claim, from memory. */
   #asEarlier(): Earlier {
-    return withEarlier(this.#head as SegmentHead, { claim: this.#claim, headEnd: this.#headEnd, end: this.#end });
+    const complete = this.#snapshot === 'complete';
+    return withEarlier(this.#claim, this.#head as SegmentHead, { headEnd: this.#headEnd, end: this.#end, complete });
   }
 
   /** What counts of the segments up to `latest`, by the newest one whose owner came to write its head. */
   async #earlier(latest: number): Promise<Earlier> {
     for (const claim of (await this.#claims()).filter((other) => other <= latest).reverse()) {
-      const path = join(this.#folder, nameOf(claim));
-      const found = await readEnd(path, this.#task);
-      if (found !== null) return withEarlier(found.head, { claim, ...found });
+      const found = await readEnd(this.#path(claim), this.#task);
+      if (found !== null) return withEarlier(claim, found.head, found);
     }
     return { counted: [], header: null };
   }
@@ -136,7 +241,7 @@ export class DirCommitLog implements CommitLog {
   async *#commits(counted: readonly Counted[]): AsyncGenerator<Commit, void> {
     let position: number | null = null;
     for (const { claim, bytes } of counted) {
-      for await (const commit of readCommits(join(this.#folder, nameOf(claim)), bytes, this.#task)) {
+      for await (const commit of readCommits(this.#path(claim), bytes, this.#task)) {
         if (position !== null && commit.from !== position) continue;
         position = commit.to;
         yield commit;

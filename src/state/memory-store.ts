@@ -14,7 +14,13 @@ interface CommitEntry {
   commit: Commit;
 }
 
-type Entry = ClaimEntry | CommitEntry;
+/** The commits under this claim are enough to restore from. */
+interface CompleteEntry {
+  claim: number;
+  complete: true;
+}
+
+type Entry = ClaimEntry | CommitEntry | CompleteEntry;
 
 /** What is left when all processes are gone. */
 export class MemoryDisk {
@@ -35,16 +41,14 @@ export class MemoryDisk {
 }
 
 /** The commits that count, by the one rule: under the latest claim before them, and from the position then. */
-function countedCommits(entries: readonly Entry[], end: number): CommitEntry[] {
-  const counted: CommitEntry[] = [];
+function countedCommits(entries: readonly Entry[]): CommitEntry[] {
+  let counted: CommitEntry[] = [];
   let claim = 0;
-  for (const entry of entries.slice(0, end)) {
-    if ('header' in entry) {
-      claim = entry.claim;
-      continue;
-    }
-    const position = counted.at(-1)?.commit.to ?? entry.commit.from;
-    if (entry.claim === claim && entry.commit.from === position) counted.push(entry);
+  for (const entry of entries) {
+    if ('header' in entry) claim = entry.claim;
+    else if (entry.claim !== claim) continue;
+    else if ('complete' in entry) counted = counted.filter((other) => other.claim === claim);
+    else if (entry.commit.from === (counted.at(-1)?.commit.to ?? entry.commit.from)) counted.push(entry);
   }
   return counted;
 }
@@ -55,6 +59,8 @@ class MemoryCommitLog implements CommitLog {
   #claim = 0;
   #position: number | null = null;
   #sizeBytes = 0;
+  /** The claim under which a snapshot is under way; 0 for none. */
+  #snapshot = 0;
 
   constructor(disk: MemoryDisk, name: string) {
     this.#disk = disk;
@@ -65,12 +71,12 @@ class MemoryCommitLog implements CommitLog {
     const entries = this.#disk.logOf(this.#name);
     const latest = latestClaim(entries);
     const current = this.#claim > 0 && latest === this.#claim;
-    const counted = countedCommits(entries, entries.length);
+    const counted = countedCommits(entries);
     const writer = counted.at(-1)?.claim;
     const written = entries.find((entry): entry is ClaimEntry => 'header' in entry && entry.claim === writer);
     this.#claim = latest + 1;
     this.#position = counted.at(-1)?.commit.to ?? null;
-    this.#sizeBytes = counted.reduce((sum, { commit }) => sum + commit.changes.length, 0);
+    this.#sizeBytes = sizeOf(counted);
     entries.push({ claim: this.#claim, header: structuredClone(header) });
     return { id: this.#claim, current, previous: written ? structuredClone(written.header) : null, commits: () => copies(counted) };
   }
@@ -90,12 +96,44 @@ class MemoryCommitLog implements CommitLog {
     this.#sizeBytes += commit.changes.length;
   }
 
+  async beginSnapshot(): Promise<void> {
+    const entries = this.#disk.logOf(this.#name);
+    this.#refuseIfLost(entries);
+    const header = entries.findLast((entry) => 'header' in entry)?.header as StateHeader;
+    this.#claim += 1;
+    this.#snapshot = this.#claim;
+    entries.push({ claim: this.#claim, header });
+  }
+
+  async endSnapshot(): Promise<void> {
+    const entries = this.#disk.logOf(this.#name);
+    this.#refuseIfLost(entries);
+    if (this.#snapshot !== this.#claim) throw new StreamError('claim_lost', `${this.#name}: no snapshot was begun under this claim.`);
+    const counted = countedCommits([...entries, { claim: this.#claim, complete: true }]);
+    if (counted.length === 0) throw new StreamError('unexpected', `${this.#name}: a snapshot without commits.`);
+    entries.push({ claim: this.#claim, complete: true });
+    entries.splice(
+      0,
+      entries.findIndex(({ claim }) => claim === this.#claim),
+    );
+    this.#snapshot = 0;
+    this.#sizeBytes = sizeOf(counted);
+  }
+
   sizeBytes(): number {
     return this.#sizeBytes;
   }
 
   async close(): Promise<void> {}
+
+  #refuseIfLost(entries: readonly Entry[]): void {
+    const latest = latestClaim(entries);
+    if (this.#claim === 0) throw new StreamError('claim_lost', `${this.#name}: no claim was made.`);
+    if (latest > this.#claim) throw new StreamError('claim_lost', `${this.#name}: claim ${latest} came after ours, ${this.#claim}.`);
+  }
 }
+
+const sizeOf = (entries: readonly CommitEntry[]): number => entries.reduce((sum, { commit }) => sum + commit.changes.length, 0);
 
 const latestClaim = (entries: readonly Entry[]): number => entries.findLast((entry) => 'header' in entry)?.claim ?? 0;
 

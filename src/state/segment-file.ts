@@ -14,7 +14,7 @@ const CHECK_SALT = 0x5e9f_10a3;
 const CHUNK_BYTES = 1 << 20;
 
 /** What the first byte of a payload says. A reader that meets another kind was written before it (`state_newer_format`). */
-export const KIND = { header: 0, commit: 1, snapshot: 2 } as const;
+export const KIND = { header: 0, commit: 1, complete: 2 } as const;
 
 export interface Frame {
   /** Where it begins in the file, and where the next one does. */

@@ -25,9 +25,10 @@ export interface SegmentHead {
 
 /** Where the head of a segment ends, and its last sound frame. */
 export interface SegmentEnd {
-  claim: number;
   headEnd: number;
   end: number;
+  /** Whether a mark in it says that nothing before this segment is needed. */
+  complete: boolean;
 }
 
 /** What counts of the segments before a claim. */
@@ -37,10 +38,10 @@ export interface Earlier {
   header: StateHeader | null;
 }
 
-/** What counts of a segment with this head and the ones before it. */
-export const withEarlier = (head: SegmentHead, { claim, headEnd, end }: SegmentEnd): Earlier =>
+/** What counts of the segment of this claim and the ones before it. */
+export const withEarlier = (claim: number, head: SegmentHead, { headEnd, end, complete }: SegmentEnd): Earlier =>
   end > headEnd
-    ? { counted: [...head.counted, { claim, bytes: end }], header: head.header }
+    ? { counted: [...(complete ? [] : head.counted), { claim, bytes: end }], header: head.header }
     : { counted: head.counted, header: head.countedHeader };
 
 /** Returns where the next frame goes. */
@@ -59,8 +60,11 @@ export function commitParts({ from, to, changes }: Commit): Uint8Array[] {
   return [out.take(), changes];
 }
 
+/** The payload that says: the commits of this segment so far are enough to restore from. */
+export const COMPLETE_MARK = Uint8Array.of(KIND.complete);
+
 /** The head of the newest segment and where its sound frames end; null for a claim that came to nothing. A torn tail is cut. */
-export async function readEnd(path: string, task: string): Promise<{ head: SegmentHead; headEnd: number; end: number } | null> {
+export async function readEnd(path: string, task: string): Promise<({ head: SegmentHead } & SegmentEnd) | null> {
   const file = await open(path, constants.O_RDONLY);
   try {
     // What is about to count must survive a power cut, whoever wrote it.
@@ -70,13 +74,15 @@ export async function readEnd(path: string, task: string): Promise<{ head: Segme
     if (head === null) return null;
     let headEnd = 0;
     let end = MAGIC.length;
+    let complete = false;
     for await (const frame of readFrames(file, MAGIC.length, size)) {
       end = frame.end;
       headEnd ||= end;
+      complete ||= frame.payload[0] === KIND.complete;
     }
     const sound = end < size ? await findFrame(file, end + 1, size) : null;
     if (sound !== null) throw corrupt(path, end, `a broken frame, and a sound one after it at ${sound}`);
-    return { head, headEnd, end };
+    return { head, headEnd, end, complete };
   } finally {
     await file.close();
   }
@@ -118,7 +124,7 @@ export async function* readCommits(path: string, bytes: number, task: string): A
     let end = MAGIC.length;
     for await (const { payload, offset, end: frameEnd } of readFrames(file, MAGIC.length, bytes)) {
       end = frameEnd;
-      if (payload[0] === KIND.header) continue;
+      if (payload[0] === KIND.header || payload[0] === KIND.complete) continue;
       if (payload[0] !== KIND.commit) {
         throw new StreamError(
           'state_newer_format',
@@ -141,7 +147,7 @@ function commitOf(payload: Uint8Array): Commit {
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-const corrupt = (path: string, offset: number, why: string): StreamError =>
+export const corrupt = (path: string, offset: number, why: string): StreamError =>
   new StreamError(
     'state_corrupt',
     `${path}, offset ${offset}: ${why}. Restore the file, or delete the folder of this partition: it is then counted again from the first retained record.`,
