@@ -1,6 +1,7 @@
 /** Does Kafka answer, are the topics there, and are they as they must be? */
 import type { Kafka } from 'kafkajs';
 import type { Settings } from '../config.ts';
+import { asError } from '../errors.ts';
 import { describeTopics, type TopicDescription } from '../topology/sources/kafka-topics.ts';
 import { type Finding, failedCheck, isStreamError } from './doctor-report.ts';
 import { harmsOf, inputTopicsOf, outputTopicsOf } from './topic-plan.ts';
@@ -19,7 +20,7 @@ export async function checkKafka(asking: Promise<Topics>, settings: Settings): P
     const connected: Finding = { name: 'kafka', status: 'ok', says: `Connected to ${settings.env.KAFKA_BROKERS}.` };
     return [connected, ...checkTopics(topics, settings)];
   } catch (error) {
-    const refused = isStreamError(error, 'kafka_refused');
+    const refused = isStreamError(error, 'kafka_refused') || /SASL|authenticat/i.test(asError(error).message);
     const todo = refused
       ? 'Check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, and this user’s ACLs.'
       : kafkaTodo(settings);

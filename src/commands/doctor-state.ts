@@ -55,12 +55,9 @@ export async function checkState(settings: Settings, topics: Promise<Topics | nu
 
 /** Writes as `run` would, and takes away what it made. Resolves with the bytes free there. */
 async function tryFolder(folder: string): Promise<number> {
-  let made: string | undefined;
+  const made: string[] = [];
   try {
-    made = await mkdir(folder, { recursive: true });
-    const { mode } = await stat(folder);
-    // The superuser may write there all the same; the user that `run` should have may not.
-    if ((mode & 0o222) === 0) throw Object.assign(new Error(`mode ${(mode & 0o777).toString(8)}`), { code: 'EACCES' });
+    await makeFolder(folder, made);
     const trial = join(folder, `doctor.${randomBytes(6).toString('hex')}`);
     await writeFile(trial, 'x', { flag: 'wx' });
     await unlink(trial);
@@ -69,14 +66,31 @@ async function tryFolder(folder: string): Promise<number> {
   } catch (error) {
     throw unwritable(error, folder);
   } finally {
-    if (made !== undefined) await removeFolders(folder, made);
+    for (const path of made.reverse()) await rmdir(path);
   }
 }
 
-/** From `folder` upwards to `last`. */
-async function removeFolders(folder: string, last: string): Promise<void> {
-  for (let path = folder; path.length >= last.length; path = dirname(path)) await rmdir(path).catch(() => undefined);
+/** One level at a time, noting what was made: Node's recursive mkdir never ends where the file system says ENOENT for all (/proc). */
+async function makeFolder(folder: string, made: string[]): Promise<void> {
+  const mode = await modeOf(folder);
+  if (mode === null) {
+    await makeFolder(dirname(folder), made);
+    await mkdir(folder);
+    made.push(folder);
+    return;
+  }
+  // The superuser may write there all the same; the user that `run` should have may not.
+  if ((mode & 0o222) === 0) throw Object.assign(new Error(`mode ${(mode & 0o777).toString(8)}`), { code: 'EACCES' });
 }
+
+const modeOf = (path: string): Promise<number | null> =>
+  stat(path).then(
+    ({ mode }) => mode,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw error;
+    },
+  );
 
 async function checkSeed({ env }: Settings, folder: string): Promise<Finding> {
   if (env.STATE_HASH_SEED !== undefined) return { name, status: 'ok', says: 'STATE_HASH_SEED is set.' };

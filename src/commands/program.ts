@@ -1,5 +1,6 @@
 /** The command line: names, options and help; each command's work is in its own file, loaded when it is called. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addGenerateOptions } from './generate-options.ts';
 import type { Host } from './host.ts';
 import { versionOf } from './version.ts';
 
@@ -54,10 +55,9 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     exit(await (await import('./doctor.ts')).doctor(host, options)),
   );
 
-  const generate = command('generate', 'seeded synthetic traffic with known truth, to a file or to Kafka')
-    .option('--out <file>', 'NDJSON file; the truth goes to <file>.truth.json')
-    .option('--kafka', 'produce to Kafka instead');
-  generate.action(async (options) => exit(await (await import('./generate.ts')).generateCommand(host, options)));
+  addGenerateOptions(command('generate', 'seeded synthetic traffic with known truth, to a file or to Kafka')).action(async (options) =>
+    exit(await (await import('./generate.ts')).generateCommand(host, options)),
+  );
 
   command('config', 'settings: print an example, or what is in force')
     .option('--example', 'a YAML file with every setting and its default')
