@@ -135,6 +135,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     this.#error = error;
     if (action === 'stop' || action === 'exit_1' || action === 'exit_2') {
       this.#life.to('stopped');
+      this.#forget();
       observer.failed?.(id, error, null);
       if (action === 'stop') return false;
       throw error;
