@@ -164,7 +164,7 @@ const NEVER = new Promise<never>(() => {});
 interface Fault {
   label: RegExp;
   left: number;
-  error: Error | 'hang';
+  error: Error | Promise<void>;
 }
 
 export class StoryProcess {
@@ -224,9 +224,19 @@ export class StoryProcess {
     this.#dead = true;
   }
 
-  /** The next calls with such a label fail, so many times; `hang` leaves them without an answer. */
-  fault(label: RegExp, error: Error | 'hang', times = 1): void {
+  /** The next calls with such a label fail, so many times. */
+  fault(label: RegExp, error: Error = new Error('broken by the story'), times = 1): void {
     this.#faults.push({ label, error, left: times });
+  }
+
+  /** The next call with such a label gets no answer until the returned function is called. */
+  hold(label: RegExp): () => void {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#faults.push({ label, error: held, left: 1 });
+    return release;
   }
 
   /** How many calls had such a label. */
@@ -257,8 +267,9 @@ export class StoryProcess {
     const fault = this.#faults.find((one) => one.left > 0 && one.label.test(label));
     if (fault === undefined) return;
     fault.left--;
-    if (fault.error === 'hang') return NEVER;
-    throw fault.error;
+    if (fault.error instanceof Error) throw fault.error;
+    await fault.error;
+    if (this.#dead) return NEVER;
   }
 
   #observer(more: PipelineObserver): PipelineObserver {
