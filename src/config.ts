@@ -64,6 +64,17 @@ const fileSchema = z.strictObject({
         .describe('Distinct ids of campaigns, experiments and variants in one partition.'),
       fetchBytes: z.number().int().min(65_536).default(1_048_576).describe('Bytes of one partition in one fetch.'),
       evidenceMs: ms(8 * day, 'Hours older than this (by the watermark) get no more late and duplicate evidence.'),
+      snapshotBytes: z
+        .number()
+        .int()
+        .positive()
+        .default(64 * 1024 ** 2)
+        .describe('A log smaller than this is not replaced by a snapshot.'),
+      snapshotRatio: z
+        .number()
+        .min(0)
+        .default(2.5)
+        .describe('A snapshot replaces a log that is larger than this many times the state’s memory.'),
       slotRetentionMs: ms(8 * day, 'How long after a day its spend is kept and rewritten.'),
     })
     .prefault({}),

@@ -25,10 +25,18 @@ export function exactSum(total: number, amount: number): number {
   return sum;
 }
 
+/** Where a walk over a table is. */
+export interface CellWalk {
+  index: number;
+  generation: number;
+}
+
 export class CellTable {
   readonly columns: number;
   /** Index i's columns are values[i * columns …]; integers up to 2^53 − 1. */
   values: Float64Array;
+  /** Changes when indices do. */
+  generation = 0;
   #size = 0;
   #groups: Int32Array;
   #members: Int32Array;
@@ -114,6 +122,14 @@ export class CellTable {
     return this.#marks[index] !== 0;
   }
 
+  /** Goes on listing every cell as changed, about `count` of them; true at the end. Begun anew when indices have changed. */
+  touchNext(place: CellWalk, count: number, purpose: Purpose): boolean {
+    if (place.generation !== this.generation) Object.assign(place, { generation: this.generation, index: 0 });
+    const end = Math.min(this.#size, place.index + count);
+    for (; place.index < end; place.index++) this.#list(place.index, purpose);
+    return place.index >= this.#size;
+  }
+
   changed(purpose: Purpose): number {
     return this.#changedCount[purpose];
   }
@@ -144,6 +160,7 @@ export class CellTable {
     this.values.fill(0, kept * this.columns, this.#size * this.columns);
     this.#marks.fill(0, kept, this.#size);
     this.#size = kept;
+    this.generation++;
     for (const purpose of [TO_SEND, TO_COMMIT]) {
       const list = this.#changed[purpose];
       for (let i = 0; i < this.#changedCount[purpose]; i++) list[i] = keep[list[i]];

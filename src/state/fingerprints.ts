@@ -29,6 +29,14 @@ export interface FingerprintOptions {
   budget?: MemoryBudget;
 }
 
+/** Where a walk over a table is. */
+export class TableWalk {
+  segment = 0;
+  index = 0;
+  /** The segment's array when it was begun: another one means it was rebuilt. */
+  slots: Int32Array | null = null;
+}
+
 export class FingerprintStore {
   readonly #bucketMs: number;
   readonly #ttlMs: number;
@@ -147,21 +155,45 @@ export class FingerprintStore {
     for (const [key, bucket] of this.#outside) visit(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket);
   }
 
+  /**
+   * Goes on with a walk over the table for about `count` slots; true at its end. Between two calls anything may happen: a
+   * segment that was rebuilt is begun anew, and a key added meanwhile may or may not be visited.
+   */
+  walk(place: TableWalk, count: number, visit: (hi: number, lo: number, bucket: number) => void): boolean {
+    for (let left = count; left > 0; ) {
+      if (place.segment === SEGMENTS) break;
+      const { slots } = this.#segments[place.segment];
+      if (place.slots !== slots) Object.assign(place, { slots, index: 0 });
+      const end = Math.min(slots.length, place.index + 2 * left);
+      left -= (end - place.index) / 2 + 1;
+      this.#visit(place.segment, place.index, end, visit);
+      place.index = end;
+      if (end === slots.length) Object.assign(place, { segment: place.segment + 1, slots: null });
+    }
+    if (place.segment < SEGMENTS) return false;
+    for (const [key, bucket] of this.#outside) visit(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket);
+    return true;
+  }
+
   /** As forEach, of one of the SEGMENTS parts of the table: for a snapshot that is taken in steps. */
   forEachIn(number: number, visit: (hi: number, lo: number, bucket: number) => void): void {
-    const { slots } = this.#segments[number];
-    for (let i = 0; i < slots.length; i += 2) {
-      const tag = slots[i] >>> TAG_SHIFT;
-      if (this.#live[tag] === 0) continue;
-      const bucket = this.#base + ((tag - this.#baseTag + TAGS) % TAGS);
-      visit(((number << TAG_SHIFT) | (slots[i] & FINGERPRINT_MASK)) >>> 0, slots[i + 1] >>> 0, bucket);
-    }
+    this.#visit(number, 0, this.#segments[number].slots.length, visit);
   }
 
   /** Forgets all keys; the watermark stays. */
   clear(): void {
     this.#outside.clear();
     this.#emptyTable();
+  }
+
+  #visit(number: number, start: number, end: number, visit: (hi: number, lo: number, bucket: number) => void): void {
+    const { slots } = this.#segments[number];
+    for (let i = start; i < end; i += 2) {
+      const tag = slots[i] >>> TAG_SHIFT;
+      if (this.#live[tag] === 0) continue;
+      const bucket = this.#base + ((tag - this.#baseTag + TAGS) % TAGS);
+      visit(((number << TAG_SHIFT) | (slots[i] & FINGERPRINT_MASK)) >>> 0, slots[i + 1] >>> 0, bucket);
+    }
   }
 
   #tagOf(bucket: number): number {

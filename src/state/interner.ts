@@ -46,6 +46,11 @@ export class Interner {
     }
   }
 
+  /** All ids are to be written again. */
+  rewind(): void {
+    this.#written = 0;
+  }
+
   /** Writes the ids that are new since the last call: their number, then each with its length. */
   writeNew(to: ByteWriter): void {
     to.varint(this.#ids.length - this.#written);

@@ -73,6 +73,24 @@ class UnitTable {
   }
 }
 
+function visitSlots(experiment: number, { hashes, payloads }: UnitTable, start: number, end: number, visit: UnitVisitor): void {
+  for (let slot = start; slot < end; slot++) {
+    const hi = hashes[slot * 2];
+    const lo = hashes[slot * 2 + 1];
+    if (hi !== 0 || lo !== 0) visit(experiment, hi >>> 0, lo >>> 0, payloads[slot]);
+  }
+}
+
+/** Where a walk over a store is. */
+export class UnitWalk {
+  experiment = 0;
+  table = 0;
+  slot = 0;
+  /** What it had begun: others mean a rebuild. */
+  tables: readonly unknown[] | null = null;
+  hashes: Int32Array | null = null;
+}
+
 interface Experiment {
   /** One table, or PARTS of them. */
   tables: UnitTable[];
@@ -169,14 +187,29 @@ export class UnitStore {
   /** Visits every unit. Nothing may be set meanwhile. */
   forEach(visit: UnitVisitor): void {
     for (const [index, experiment] of this.#experiments.entries()) {
-      for (const { hashes, payloads } of experiment?.tables ?? []) {
-        for (let slot = 0; slot < payloads.length; slot++) {
-          const hi = hashes[slot * 2];
-          const lo = hashes[slot * 2 + 1];
-          if (hi !== 0 || lo !== 0) visit(index, hi >>> 0, lo >>> 0, payloads[slot]);
-        }
-      }
+      for (const table of experiment?.tables ?? []) visitSlots(index, table, 0, table.payloads.length, visit);
     }
+  }
+
+  /** As FingerprintStore.walk: goes on for about `count` slots, true at the end. An experiment whose tables were rebuilt is begun anew. */
+  walk(place: UnitWalk, count: number, visit: UnitVisitor): boolean {
+    for (let left = count; left > 0 && place.experiment < this.#experiments.length; ) {
+      const tables = this.#experiments[place.experiment]?.tables ?? [];
+      if (place.tables !== tables) Object.assign(place, { tables, table: 0, slot: 0, hashes: null });
+      const table = tables[place.table];
+      if (table === undefined) {
+        Object.assign(place, { experiment: place.experiment + 1, tables: null });
+        left--;
+        continue;
+      }
+      if (place.hashes !== table.hashes) Object.assign(place, { hashes: table.hashes, slot: 0 });
+      const end = Math.min(table.payloads.length, place.slot + left);
+      left -= end - place.slot + 1;
+      visitSlots(place.experiment, table, place.slot, end, visit);
+      place.slot = end;
+      if (end === table.payloads.length) Object.assign(place, { table: place.table + 1, hashes: null });
+    }
+    return place.experiment >= this.#experiments.length;
   }
 
   #experimentOf(index: number): Experiment {

@@ -107,6 +107,11 @@ export class Sources {
     );
   }
 
+  /** All of them are to be written again. */
+  touchAll(): void {
+    for (const index of this.#list.keys()) this.#changed.add(index);
+  }
+
   writeChanged(to: ByteWriter): void {
     to.varint(this.#changed.size);
     for (const index of this.#changed) {

@@ -5,7 +5,7 @@
 import { dayOfSlot } from '../operators/days.ts';
 import { mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
-import { CellTable, TO_COMMIT, TO_SEND } from '../state/cells.ts';
+import { CellTable, type CellWalk, TO_COMMIT, TO_SEND } from '../state/cells.ts';
 import { DirtyHours } from './evaluate-hours.ts';
 import { Sources } from './evaluate-sources.ts';
 import { CELL_NAMES, CELLS, type CellName, type GroupName } from './partials.ts';
@@ -49,6 +49,7 @@ export class EvaluateState {
   #zones = new Map<string, string>();
   #groupsWritten = 0;
   #committed = 0;
+  #snapshot: (CellWalk & { name: CellName })[] = [];
   #floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
 
   get uncommitted(): boolean {
@@ -147,6 +148,7 @@ export class EvaluateState {
     this.#groupsWritten = this.groups.length;
     this.sources.readChanged(from);
     const floorMs = { spend: from.f64(), exposure: from.f64() };
+    this.#floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
     for (const name of CELL_NAMES) {
       for (let left = from.varint(); left > 0; left--) {
         const place = { group: from.varint(), source: from.varint(), time: from.varint() };
@@ -155,10 +157,28 @@ export class EvaluateState {
       }
       this.bySource[name].takeChanged(TO_COMMIT, () => {});
     }
-    // Only now: a commit may hold cells that its own floor passes and that Postgres does not have yet.
+    // Only now: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
     this.#floorMs = floorMs;
     this.position = commit.to;
     this.#committed = commit.to;
+  }
+
+  get byteLength(): number {
+    return CELL_NAMES.reduce((sum, name) => sum + this.bySource[name].byteLength, 0);
+  }
+
+  /** From here on `snapshotSlice` writes all that a restore needs; groups and sources at once. */
+  beginSnapshot(): void {
+    this.#groupsWritten = 0;
+    this.sources.touchAll();
+    this.#snapshot = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
+  }
+
+  /** Lists the next cells for the commit; true when all are listed. */
+  snapshotSlice(cells: number): boolean {
+    const done = this.#snapshot.every((place) => this.bySource[place.name].touchNext(place, cells, TO_COMMIT));
+    if (done) this.#snapshot = [];
+    return done;
   }
 
   begin(position: number): void {

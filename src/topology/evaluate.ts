@@ -151,6 +151,18 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
   }
 
+  get byteLength(): number {
+    return this.#state.byteLength;
+  }
+
+  beginSnapshot(): void {
+    this.#state.beginSnapshot();
+  }
+
+  snapshotSlice(count: number): boolean {
+    return this.#state.snapshotSlice(count);
+  }
+
   dispose(): void {}
 
   takeCommit(): Commit {

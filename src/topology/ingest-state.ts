@@ -8,10 +8,10 @@ import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, exactSum, TO_COMMIT } from '../state/cells.ts';
-import { ADDED, FingerprintStore, type MemoryBudget, PRESENT } from '../state/fingerprints.ts';
+import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
-import { UnitStore } from '../state/units.ts';
+import { UnitStore, UnitWalk } from '../state/units.ts';
 import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
 import type { Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
@@ -79,6 +79,7 @@ export class IngestState {
   readonly #journal = new ByteWriter(64 * 1024);
   #journaledStep = Number.NEGATIVE_INFINITY;
   #committed = 0;
+  #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk } | null = null;
 
   constructor({ time, limits, hash, budget, reasons }: IngestStateOptions) {
     this.watermark = new Watermark(time.maxOutOfOrdernessMs);
@@ -128,19 +129,13 @@ export class IngestState {
 
   /** Notes a unit whose payload judgeExposure has changed. */
   journalUnit(experiment: number, hi: number, lo: number): void {
-    this.#journal.u8(OP.unit);
-    this.#journal.varint(experiment);
-    this.#journal.u32(hi);
-    this.#journal.u32(lo);
-    this.#journal.u16(this.units.get(experiment, hi, lo));
+    this.#unit(experiment, hi, lo, this.units.get(experiment, hi, lo));
   }
 
   touchExperiment(experiment: number, eventTs: number): void {
     if (eventTs <= this.units.lastTouched(experiment)) return;
     this.units.touch(experiment, eventTs);
-    this.#journal.u8(OP.touch);
-    this.#journal.varint(experiment);
-    this.#journal.varint(eventTs);
+    this.#journalTouch(experiment, eventTs);
   }
 
   /** The watermark follows an accepted record; buckets that it has passed are gone. */
@@ -151,8 +146,7 @@ export class IngestState {
     const step = Math.floor(eventTs / this.#suspectBucketMs);
     if (step === this.#journaledStep) return;
     this.#journaledStep = step;
-    this.#journal.u8(OP.watermark);
-    this.#journal.varint(eventTs);
+    this.#journalWatermark();
   }
 
   /** Drops the units of experiments without an accepted exposure since the cutoff. */
@@ -210,6 +204,30 @@ export class IngestState {
     this.#committed = commit.to;
   }
 
+  /** From here on `snapshotSlice` writes all that a restore needs; ids, cells and marks at once. */
+  beginSnapshot(): void {
+    for (const ids of [this.entities, this.variants, this.groups]) ids.rewind();
+    for (const name of CELL_NAMES) this.cells[name].touchNext({ index: 0, generation: -1 }, Number.POSITIVE_INFINITY, TO_COMMIT);
+    this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk() };
+    for (let experiment = 0; experiment < this.entities.size; experiment++) {
+      const touchedMs = this.units.lastTouched(experiment);
+      if (Number.isFinite(touchedMs)) this.#journalTouch(experiment, touchedMs);
+    }
+    if (Number.isFinite(this.watermark.highestEventTs)) this.#journalWatermark();
+  }
+
+  /** Writes the next `slots` slots of the tables into the journal; true when all is written. */
+  snapshotSlice(slots: number): boolean {
+    const places = this.#snapshot;
+    if (places === null) return true;
+    const done =
+      this.dedup.walk(places.dedup, slots, (hi, lo, bucket) => this.#fingerprint(OP.dedup, hi, lo, bucket)) &&
+      this.suspects.walk(places.suspects, slots, (hi, lo, bucket) => this.#fingerprint(OP.suspect, hi, lo, bucket)) &&
+      this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#unit(experiment, hi, lo, payload));
+    if (done) this.#snapshot = null;
+    return done;
+  }
+
   dispose(): void {
     for (const store of [this.dedup, this.suspects, this.units]) store.clear();
   }
@@ -219,6 +237,25 @@ export class IngestState {
     this.origin = position;
     this.position = position;
     this.#committed = position;
+  }
+
+  #unit(experiment: number, hi: number, lo: number, payload: number): void {
+    this.#journal.u8(OP.unit);
+    this.#journal.varint(experiment);
+    this.#journal.u32(hi);
+    this.#journal.u32(lo);
+    this.#journal.u16(payload);
+  }
+
+  #journalTouch(experiment: number, eventTs: number): void {
+    this.#journal.u8(OP.touch);
+    this.#journal.varint(experiment);
+    this.#journal.varint(eventTs);
+  }
+
+  #journalWatermark(): void {
+    this.#journal.u8(OP.watermark);
+    this.#journal.varint(this.watermark.highestEventTs);
   }
 
   #journalForgotten(experiment: number): void {

@@ -149,6 +149,18 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#side.byteLength > MAX_WAITING_BYTES ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();
   }
 
+  get byteLength(): number {
+    return this.#state.byteLength;
+  }
+
+  beginSnapshot(): void {
+    this.#state.beginSnapshot();
+  }
+
+  snapshotSlice(count: number): boolean {
+    return this.#state.snapshotSlice(count);
+  }
+
   dispose(): void {
     this.#state.dispose();
   }

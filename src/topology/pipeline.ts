@@ -203,7 +203,8 @@ export class Pipeline {
     const id = { stage, topic: feed.topic, partition: feed.partition };
     const { clock, stateStore } = this.#ports;
     const { acceptStateLoss, observer, settings } = this.#options;
-    return { id, log: stateStore.open(id), clock, commitMs: settings.pace.commitMs, header, acceptStateLoss, observer };
+    const snapshot = { minBytes: settings.limits.snapshotBytes, ratio: settings.limits.snapshotRatio };
+    return { id, log: stateStore.open(id), clock, commitMs: settings.pace.commitMs, snapshot, header, acceptStateLoss, observer };
   }
 
   #header(partitionCounts: Record<string, number>, hash: SeededHash): StateHeader {

@@ -27,6 +27,12 @@ export interface Stage<Out, Outcome> {
   delivered(outcome: Outcome, now: Now): void;
   /** Monotonic ms at which `emit` wants to be called again, data or none. */
   dueMs(): number;
+  /** Memory of the state: what a snapshot would be about as large as. */
+  readonly byteLength: number;
+  /** The commits from the next one on are to be enough to restore from, once `snapshotSlice` has said so. */
+  beginSnapshot(): void;
+  /** Adds the next `count` entries of the snapshot to the next commit; true when it is complete with that commit. */
+  snapshotSlice(count: number): boolean;
   /** Gives back what it holds of the memory budget; not used afterwards. */
   dispose(): void;
   /** Everything since the last commit. Called only when all of it has been delivered. Throws StreamError counts_mismatch. */

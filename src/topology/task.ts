@@ -10,6 +10,8 @@ import type { Sink, Stage } from './stage.ts';
 import type { Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
 
 const MAX_WAIT_MS = 1000;
+/** Slots or cells of a snapshot that go with one commit: a few ms of work, about 2 MB. */
+const SNAPSHOT_SLICE = 150_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 
@@ -28,6 +30,8 @@ export interface TaskParts<Out, Outcome> {
   log: CommitLog;
   clock: Clock;
   commitMs: number;
+  /** A snapshot is begun when the log is larger than `minBytes` and than `ratio` times the state. */
+  snapshot: { minBytes: number; ratio: number };
   /** What this process is; recorded with each claim. */
   header: StateHeader;
   /** A new, empty stage. */
@@ -46,6 +50,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   #stage: Stage<Out, Outcome> | null = null;
   /** Memory and log agree but for what is not yet committed: false while a step is under way. */
   #clean = false;
+  #snapshotting = false;
   #begun = false;
   #commitDueMs = 0;
   #committed = -1;
@@ -171,7 +176,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
       }
     }
     const stage = this.#stage as Stage<Out, Outcome>;
-    if (this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
+    if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
     this.#place(stage, bounds);
     this.#begun = true;
     stage.owned(claim.id);
@@ -179,6 +184,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (!resumed) this.#committed = stage.position;
     this.#commitDueMs = startedMs + this.#parts.commitMs;
     this.#clean = true;
+    this.#snapshotting = false;
     this.#error = null;
     this.#life.to('running');
     observer.restored?.(id, { commits, position: stage.position, durationMs: clock.now().monotonicMs - startedMs, resumed });
@@ -235,6 +241,20 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     this.#clean = true;
   }
 
+  /** A log that has grown well beyond the state is replaced by a snapshot, a slice a commit, so that nothing waits for it. */
+  async #boundLog(complete: boolean): Promise<void> {
+    const { log, snapshot } = this.#parts;
+    const stage = this.#stage as Stage<Out, Outcome>;
+    if (complete) {
+      await log.endSnapshot();
+      this.#snapshotting = false;
+    } else if (!this.#snapshotting && log.sizeBytes() > Math.max(snapshot.minBytes, snapshot.ratio * stage.byteLength)) {
+      await log.beginSnapshot();
+      stage.beginSnapshot();
+      this.#snapshotting = true;
+    }
+  }
+
   async #poll(feed: PartitionFeed, waitMs: number): Promise<RecordBatch | null> {
     try {
       return await feed.poll(waitMs);
@@ -262,9 +282,11 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (!stage.uncommitted) return;
     this.#clean = false;
     await this.#emit(feed, sink, true);
+    const complete = this.#snapshotting && stage.snapshotSlice(SNAPSHOT_SLICE);
     const commit = stage.takeCommit();
     await log.append(commit);
     this.#committed = commit.to;
+    await this.#boundLog(complete);
     await feed.commit(commit.to);
     this.#clean = true;
     observer.committed?.(this.id, clock.now().monotonicMs - startedMs);
