@@ -1,29 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { Client } from 'pg';
 import { describe, inject } from 'vitest';
 import type { SharedServices } from './global-setup.ts';
+
+export { freshDatabase, uniqueName } from './names.ts';
 
 /** `describe` with the shared services; skipped with the reason in its name where they cannot be had. */
 export function describeIntegration(name: string, body: (services: SharedServices) => void): void {
   const services = inject('services');
   if ('missing' in services) describe.skip(`${name} (skipped: ${services.missing})`, () => undefined);
   else describe(name, () => body(services));
-}
-
-/** A name nobody else uses: for topics, groups, key prefixes. */
-export const uniqueName = (start: string): string => `${start}-${randomBytes(5).toString('hex')}`;
-
-/** A new empty database on the shared Postgres; resolves to its URL. It ends with the server, or stays on a given one. */
-export async function freshDatabase(databaseUrl: string): Promise<string> {
-  const name = uniqueName('test').replace('-', '_');
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    await client.query(`create database ${name}`);
-  } finally {
-    await client.end();
-  }
-  const url = new URL(databaseUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }

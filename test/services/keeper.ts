@@ -38,7 +38,7 @@ export class Kept {
   readonly #child: ChildProcess;
   readonly #stopSignal: NodeJS.Signals;
   readonly #logFile: string;
-  readonly #ended: Promise<unknown>;
+  readonly #ended: Promise<unknown[]>;
 
   constructor(child: ChildProcess & { pid: number }, stopSignal: NodeJS.Signals, logFile: string) {
     this.pid = child.pid;
@@ -56,13 +56,31 @@ export class Kept {
     return readFileSync(this.#logFile, 'utf8').split('\n').slice(-20).join('\n');
   }
 
-  async stop(): Promise<void> {
-    if (!this.running) return;
+  /** Everything it has printed, from all its starts under that name. */
+  log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  /** The exit code once it has ended; null when a signal ended it. */
+  async exitCode(): Promise<number | null> {
     this.#child.ref();
-    const force = setTimeout(() => this.#signal('SIGKILL'), 5_000);
-    this.#signal(this.#stopSignal);
-    await this.#ended;
-    clearTimeout(force);
+    const [code] = await this.#ended;
+    return code as number | null;
+  }
+
+  async stop(): Promise<void> {
+    await this.end(this.#stopSignal, 5_000);
+  }
+
+  /** Sends the signal, and SIGKILL to what is still there after `ms`. Resolves with the exit code, null when force was needed. */
+  async end(signal: NodeJS.Signals, ms: number): Promise<number | null> {
+    if (this.running) {
+      const force = setTimeout(() => this.#signal('SIGKILL'), ms);
+      this.#signal(signal);
+      await this.exitCode();
+      clearTimeout(force);
+    }
+    return this.exitCode();
   }
 
   #signal(signal: NodeJS.Signals): void {
