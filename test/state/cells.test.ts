@@ -1,0 +1,113 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteReader, ByteWriter } from '../../src/state/bytes.ts';
+import { CellTable, TO_COMMIT, TO_SEND } from '../../src/state/cells.ts';
+
+type Place = [group: number, member: number, time: number];
+interface ModelCell {
+  values: number[];
+  send: boolean;
+  commit: boolean;
+}
+
+const group = fc.nat(6);
+const time = fc.oneof(fc.integer({ min: -2, max: 4 }), fc.constantFrom(2 ** 32, 2 ** 32 + 1, 9.6e9));
+const place = fc.tuple(group, fc.nat(1), time);
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('add' as const), place, amount: fc.nat(1000), column: fc.nat(1) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('touchFor' as const), place, purpose: fc.constantFrom(TO_SEND, TO_COMMIT) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), purpose: fc.constantFrom(TO_SEND, TO_COMMIT) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), below: fc.integer({ min: -2, max: 5 }) }) },
+);
+
+test('whatever is added, touched, taken and dropped, it answers as a plain map does', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const table = new CellTable(2);
+      const model = new Map<string, ModelCell>();
+      const keyOf = (place: Place): string => place.join();
+      const cell = (place: Place): [number, ModelCell] => {
+        const key = keyOf(place);
+        if (!model.has(key)) model.set(key, { values: [0, 0], send: false, commit: false });
+        return [table.at(...place), model.get(key) as ModelCell];
+      };
+      const placeOf = (index: number): Place => [table.groupOf(index), table.memberOf(index), table.timeOf(index)];
+      for (const one of steps) {
+        if (one.do === 'add') {
+          const [index, known] = cell(one.place);
+          table.add(index, one.column, one.amount);
+          table.touch(index);
+          known.values[one.column] += one.amount;
+          Object.assign(known, { send: true, commit: true });
+        } else if (one.do === 'touchFor') {
+          const [index, known] = cell(one.place);
+          table.touchFor(index, one.purpose);
+          known[one.purpose === TO_SEND ? 'send' : 'commit'] = true;
+        } else if (one.do === 'take') {
+          const name = one.purpose === TO_SEND ? 'send' : 'commit';
+          const expected = [...model].filter(([, known]) => known[name]).map(([key]) => key);
+          const taken: string[] = [];
+          expect(table.changed(one.purpose)).toBe(expected.length);
+          table.takeChanged(one.purpose, (index) => taken.push(keyOf(placeOf(index))));
+          expect(taken.sort()).toEqual(expected.sort());
+          for (const known of model.values()) known[name] = false;
+        } else {
+          // What is still listed as changed stays, whatever the caller says.
+          const gone = [...model].filter(([key, { send, commit }]) => !send && !commit && Number(key.split(',')[2]) < one.below);
+          expect(table.drop((index) => table.timeOf(index) < one.below)).toBe(gone.length);
+          for (const [key] of gone) model.delete(key);
+        }
+        expect(table.size).toBe(model.size);
+      }
+      const held = Array.from({ length: table.size }, (_, i) => [keyOf(placeOf(i)), [table.get(i, 0), table.get(i, 1)]]);
+      expect(new Map(held as [string, number[]][])).toEqual(new Map([...model].map(([key, { values }]) => [key, values])));
+      for (const [key, { send, commit }] of model) {
+        const index = table.find(...(key.split(',').map(Number) as Place));
+        expect(table.isTouched(index)).toBe(send || commit);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a cell that is not there is not found; asking for it makes it with zeros, also where a dropped one lay', () => {
+  const table = new CellTable(1);
+  expect(table.find(1, 2, 3)).toBe(-1);
+  table.add(table.at(1, 2, 3), 0, 7);
+  table.drop(() => true);
+  expect(table.find(1, 2, 3)).toBe(-1);
+  expect(table.get(table.at(1, 2, 3), 0)).toBe(0);
+});
+
+test('what is written is read again, at the same place', () => {
+  const table = new CellTable(3);
+  const index = table.at(5, 6, 9.6e9);
+  for (const [column, value] of [0, Number.MAX_SAFE_INTEGER, 12].entries()) table.add(index, column, value);
+  const out = new ByteWriter();
+  table.write(index, out);
+  const other = new CellTable(3);
+  other.at(1, 1, 1);
+  const from = new ByteReader(out.take());
+  const read = other.read(from);
+  expect(from.done).toBe(true);
+  expect([other.groupOf(read), other.memberOf(read), other.timeOf(read)]).toEqual([5, 6, 9.6e9]);
+  expect([0, 1, 2].map((column) => other.get(read, column))).toEqual([0, Number.MAX_SAFE_INTEGER, 12]);
+  expect(other.isTouched(read)).toBe(false);
+});
+
+test('100,000 cells are found again after every growth', () => {
+  const table = new CellTable(1);
+  for (let i = 0; i < 100_000; i++) table.add(table.at(i % 300, 0, Math.floor(i / 300)), 0, i);
+  let wrong = 0;
+  for (let i = 0; i < 100_000; i++) if (table.get(table.find(i % 300, 0, Math.floor(i / 300)), 0) !== i) wrong++;
+  expect([table.size, wrong]).toEqual([100_000, 0]);
+});
+
+test('a value that would pass 2^53 − 1 stops by name and stays as it was', () => {
+  const table = new CellTable(1);
+  const index = table.at(0, 0, 0);
+  table.add(index, 0, Number.MAX_SAFE_INTEGER);
+  table.add(index, 0, 0);
+  expect(() => table.add(index, 0, 1)).toThrow(expect.objectContaining({ code: 'total_overflow' }));
+  expect(table.get(index, 0)).toBe(Number.MAX_SAFE_INTEGER);
+});

@@ -1,0 +1,75 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteReader, ByteWriter } from '../../src/state/bytes.ts';
+import { SeededHash } from '../../src/state/hash.ts';
+import { Interner } from '../../src/state/interner.ts';
+
+const interner = (maxIds = 1_000_000): Interner => new Interner(new SeededHash(new Uint8Array(8).fill(7)), maxIds);
+const enter = (ids: Interner, id: Uint8Array): number => ids.intern(Uint8Array.of(1, ...id, 2), 1, 1 + id.length);
+const utf8 = new TextEncoder();
+
+const id = fc.oneof(
+  fc.uint8Array({ maxLength: 3 }),
+  fc.string({ maxLength: 40 }).map((text) => utf8.encode(text)),
+);
+
+test('ids get numbers in order of appearance, the same for the same bytes', () => {
+  fc.assert(
+    fc.property(fc.array(id, { maxLength: 100 }), (ids) => {
+      const table = interner();
+      const model = new Map<string, number>();
+      for (const bytes of ids) {
+        const name = Buffer.from(bytes).toString('hex');
+        if (!model.has(name)) model.set(name, model.size);
+        expect(enter(table, bytes)).toBe(model.get(name));
+      }
+      expect(table.size).toBe(model.size);
+      for (const [name, index] of model) expect(Buffer.from(table.bytesOf(index)).toString('hex')).toBe(name);
+    }),
+  );
+});
+
+test('what is written in pieces is read again with the same numbers, and only what is new is written', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(id, { maxLength: 20 }), { maxLength: 6 }), (pieces) => {
+      const table = interner();
+      const restored = interner();
+      for (const piece of pieces) {
+        for (const bytes of piece) enter(table, bytes);
+        const out = new ByteWriter();
+        table.writeNew(out);
+        const from = new ByteReader(out.take());
+        restored.readNew(from);
+        expect(from.done).toBe(true);
+      }
+      expect(restored.size).toBe(table.size);
+      for (let i = 0; i < table.size; i++) expect([...restored.bytesOf(i)]).toEqual([...table.bytesOf(i)]);
+      const out = new ByteWriter();
+      restored.writeNew(out);
+      expect([...out.take()]).toEqual([0]);
+    }),
+  );
+});
+
+test('an id is a copy: the buffer it came in may be used for the next', () => {
+  const table = interner();
+  const buffer = utf8.encode('first');
+  table.intern(buffer, 0, 5);
+  buffer.fill(0);
+  expect(Buffer.from(table.bytesOf(0)).toString()).toBe('first');
+});
+
+test('exactly as many ids as allowed are taken; one more stops by name, and those known still answer', () => {
+  const table = interner(2);
+  expect(['a', 'b', 'a'].map((name) => enter(table, utf8.encode(name)))).toEqual([0, 1, 0]);
+  expect(() => enter(table, utf8.encode('c'))).toThrow(expect.objectContaining({ code: 'too_many_ids' }));
+  expect([enter(table, utf8.encode('b')), table.size]).toEqual([1, 2]);
+});
+
+test('50,000 ids are found again after every growth', () => {
+  const table = interner();
+  for (let i = 0; i < 50_000; i++) enter(table, utf8.encode(`id ${i}`));
+  let wrong = 0;
+  for (let i = 0; i < 50_000; i++) if (enter(table, utf8.encode(`id ${i}`)) !== i) wrong++;
+  expect([wrong, table.size]).toEqual([0, 50_000]);
+});
