@@ -188,9 +188,11 @@ export class EvaluateState {
 
   /**
    * Forgets slots and hours whose day is over by more than the retention at every source's watermark, and which Postgres
-   * has. Returns how many cells went.
+   * has. An hour goes with all its cells or not at all, since a restore adds up what it finds: so this is done right after a
+   * commit, when no cell is held back as changed, and not while a snapshot is being written. Returns how many cells went.
    */
   forgetOld(retentionMs: number): number {
+    if (this.#snapshot.length > 0) return 0;
     let dropped = 0;
     for (const kind of ['spend', 'exposure'] as const) {
       const lowest = this.sources.floorMs(kind === 'spend' ? 'impressions' : 'exposures');

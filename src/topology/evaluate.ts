@@ -166,8 +166,9 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   dispose(): void {}
 
   takeCommit(): Commit {
+    const commit = this.#state.takeCommit();
     this.#state.forgetOld(this.#options.limits.slotRetentionMs);
-    return this.#state.takeCommit();
+    return commit;
   }
 
   /** Kafka times whose records became visible with the last write; each is given once. */

@@ -51,6 +51,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   /** Memory and log agree but for what is not yet committed: false while a step is under way. */
   #clean = false;
   #snapshotting = false;
+  /** Since the last commit: opening alone is no success. */
+  #failures = 0;
   #begun = false;
   #commitDueMs = 0;
   #committed = -1;
@@ -89,15 +91,13 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
 
   /** Runs until the feed is lost, `stop` is called, or a named stop. Rejects only with an error that ends the process. */
   async run(feed: PartitionFeed): Promise<void> {
-    let failures = 0;
     while (!this.#over(feed) && this.#life.state !== 'stopped') {
       this.#life.to('claiming');
       try {
         await this.#open(feed);
-        failures = 0;
         await this.#drive(feed);
       } catch (error) {
-        if (!(await this.#failed(asError(error), feed, ++failures))) return;
+        if (!(await this.#failed(asError(error), feed))) return;
         continue;
       }
       this.#life.to('idle');
@@ -130,7 +130,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   }
 
   /** True when the task should try again. */
-  async #failed(error: Error, feed: PartitionFeed, failures: number): Promise<boolean> {
+  async #failed(error: Error, feed: PartitionFeed): Promise<boolean> {
     const { id, clock, observer } = this.#parts;
     if (feed.lost) {
       this.#life.to('idle');
@@ -146,7 +146,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
       throw error;
     }
     this.#life.to('backing_off');
-    const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures - 1, 10));
+    const backoffMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures++, 10));
     observer.failed?.(id, error, backoffMs);
     await clock.sleep(backoffMs, this.#stopping.signal);
     if (!this.#over(feed)) return true;
@@ -289,6 +289,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     await this.#boundLog(complete);
     await feed.commit(commit.to);
     this.#clean = true;
+    this.#failures = 0;
     observer.committed?.(this.id, clock.now().monotonicMs - startedMs);
   }
 }
