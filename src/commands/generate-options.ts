@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
-import { TRAFFIC_SETTINGS, type TrafficSettings } from '../generate/index.ts';
+import { TRAFFIC_SETTINGS, type TrafficSettings } from '../generate/settings.ts';
 import type { CommonOptions } from './host.ts';
 
 const DEFAULT_RATE = 1000;

@@ -1,14 +1,20 @@
 /** `migrate`: Postgres, and where asked for the topics, to what this version needs. What is there already is left as it is. */
+import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
 import { outputTopic, type Settings } from '../config.ts';
-import { StreamError } from '../errors.ts';
+import { codeOf, StreamError } from '../errors.ts';
 import { migrate } from '../sinks/migrations.ts';
 import { namePostgresError, openPool } from '../sinks/postgres-client.ts';
-import { createTopics, describeTopics } from '../topology/sources/kafka-topics.ts';
+import { createTopics, describeTopics, type TopicDescription, type TopicSpec } from '../topology/sources/kafka-topics.ts';
 import { openKafka } from './connect.ts';
 import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
 import { markOf, type Status } from './paint.ts';
 import { harmsOf, inputSpecs, inputTopicsOf, outputSpecs, outputTopicsOf, type TopicHarm } from './topic-plan.ts';
+
+const VISIBLE_WITHIN_MS = 20_000;
+const LOOK_AGAIN_MS = 250;
+/** What a busy broker says of a topic that it is about to know. */
+const PASSING = new Set(['topic_missing', 'kafka_unreachable']);
 
 export interface MigrateOptions extends CommonOptions {
   topics?: boolean;
@@ -36,24 +42,44 @@ export async function migrateCommand(host: Host, options: MigrateOptions): Promi
     log: { info: (fields: { migration?: string }) => say('ok', `Postgres: ${fields.migration} applied`), warn: () => undefined },
   });
   if (applied.length === 0) say('ok', `Postgres: nothing to do, all ${already} migrations have run`);
-  const topics = options.topics ? await migrateTopics(settings, options.partitions, say) : undefined;
+  const topics = options.topics ? await migrateTopics(host, settings, options, say) : undefined;
   const epoch = options.newEpoch ? await raiseEpoch(settings, say) : undefined;
   if (options.json) printJson(host, { postgres: { applied, already }, topics, epoch });
   return 0;
 }
 
-async function migrateTopics(settings: Settings, partitions: number, say: Say): Promise<TopicsResult> {
+async function migrateTopics(host: Host, settings: Settings, options: MigrateOptions, say: Say): Promise<TopicsResult> {
   const kafka = openKafka(settings, pino({ level: 'silent' }));
-  const newInputs = await createTopics(kafka, inputSpecs(settings, partitions));
-  const inputs = await describeTopics(kafka, inputTopicsOf(settings));
-  const newOutputs = await createTopics(kafka, outputSpecs(settings, partitions, inputs, newInputs.length > 0));
-  const topics = await describeTopics(kafka, [...inputTopicsOf(settings), ...outputTopicsOf(settings)]);
-  const created = [...newInputs, ...newOutputs];
+  const names = [...inputTopicsOf(settings), ...outputTopicsOf(settings)];
+  const before = await describeTopics(kafka, names);
+  const inputs = await createAll(host, kafka, inputSpecs(settings, options.partitions));
+  const newInputs = [...inputs.keys()].some((name) => !before.has(name));
+  const outputs = await createAll(host, kafka, outputSpecs(settings, options.partitions, inputs, newInputs));
+  const topics = new Map([...inputs, ...outputs]);
+  const created = names.filter((name) => !before.has(name));
   for (const name of created) say('ok', `Kafka: ${name} created${partitionsText(topics.get(name)?.partitions)}`);
-  if (created.length === 0) say('ok', `Kafka: nothing to do, all ${topics.size} topics are there`);
+  if (created.length === 0) say('ok', `Kafka: nothing to do, all ${names.length} topics are there`);
   const warnings = harmsOf(settings, topics);
   for (const { says, todo } of warnings) say('warning', `Kafka: ${says} To change it: ${todo}`);
-  return { created, existing: [...topics.keys()].filter((name) => !created.includes(name)), warnings };
+  return { created, existing: names.filter((name) => before.has(name)), warnings };
+}
+
+/** Until all of them can be seen: a new topic is not known to every broker at once, nor are its partitions. */
+async function createAll(host: Host, kafka: Kafka, specs: readonly TopicSpec[]): Promise<Map<string, TopicDescription>> {
+  const { clock } = host;
+  const deadlineMs = clock.now().monotonicMs + VISIBLE_WITHIN_MS;
+  const names = specs.map(({ name }) => name);
+  for (;;) {
+    try {
+      await createTopics(kafka, specs);
+      const found = await describeTopics(kafka, names);
+      if (names.every((name) => (found.get(name)?.partitions ?? 0) > 0 && found.get(name)?.cleanupPolicy !== '')) return found;
+      if (clock.now().monotonicMs > deadlineMs) throw new StreamError('topic_missing', `Created but not to be seen: ${names.join(', ')}.`);
+    } catch (error) {
+      if (!PASSING.has(codeOf(error)) || clock.now().monotonicMs > deadlineMs) throw error;
+    }
+    await clock.sleep(LOOK_AGAIN_MS, host.stopping);
+  }
 }
 
 const partitionsText = (count: number | undefined): string => {

@@ -5,7 +5,7 @@ import { kafkaError } from '../topology/sources/kafka-client.ts';
 import type { Stream } from '../topology/types.ts';
 
 /** kafkajs sorts a request's records by partition in quadratic time: enough for speed, not too many for that. */
-const REQUEST_RECORDS = 3000;
+const REQUEST_RECORDS = 4000;
 const PARTITION_BYTES = 800_000;
 const REQUEST_BYTES = 8 << 20;
 
