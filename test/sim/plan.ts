@@ -36,6 +36,8 @@ export interface Plan {
   processes: number;
   /** One folder of all processes, or one of each. */
   sharedState: boolean;
+  /** Event time runs past the retention of days and hours, so that evaluate forgets old ones. */
+  forgets: boolean;
   outputUnique: boolean;
   maxBatchRecords: number;
   keysPerStep: number;
@@ -52,11 +54,11 @@ export interface Plan {
 
 const WINDOWS = [1000, 5000, 60_000] as const;
 
-function settingsOf(random: Random): FileSettings {
+function settingsOf(random: Random, forgets: boolean): FileSettings {
   const windowMs = random.pick(WINDOWS);
   const dedupBucketMs = windowMs * random.int(1, 4);
   const allowedLatenessMs = windowMs * random.int(1, 5);
-  const keptMs = random.pick([1, 8]) * 86_400_000;
+  const keptMs = (forgets ? 1 : 1000) * 86_400_000;
   return FILE_SCHEMA.parse({
     time: {
       windowMs,
@@ -84,6 +86,10 @@ export function planOf(random: Random): Plan {
   const troubles = new Set(TROUBLES.filter(() => !calm && random.chance(0.3)));
   troubles.delete('zones changed');
   troubles.delete('evaluate log truncated');
+  const forgets = random.chance(0.25);
+  // What has been forgotten is neither written nor counted again.
+  if (forgets)
+    for (const trouble of ['redis wiped', 'redis restored', 'stale key', 'ingest log truncated'] as const) troubles.delete(trouble);
   const sharedState = random.chance(0.6);
   // Behind a truncated log an empty folder is lost state, so every move of a partition would be.
   if (!sharedState)
@@ -91,7 +97,8 @@ export function planOf(random: Random): Plan {
   const partitions = Object.fromEntries(STREAMS.map((stream) => [stream, random.pick([1, 1, 1, 2, 3])])) as Record<Stream, number>;
   const produceMs = random.pick([0, 4000, 8000]);
   return {
-    settings: settingsOf(random),
+    settings: settingsOf(random, forgets),
+    forgets,
     partitions,
     partialsPartitions: random.pick([1, 1, 2, 3]),
     records: random.int(50, 300),

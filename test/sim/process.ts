@@ -187,6 +187,16 @@ class SimStateStore implements StateStore {
         this.#mayRepeat(`${task.stage}/${task.topic}/${task.partition}`);
         await step('append', 'after');
       },
+      beginSnapshot: async (): Promise<void> => {
+        await step('snapshot', 'before');
+        await inner.beginSnapshot();
+        await step('snapshot', 'after');
+      },
+      endSnapshot: async (): Promise<void> => {
+        await step('snapshot', 'before');
+        await inner.endSnapshot();
+        await step('snapshot', 'after');
+      },
       sizeBytes: () => inner.sizeBytes(),
       close: () => inner.close(),
     };

@@ -52,7 +52,7 @@ export interface SchedulerOptions {
 
 /** Labels of steps inside a port, before an effect: what may still happen after its actor has died. */
 const isEffect = (label: string): boolean =>
-  /^(send|append|claim|commit|counters|totals)/.test(label) && !/ after$|\.marker\.after$|totals\.after$/.test(label);
+  /^(send|append|claim|snapshot|commit|counters|totals)/.test(label) && !/ after$|\.marker\.after$|totals\.after$/.test(label);
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
@@ -183,6 +183,7 @@ export class Scheduler {
   }
 
   #sleep(actor: Actor | null, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (actor?.alive === false) return never();
     if (signal?.aborted) return Promise.resolve();
     if (!Number.isFinite(ms)) throw new RangeError(`a sleep of ${ms} ms`);
     return new Promise((resolve) => {

@@ -250,6 +250,7 @@ export class Simulation {
       restored: (task, { commits, position }) => this.#restored(self(), task, { commits, position }),
       committed: (task) => this.#committed(self(), task),
       failed: (task, error, backoffMs) => {
+        if (!self().actor.alive) return;
         this.#trace.add(
           `${this.scheduler.nowMs} ${self().actor.name} ${task.stage} of ${task.topic}/${task.partition} failed: ${error.message}`,
         );

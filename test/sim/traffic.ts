@@ -60,7 +60,7 @@ class PartitionTraffic {
   slots(count: number): Slot[] {
     const random = this.#random;
     const { produceMs } = this.#plan;
-    const fromMs = random.chance(0.2) ? random.int(0, produceMs) : 0;
+    const fromMs = !this.#plan.forgets && random.chance(0.2) ? random.int(0, produceMs) : 0;
     const untilMs = random.chance(0.2) ? random.int(fromMs, produceMs) : produceMs;
     const slots: Slot[] = [];
     for (let i = 0; slots.length < count; i++) {
@@ -91,7 +91,7 @@ class PartitionTraffic {
     const random = this.#random;
     const { windowMs, allowedLatenessMs, dedupTtlMs } = this.#plan.settings.time;
     if (random.chance(0.03)) this.#clockMs += random.pick([allowedLatenessMs, dedupTtlMs, HOUR_MS / 4, HOUR_MS, 9 * HOUR_MS, 2 * DAY_MS]);
-    else if (random.chance(0.002)) this.#clockMs += 20 * DAY_MS;
+    else if (this.#plan.forgets && this.#events.length > 10 && random.chance(0.02)) this.#clockMs += 5 * DAY_MS;
     else this.#clockMs += random.int(0, Math.ceil(windowMs / 2));
   }
 
@@ -159,7 +159,7 @@ export function trafficOf(random: Random, plan: Plan): Traffic {
   const traffic = new Map<string, Slot[]>();
   for (const place of names) {
     const own = new PartitionTraffic(random.fork(), plan, { ...place, startMs: startMs + random.pick([0, 0, HOUR_MS]) });
-    const silent = random.chance(0.08);
+    const silent = !plan.forgets && random.chance(0.08);
     traffic.set(`${place.stream}/${place.partition}`, silent ? [] : own.slots(Math.ceil(plan.records / names.length)));
   }
   return traffic;
