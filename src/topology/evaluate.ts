@@ -197,11 +197,18 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   #take(view: RecordView): void {
-    if (view.value === null)
-      throw new StreamError(
-        'partial_format',
-        `a record without a value in .partials/${this.#options.partition} at ${view.offset}: somebody else writes there`,
-      );
+    try {
+      this.#takePartial(view);
+    } catch (cause) {
+      // What the readers throw when bytes end early, or are no text.
+      if (!(cause instanceof RangeError) && !(cause instanceof TypeError)) throw cause;
+      const where = `.partials/${this.#options.partition} at ${view.offset}`;
+      throw new StreamError('partial_format', `the record in ${where} is no partial: find who else writes there`, { cause });
+    }
+  }
+
+  #takePartial(view: RecordView): void {
+    if (view.value === null) throw new TypeError('a partial has a value');
     const from = new ByteReader(view.value, view.valueStart, view.valueEnd);
     const header = readHeader(from);
     const state = this.#state;
