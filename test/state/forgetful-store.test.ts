@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { ForgetfulStateStore } from '../../src/state/forgetful-store.ts';
-import type { CommitLog } from '../../src/topology/types.ts';
+import type { StateStore } from '../../src/topology/types.ts';
 
 const TASK = { stage: 'ingest', topic: 't', partition: 0 } as const;
 const HEADER = { formatVersion: 1, hashSeedId: 's', partitionCounts: {}, epoch: 0, configuration: '' };
 
 test('what is committed is gone, but memory stands: only the first claim is not current', async () => {
-  const store = new ForgetfulStateStore();
-  const log: CommitLog = store.open(TASK);
+  const store: StateStore = new ForgetfulStateStore();
+  const log = store.open(TASK);
   const first = await log.claim(HEADER);
   await log.append({ from: 0, to: 5, changes: Uint8Array.of(1) });
   const second = await log.claim(HEADER);
