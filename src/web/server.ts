@@ -24,11 +24,12 @@ export class WebServer {
 
   constructor(routes: Routes) {
     this.#server = createServer((request, response) => {
-      const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-      const route = Object.hasOwn(routes, path) ? routes[path] : null;
+      // Not `new URL`: it throws on what any scanner may send.
+      const path = (request.url ?? '/').split('?', 1)[0];
       const known = request.method === 'GET' || request.method === 'HEAD';
-      const work = !known ? text('only GET\n', 405) : route === null ? text('not found\n', 404) : route();
-      void Promise.resolve(work)
+      const route = Object.hasOwn(routes, path) ? routes[path] : () => text('not found\n', 404);
+      void Promise.resolve()
+        .then(known ? route : () => text('only GET\n', 405))
         .catch((error: unknown) => text(`${error instanceof Error ? error.message : error}\n`, 500))
         .then(({ status, type, body }) => {
           response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
