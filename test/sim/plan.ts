@@ -28,6 +28,12 @@ export const TROUBLES = [
 ] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
+/**
+ * Known to come out wrong, so left out until the code can do it. Evaluate without its state behind a truncated log does
+ * not know what Redis shows, and lowers it; a campaign's zone that changes while evaluate is down leaves its old day's key.
+ */
+const NOT_YET: readonly Trouble[] = ['evaluate log truncated', 'zones changed'];
+
 export interface Plan {
   settings: FileSettings;
   partitions: Record<Stream, number>;
@@ -47,11 +53,15 @@ export interface Plan {
   troubleMs: number;
   /** Mean virtual ms between two troubles of the larger kind. */
   troubleEveryMs: number;
+  /** How many times likelier than usual a crash inside a call is. */
+  crashing: number;
   /** Chance that a call fails. */
   failing: number;
   troubles: ReadonlySet<Trouble>;
 }
 
+/** How soon a log is replaced by a snapshot: never, sometimes, at once. */
+const SNAPSHOTS = [{}, { snapshotBytes: 2000, snapshotRatio: 0 }, { snapshotBytes: 1, snapshotRatio: 0 }] as const;
 const WINDOWS = [1000, 5000, 60_000] as const;
 
 function settingsOf(random: Random, forgets: boolean): FileSettings {
@@ -77,15 +87,14 @@ function settingsOf(random: Random, forgets: boolean): FileSettings {
       rewriteMs: 4000,
       registryMs: 2000,
     },
-    limits: { slotRetentionMs: keptMs, evidenceMs: keptMs },
+    limits: { slotRetentionMs: keptMs, evidenceMs: keptMs, ...random.pick(SNAPSHOTS) },
   });
 }
 
 export function planOf(random: Random): Plan {
   const calm = random.chance(0.05);
   const troubles = new Set(TROUBLES.filter(() => !calm && random.chance(0.3)));
-  troubles.delete('zones changed');
-  troubles.delete('evaluate log truncated');
+  for (const trouble of NOT_YET) troubles.delete(trouble);
   const forgets = random.chance(0.25);
   // What has been forgotten is neither written nor counted again.
   if (forgets)
@@ -110,6 +119,7 @@ export function planOf(random: Random): Plan {
     produceMs,
     troubleMs: produceMs + random.int(2000, 6000),
     troubleEveryMs: random.pick([400, 1000, 2500]),
+    crashing: random.pick([1, 1, 6]),
     failing: random.pick([0.002, 0.01, 0.03]),
     troubles,
   };

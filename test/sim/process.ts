@@ -214,7 +214,7 @@ class SimStateStore implements StateStore {
   #mayRepeat(name: string): void {
     const entries = this.#disk.logOf(name);
     const entry = entries[entries.length - 1];
-    this.#world.repeats('append', () => void entries.push(entry));
+    if ('commit' in entry) this.#world.repeats('append', () => void entries.push(entry));
   }
 }
 

@@ -232,7 +232,7 @@ export class Simulation {
     if (this.#healthy) return null;
     const process = this.processes.find((candidate) => candidate.actor === actor);
     const { plan, random } = this;
-    if (process && plan.troubles.has('crash') && random.chance(crashChance(label))) {
+    if (process && plan.troubles.has('crash') && random.chance(plan.crashing * crashChance(label))) {
       this.happened('crash', `${actor.name} at ${label}`);
       this.kill(process, { respawn: true });
       return 'gone';
