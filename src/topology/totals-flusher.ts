@@ -23,6 +23,7 @@ export interface TotalsFlusherParts {
 export class TotalsFlusher {
   readonly #parts: TotalsFlusherParts;
   readonly #closedHour = new WeakMap<EvaluateStage, number>();
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(parts: TotalsFlusherParts) {
     this.#parts = parts;
@@ -40,8 +41,13 @@ export class TotalsFlusher {
     }
   }
 
-  /** One pass over these tasks; a failure leaves the rest for the next time. */
-  async flush(tasks: readonly Evaluating[]): Promise<void> {
+  /** One pass over these tasks, after those asked for before: hours in flight belong to one pass. A failure leaves the rest for the next time. */
+  flush(tasks: readonly Evaluating[]): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#pass(tasks));
+    return this.#flushing;
+  }
+
+  async #pass(tasks: readonly Evaluating[]): Promise<void> {
     const { clock, observer } = this.#parts;
     const startedMs = clock.now().monotonicMs;
     let rows = 0;
