@@ -264,7 +264,7 @@ describe('hourly totals', () => {
     });
     const first = flusher.flush(process.pipeline.evaluateTasks);
     await story.pass(0);
-    story.impression({ at: HOUR, spend_micros: 4 });
+    story.impression({ at: 1, campaign_id: 'd', spend_micros: 4 });
     await story.pass(2 * SECOND);
     const second = flusher.flush(process.pipeline.evaluateTasks);
     await story.pass(0);
