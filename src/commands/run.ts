@@ -20,6 +20,7 @@ import { statusOf } from '../web/status.ts';
 import { countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
 import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
+import { watchPartitions } from './partition-watch.ts';
 import { printSummary } from './print-summary.ts';
 import { countedUntilEnd, endAtStart } from './until-end.ts';
 import { versionOf } from './version.ts';
@@ -92,6 +93,8 @@ class Service {
   readonly #close: (() => Promise<void>)[] = [];
   readonly #web: WebServer;
   readonly #kafka: Kafka;
+  readonly #stopping = new AbortController();
+  #partitions: ReadonlyMap<string, number> = new Map();
 
   constructor(host: Host, parts: ServiceParts) {
     const { settings, log, options } = parts;
@@ -118,7 +121,10 @@ class Service {
         totals,
         registry,
         clock,
-        partitionCounts: () => countPartitions(this.#kafka, settings),
+        partitionCounts: async () => {
+          this.#partitions = await countPartitions(this.#kafka, settings);
+          return this.#partitions;
+        },
       },
       {
         settings,
@@ -145,13 +151,17 @@ class Service {
     });
   }
 
-  start(): Promise<void> {
-    return this.pipeline.start();
+  async start(): Promise<void> {
+    await this.pipeline.start();
+    const count = () => countPartitions(this.#kafka, this.#parts.settings);
+    const watch = { began: this.#partitions, count, clock: this.#host.clock, stopping: this.#stopping.signal };
+    void watchPartitions(watch).catch(this.#parts.fail);
   }
 
   /** Commits, leaves, closes; what hangs on a service that is away is cut off in time. */
   async stop(): Promise<void> {
     const { clock } = this.#host;
+    this.#stopping.abort();
     const cut = new AbortController();
     const late = clock.sleep(STOP_WITHIN_MS, cut.signal).then(() => cut.signal.aborted);
     const clean = await Promise.race([this.pipeline.stop().then(() => true), late]);
