@@ -7,6 +7,7 @@ import { MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
 import { frameHead, KIND, writeDurably } from '../../src/state/segment-file.ts';
 import { folderOf } from '../../src/state/state-folder.ts';
 import { commitLogConformance, TASK } from './commit-log.ts';
+import { memoryTopicBench } from './topic-bench.ts';
 
 commitLogConformance('memory', async () => {
   const disk = new MemoryDisk();
@@ -46,3 +47,6 @@ commitLogConformance('folder', async () => {
     },
   };
 });
+
+commitLogConformance('topic in memory, with copies', () => memoryTopicBench({ copies: true }));
+commitLogConformance('topic in memory, without copies', () => memoryTopicBench({ copies: false }));

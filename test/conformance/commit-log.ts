@@ -1,7 +1,8 @@
-/** What every state store promises (design §3 must 2), run on memory and on a folder. */
+/** What every state store promises (design §3 must 2), run on memory, on a folder and on a topic. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Commit, CommitLog, StateHeader, StateStore, TaskId } from '../../src/topology/types.ts';
+import { snapshotConformance } from './commit-log-snapshots.ts';
 
 /** One "disk" that several processes share. */
 export interface StateBench {
@@ -256,5 +257,7 @@ export function commitLogConformance(name: string, makeBench: () => Promise<Stat
       expect(seeds[0]).toHaveLength(8);
       expect(Buffer.compare(await bench.process().hashSeed(), seeds[0])).toBe(0);
     });
+
+    snapshotConformance(() => bench);
   });
 }

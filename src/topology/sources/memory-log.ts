@@ -59,6 +59,11 @@ export class MemoryPartition {
     this.first = first;
   }
 
+  /** Forgets one record, as compaction does. */
+  forget(offset: number): void {
+    this.#slots[offset - this.first] = null;
+  }
+
   /** Calls `wake` on every append until the returned function is called. */
   onAppend(wake: () => void): () => void {
     this.#waiting.add(wake);
