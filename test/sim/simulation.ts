@@ -247,7 +247,12 @@ export class Simulation {
 
   #observer(self: () => SimProcess): PipelineObserver {
     return {
-      restored: (task, { commits, position }) => this.#restored(self(), task, { commits, position }),
+      restored: (task, { commits, position, resumed }) => {
+        this.#restored(self(), task, { commits, position });
+        const beganAnew = !resumed && commits === 0 && position > 0;
+        if (beganAnew && !self().acceptStateLoss && this.lost.has(`${task.topic}/${task.partition}`))
+          this.judge.wrong(`${task.topic}/${task.partition} goes on at ${position} without its state, and nobody has accepted that`);
+      },
       committed: (task) => this.#committed(self(), task),
       failed: (task, error, backoffMs) => {
         if (!self().actor.alive) return;
