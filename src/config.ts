@@ -5,7 +5,9 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { StreamError } from './errors.ts';
+import { mappingProblems } from './operators/field-mapping.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
+import { STREAMS } from './topology/types.ts';
 
 const ms = (defaultMs: number, says: string) => z.number().int().positive().default(defaultMs).describe(says);
 const minute = 60_000;
@@ -274,6 +276,10 @@ function checkTogether(env: EnvValues, file: FileSettings): void {
   }
   if (Boolean(env.KAFKA_SSL_CERT_FILE) !== Boolean(env.KAFKA_SSL_KEY_FILE)) {
     throw new StreamError('bad_setting', 'KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
+  }
+  for (const stream of STREAMS) {
+    const [problem] = mappingProblems(stream, file.streams[stream].fields);
+    if (problem !== undefined) throw new StreamError('bad_setting', `streams.${stream}.fields: ${problem}`);
   }
   const topics = Object.values(file.streams).map((entry) => entry.topic);
   if (new Set(topics).size !== topics.length) {
