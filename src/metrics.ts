@@ -72,6 +72,11 @@ export const METRICS = {
     labels: [],
     says: 'Source partitions that began counting again behind a truncated log: their counts may be too low.',
   },
+  tasks_with_lost_state: {
+    type: 'gauge',
+    labels: ['stage'],
+    says: 'Tasks that went on without state or records that were lost (--accept-state-loss): what they count may be too low.',
+  },
   registry_age_seconds: { type: 'gauge', labels: [], says: 'Since the registry was last read.' },
   totals_pending_rows: { type: 'gauge', labels: [], says: 'Hourly totals that Postgres does not have yet.' },
   totals_flush_failures_total: { type: 'counter', labels: [], says: 'Flushes of hourly totals that failed and are tried again.' },

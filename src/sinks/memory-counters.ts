@@ -1,4 +1,4 @@
-import type { CounterOutcome, CounterSink, CounterWrite, CounterWriter } from '../topology/types.ts';
+import { type CounterOutcome, type CounterSink, type CounterWrite, type CounterWriter, isAmount } from '../topology/types.ts';
 import type { StepHook } from './memory-totals.ts';
 import { isBehind } from './totals.ts';
 
@@ -16,6 +16,12 @@ export interface StoredCounter {
 
 const fenceOf = (stored: StoredCounter | undefined): Fence | null =>
   stored ? { epoch: Number(stored.fields['epoch']), version: Number(stored.fields['version']) } : null;
+
+/** As decimal text, like the Lua script: by length, then by digits. What is stored and no decimal gives way. */
+const larger = (stored: string | undefined, value: string): string => {
+  if (stored === undefined || !/^[0-9]+$/.test(stored) || stored.length < value.length) return value;
+  return stored.length > value.length || stored > value ? stored : value;
+};
 
 /** What survives the crash of a writer: share one between the sinks of a simulation. */
 export class MemoryCounterStore {
@@ -52,7 +58,11 @@ export class MemoryCounterStore {
     const before = this.#held.get(write.key);
     const stored = fenceOf(before);
     if (stored && isBehind({ epoch, version }, stored)) return stored;
-    const fields = Object.fromEntries([...Object.entries(before?.fields ?? {}), ...Object.entries(write.fields)]);
+    const held = new Map(Object.entries(before?.fields ?? {}));
+    for (const [field, value] of Object.entries(write.fields)) {
+      held.set(field, write.keepLarger && isAmount(field) ? larger(held.get(field), value) : value);
+    }
+    const fields = Object.fromEntries(held);
     this.#held.set(write.key, { fields: { ...fields, epoch: String(epoch), version: String(version) }, expiryMs: write.expiryMs });
     return null;
   }

@@ -1,4 +1,12 @@
-import { type FlushResult, type HourlyBatch, type HourlyRow, isBehind, type PositionRow, type TotalsSink } from './totals.ts';
+import {
+  type FlushResult,
+  HOURLY_AMOUNTS,
+  type HourlyBatch,
+  type HourlyRow,
+  isBehind,
+  type PositionRow,
+  type TotalsSink,
+} from './totals.ts';
 
 interface Fence {
   epoch: number;
@@ -9,6 +17,11 @@ interface Fence {
 export type StepHook = (label: string) => Promise<void>;
 
 const keyOf = (row: HourlyRow): string => JSON.stringify([row.kind, row.entityId, row.allocationVersion, row.variantId, row.hourMs]);
+
+const larger = (stored: HourlyRow, row: HourlyRow): HourlyRow => ({
+  ...row,
+  ...Object.fromEntries(HOURLY_AMOUNTS.map((name) => [name, Math.max(stored[name], row[name])])),
+});
 
 /** What survives a crash of its writers: share one between the sinks of a simulation. */
 export class MemoryTotalsStore {
@@ -23,7 +36,8 @@ export class MemoryTotalsStore {
     this.#fences.set(batch.partialsPartition, fence);
     for (const row of batch.rows) {
       const before = this.#rows.get(keyOf(row));
-      if (!before || !isBehind(fence, before.fence)) this.#rows.set(keyOf(row), { row: { ...row }, fence });
+      if (before && isBehind(fence, before.fence)) continue;
+      this.#rows.set(keyOf(row), { row: before && batch.keepLarger ? larger(before.row, row) : { ...row }, fence });
     }
     for (const at of batch.positions) this.#positions.set(JSON.stringify([batch.partialsPartition, at.topic, at.partition]), { ...at });
     return 'written';

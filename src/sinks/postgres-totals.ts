@@ -28,15 +28,17 @@ const INCOMING = `create temporary table incoming (
   ${COUNTS.map((name) => `${name} bigint`).join(', ')}) on commit drop`;
 
 /** The fence of the row itself matters after a new epoch, when an entity may have moved to another partition of .partials. */
-const UPSERT = `
+const upsert = (amountOf: (column: string) => string): string => `
   insert into exposure_stream.stream_count as held
     (kind, entity_id, allocation_version, variant_id, hour, ${COUNTS.join(', ')}, partials_partition, epoch, version, updated_at)
   select kind, entity_id, allocation_version, variant_id, to_timestamp(hour_ms / 1000), ${COUNTS.join(', ')}, $1, $2, $3, now()
   from incoming
   on conflict (kind, entity_id, allocation_version, variant_id, hour) do update set
-    ${COUNTS.map((name) => `${name} = excluded.${name}`).join(', ')},
+    ${COUNTS.map((name) => `${name} = ${amountOf(name)}`).join(', ')},
     partials_partition = excluded.partials_partition, epoch = excluded.epoch, version = excluded.version, updated_at = excluded.updated_at
   where (held.epoch, held.version) <= (excluded.epoch, excluded.version)`;
+const REPLACE = upsert((column) => `excluded.${column}`);
+const KEEP_LARGER = upsert((column) => `greatest(held.${column}, excluded.${column})`);
 
 const FENCE = `
   insert into exposure_stream.stream_fence as held (partials_partition, epoch, version) values ($1, $2, $3)
@@ -125,7 +127,7 @@ const write = async (client: PoolClient, batch: HourlyBatch): Promise<void> => {
   if (batch.rows.length > 0) {
     await client.query(INCOMING);
     await pipeline(Readable.from(lines(batch.rows)), client.query(copyFrom('copy incoming from stdin')));
-    await client.query(UPSERT, fence);
+    await client.query(batch.keepLarger ? KEEP_LARGER : REPLACE, fence);
   }
   if (batch.positions.length > 0) await client.query(POSITIONS, [...fence, ...columns(batch.positions)]);
 };

@@ -145,7 +145,7 @@ export class RedisCounters implements CounterSink {
     for (const write of batch) {
       const fields = Object.entries(write.fields);
       keys.push(this.#prefix + write.key);
-      args.push(String(write.expiryMs), String(fields.length));
+      args.push(String(write.expiryMs), write.keepLarger ? '1' : '0', String(fields.length));
       for (const [field, value] of fields) args.push(field, value);
     }
     const answer = await this.#run(COMPARE_AND_SET, keys, args);

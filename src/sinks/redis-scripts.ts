@@ -23,7 +23,8 @@ local function behind(e1, v1, e2, v2) return e1 < e2 or (e1 == e2 and v1 < v2) e
  * Compare and set, for many counters of one slot.
  *
  * KEYS     the counters
- * ARGV     epoch, version (the writer's), then for each key in turn: expiry in ms, number of pairs n, n × (field, value)
+ * ARGV     epoch, version (the writer's), then for each key in turn: expiry in ms, '1' to keep larger amounts (isAmount) else '0',
+ *          number of pairs n, n × (field, value)
  * Returns  three texts for each key that was not written: its number in KEYS (from 1), then the stored epoch and version,
  *          or 'foreign' and why: the key is no hash. Such a key, its expiry included, is as it was.
  *
@@ -32,13 +33,23 @@ local function behind(e1, v1, e2, v2) return e1 < e2 or (e1 == e2 and v1 < v2) e
  */
 export const COMPARE_AND_SET = script(`${FENCE}
 local answer, at = {}, 3
+local function isAmount(field)
+  return field == 'spend_micros' or field == 'impressions' or field == 'contaminated' or string.sub(field, 1, 6) == 'units:'
+end
+-- As decimal text: a double would round amounts above 2^53.
+local function larger(stored, value)
+  if not stored or not string.find(stored, '^%d+$') or #stored < #value then return value end
+  if #stored > #value or stored > value then return stored end
+  return value
+end
 local function say(i, a, b)
   answer[#answer + 1] = tostring(i)
   answer[#answer + 1] = a
   answer[#answer + 1] = b
 end
 for i, key in ipairs(KEYS) do
-  local expiry, last = ARGV[at], at + 1 + 2 * tonumber(ARGV[at + 1])
+  local expiry, keep, first = ARGV[at], ARGV[at + 1] == '1', at + 3
+  local last = first - 1 + 2 * tonumber(ARGV[at + 2])
   local stored = redis.pcall('HMGET', key, 'epoch', 'version')
   if stored.err then
     say(i, 'foreign', stored.err)
@@ -47,8 +58,13 @@ for i, key in ipairs(KEYS) do
     if e and v and behind(epoch, version, e, v) then
       say(i, stored[1], stored[2])
     else
-      local piece = math.min(at + 2001, last)
-      redis.call('HSET', key, 'epoch', ARGV[1], 'version', ARGV[2], unpack(ARGV, at + 2, piece))
+      if keep then
+        for i = first, last, 2 do
+          if isAmount(ARGV[i]) then ARGV[i + 1] = larger(redis.call('HGET', key, ARGV[i]), ARGV[i + 1]) end
+        end
+      end
+      local piece = math.min(first + 1999, last)
+      redis.call('HSET', key, 'epoch', ARGV[1], 'version', ARGV[2], unpack(ARGV, first, piece))
       for from = piece + 1, last, 2000 do
         redis.call('HSET', key, unpack(ARGV, from, math.min(from + 1999, last)))
       end

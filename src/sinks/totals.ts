@@ -30,6 +30,21 @@ export interface HourlyRow {
   invalidTrafficMicros: number;
 }
 
+/** The columns of a row that count. */
+export const HOURLY_AMOUNTS = [
+  'spendMicros',
+  'impressions',
+  'units',
+  'lateRecords',
+  'lateMicros',
+  'duplicateRecords',
+  'duplicateMicros',
+  'suspectedRecords',
+  'suspectedMicros',
+  'invalidTrafficRecords',
+  'invalidTrafficMicros',
+] as const satisfies readonly (keyof HourlyRow)[];
+
 /** How far one source partition is, as the task that flushes has it. */
 export interface PositionRow {
   topic: string;
@@ -47,6 +62,8 @@ export interface HourlyBatch {
   partialsPartition: number;
   epoch: number;
   version: number;
+  /** The task has lost state: of each amount the larger of stored and new is kept. */
+  keepLarger?: boolean;
   /** At most one row for each (kind, entity, version, variant, hour). */
   rows: readonly HourlyRow[];
   /** At most one row for each source partition. */

@@ -30,6 +30,8 @@ const makeTables = (): Tables => Object.fromEntries(CELL_NAMES.map((name) => [na
 
 export class EvaluateState {
   position = 0;
+  /** Cells are missing that came before: sums may be too low, and must not replace higher ones. */
+  lossy = false;
   readonly sources = new Sources();
   readonly bySource = makeTables();
   readonly totals = makeTables();
@@ -136,6 +138,7 @@ export class EvaluateState {
       out.varint(table.changed(TO_COMMIT));
       table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
     }
+    out.u8(this.lossy ? 1 : 0);
     const commit = { from: this.#committed, to: this.position, changes: out.take() };
     this.#committed = this.position;
     return commit;
@@ -157,6 +160,7 @@ export class EvaluateState {
       }
       this.bySource[name].takeChanged(TO_COMMIT, () => {});
     }
+    this.lossy = from.u8() === 1;
     // Only now: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
     this.#floorMs = floorMs;
     this.position = commit.to;

@@ -83,6 +83,10 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     return this.#lag;
   }
 
+  get lossy(): boolean {
+    return this.#state.lossy;
+  }
+
   get state(): EvaluateState {
     return this.#state;
   }
@@ -96,8 +100,10 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     this.#pending = true;
   }
 
-  begin(position: number): void {
+  /** Cells before `position` that come no more are missing, also where the group knows of no state before. */
+  begin(position: number, lossy = false): void {
     this.#state.begin(position);
+    this.#state.lossy = lossy || position > 0;
   }
 
   restore(commit: Commit): void {
@@ -106,6 +112,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
 
   skipTo(position: number): void {
     this.#state.position = position;
+    this.#state.lossy = true;
   }
 
   newEpoch(): void {
@@ -135,6 +142,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     if (!due && !force) return null;
     const writes = this.#changedCounters();
     if (!silent) this.#rewriteSlice(now, writes);
+    if (this.lossy) for (const write of writes) write.keepLarger = true;
     this.#pending = false;
     this.#writtenMs = now.monotonicMs;
     return { writer: { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position }, writes };
@@ -187,6 +195,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       partialsPartition: this.#options.partition,
       epoch: this.#epoch,
       version: this.#state.position,
+      keepLarger: this.lossy,
       rows: hours.map((hour) => this.#hourlyRow(hour)),
       positions: positions.map((source) => ({ ...source, countedUntilMs: null })),
     };

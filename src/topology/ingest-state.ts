@@ -19,7 +19,7 @@ import { DISPOSITIONS } from './types.ts';
 /** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
 const MAX_SUSPECT_BUCKETS = 48;
 
-const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6 } as const;
+const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7 } as const;
 
 /** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
 export const TOTALS = [
@@ -61,6 +61,8 @@ export class IngestState {
   position = 0;
   /** The offset at which counting began; -1 before the task has begun. */
   origin = -1;
+  /** State or records before `position` were lost: counts are too low, and some duplicates may be counted. */
+  lossy = false;
   /** Kafka time of the last record judged; NaN before. */
   lastRecordMs = Number.NaN;
   readonly watermark: Watermark;
@@ -163,6 +165,7 @@ export class IngestState {
   /** The commit from the last one to here. What was sent must have been acknowledged. */
   takeCommit(): Commit {
     const out = this.#journal;
+    if (this.lossy) out.u8(OP.lossy);
     out.u8(OP.end);
     out.varint(this.origin);
     optional(out, this.watermark.highestEventTs);
@@ -279,6 +282,7 @@ export class IngestState {
       else if (op === OP.touch) this.units.touch(from.varint(), from.varint());
       else if (op === OP.watermark) this.#advance(from.varint());
       else if (op === OP.forgotten) this.units.forget(from.varint());
+      else if (op === OP.lossy) this.lossy = true;
       else throw new RangeError(`an unknown change ${op} in a commit`);
     }
   }

@@ -97,12 +97,17 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#state.lastRecordMs;
   }
 
+  get lossy(): boolean {
+    return this.#state.lossy;
+  }
+
   get state(): IngestState {
     return this.#state;
   }
 
-  begin(position: number): void {
+  begin(position: number, lossy = false): void {
     this.#state.begin(position);
+    this.#state.lossy = lossy;
   }
 
   restore(commit: Commit): void {
@@ -111,6 +116,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   skipTo(position: number): void {
     this.#state.position = position;
+    this.#state.lossy = true;
   }
 
   newEpoch(): void {

@@ -9,10 +9,12 @@ export interface Stage<Out, Outcome> {
   readonly position: number;
   /** Whether a commit would add anything. */
   readonly uncommitted: boolean;
-  /** Begins without a state at this offset. */
-  begin(position: number): void;
+  /** What it holds is not all that the log had: state or records were lost, and that was accepted. Kept in the state. */
+  readonly lossy: boolean;
+  /** Begins without a state at this offset; `lossy` when there had been one. */
+  begin(position: number, lossy: boolean): void;
   restore(commit: Commit): void;
-  /** Goes on at a later offset: what lies between is gone, and that was accepted. */
+  /** Goes on at a later offset: what lies between is gone, and that was accepted. The stage is lossy from here on. */
   skipTo(position: number): void;
   /** `.partials` was recreated (`migrate --new-epoch`): ingest sends again what it holds, evaluate reads from 0. */
   newEpoch(): void;

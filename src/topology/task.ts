@@ -195,13 +195,14 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     const { id, acceptStateLoss } = this.#parts;
     const where = `${id.stage} of ${id.topic}/${id.partition}`;
     if (!this.#begun) {
-      if (bounds.committed !== null && bounds.first > 0 && !acceptStateLoss) {
+      const lossy = bounds.committed !== null && bounds.first > 0;
+      if (lossy && !acceptStateLoss) {
         throw new StreamError(
           'state_lost',
           `${where}: the group has committed offset ${bounds.committed}, the log begins at ${bounds.first}, and there is no state: restore the state folder, or go on at ${bounds.first} with --accept-state-loss (no counter goes down, but some may stay too low)`,
         );
       }
-      stage.begin(bounds.first);
+      stage.begin(bounds.first, lossy);
       return;
     }
     if (stage.position > bounds.end) {

@@ -194,7 +194,13 @@ export interface CounterWrite {
   key: string;
   fields: Record<string, string>;
   expiryMs: number;
+  /** The writer has lost state (design §3 must 9): of each amount (`isAmount`) the larger of stored and new is kept. */
+  keepLarger?: boolean;
 }
+
+/** Fields that count upwards: what `keepLarger` compares, as decimal text. All others are set as given. */
+export const isAmount = (field: string): boolean =>
+  field === 'spend_micros' || field === 'impressions' || field === 'contaminated' || field.startsWith('units:');
 
 export interface CounterOutcome {
   /** Keys whose stored (epoch, version) is higher, with what is stored there. */

@@ -24,13 +24,23 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
   }
   for (const task of [...pipeline.ingestTasks, ...pipeline.evaluateTasks])
     metrics.gauge('tasks').inc({ stage: task.id.stage, state: task.state });
+  collectLost(metrics, pipeline);
   collectState(metrics, pipeline);
   collectWatermarks(metrics, pipeline, wallMs);
   const { registry } = pipeline;
   if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
   const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));
   metrics.gauge('totals_pending_rows').set(evaluating.reduce((sum, state) => sum + state.hours.size, 0));
-  metrics.gauge('sources_with_lost_state').set(Math.max(0, ...evaluating.map((state) => state.sources.lost.size)));
+}
+
+/** A loss is told by the task it happened to, and by evaluate of every source that began counting anew. */
+function collectLost(metrics: Metrics, pipeline: Pipeline): void {
+  const lossy = (tasks: readonly { readonly stage: { readonly lossy: boolean } | null }[]) =>
+    tasks.filter(({ stage }) => stage?.lossy).length;
+  metrics.gauge('tasks_with_lost_state').set({ stage: 'ingest' }, lossy(pipeline.ingestTasks));
+  metrics.gauge('tasks_with_lost_state').set({ stage: 'evaluate' }, lossy(pipeline.evaluateTasks));
+  const sources = pipeline.evaluateTasks.map(({ stage }) => stage?.state.sources.lost.size ?? 0);
+  metrics.gauge('sources_with_lost_state').set(Math.max(0, ...sources));
 }
 
 /** Only what is committed is counted, so that the sum over processes is exact. */

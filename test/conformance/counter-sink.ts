@@ -88,6 +88,71 @@ export const counterSinkConformance = (name: string, open: () => Promise<Counter
       }
     });
 
+    it('a writer that has lost state raises amounts and lowers none; all else is set as given', async () => {
+      const sink = store.sink();
+      const write = (keepLarger: boolean, amounts: string[], watermarkMs: string): CounterWrite => {
+        const names = ['spend_micros', 'impressions', 'contaminated', 'units:a', 'units:__proto__', 'watermark_ms'];
+        const fields = Object.fromEntries(names.map((field, i) => [field, [...amounts, watermarkMs][i]]));
+        return { key: 'k', fields, expiryMs: keepLarger ? 2 * HOUR_MS : HOUR_MS, ...(keepLarger && { keepLarger }) };
+      };
+      await sink.write(at(10), [write(false, ['100', '9', '7', '40', '5'], '500')]);
+      expect((await sink.write(at(11, 2), [write(true, ['99', '8', '6', '5', '50'], '400')])).refused).toEqual([]);
+      expect(await store.read('k')).toEqual({
+        spend_micros: '100',
+        impressions: '9',
+        contaminated: '7',
+        'units:a': '40',
+        'units:__proto__': '50',
+        watermark_ms: '400',
+        epoch: '2',
+        version: '11',
+      });
+      expect(await store.expiryMs('k')).toBeGreaterThan(HOUR_MS);
+      // A writer whose state is whole again corrects it downwards too.
+      await sink.write(at(12, 2), [write(false, ['1', '1', '1', '1', '1'], '600')]);
+      expect(await store.read('k')).toMatchObject({ spend_micros: '1', 'units:a': '1', watermark_ms: '600' });
+    });
+
+    it('a writer that has lost state is fenced like every other', async () => {
+      const sink = store.sink();
+      await sink.write(at(10), [spend('k', '5')]);
+      expect((await sink.write(at(9), [{ ...spend('k', '6'), keepLarger: true }])).refused).toContainEqual({
+        key: 'k',
+        epoch: 1,
+        version: 10,
+      });
+      expect(await store.read('k')).toMatchObject({ spend_micros: '5', version: '10' });
+    });
+
+    it('the larger of two amounts is found to the digit beyond 2^53, and what is no amount gives way', async () => {
+      const sink = store.sink();
+      const kept = async (stored: string, given: string): Promise<string | undefined> => {
+        await sink.write(at(1), [spend('k', stored)]);
+        await sink.write(at(1), [{ ...spend('k', given), keepLarger: true }]);
+        return (await store.read('k'))?.['spend_micros'];
+      };
+      expect(await kept('9007199254740991123', '9007199254740991122')).toBe('9007199254740991123');
+      expect(await kept('9007199254740991122', '9007199254740991123')).toBe('9007199254740991123');
+      expect(await kept('9', '10')).toBe('10');
+      expect(await kept('10', '9')).toBe('10');
+      for (const stored of ['', 'nan', '-1', '1e9', '0x10', '9.5']) expect(await kept(stored, '3'), stored).toBe('3');
+      await sink.write(at(2), [{ ...spend('new', '4'), keepLarger: true }]);
+      expect(await store.read('new')).toMatchObject({ spend_micros: '4', version: '2' });
+    });
+
+    it('in a key of 10,000 variants each keeps its larger amount', async () => {
+      const units = (of: (n: number) => number) =>
+        Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`units:v${n}`, String(of(n))]));
+      const write = (fields: Record<string, string>) => ({ key: 'exposed:{wide}', fields, expiryMs: HOUR_MS });
+      await store.sink().write(at(5), [write(units((n) => n))]);
+      await store.sink().write(at(6), [
+        { ...write(units((n) => 9_999 - n)), keepLarger: true },
+        { ...spend('k', '1'), keepLarger: true },
+      ]);
+      expect(await store.read('exposed:{wide}')).toEqual({ ...units((n) => Math.max(n, 9_999 - n)), epoch: '1', version: '6' });
+      expect(await store.read('k')).toMatchObject({ spend_micros: '1' });
+    });
+
     it('an experiment of 10,000 variants fits into one key', async () => {
       const fields = Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`units:v${n}`, String(n)]));
       await store.sink().write(at(5), [{ key: 'exposed:{wide}', fields, expiryMs: HOUR_MS }]);

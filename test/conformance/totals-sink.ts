@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { HourlyBatch, HourlyRow, PositionRow, TotalsSink } from '../../src/sinks/totals.ts';
+import { HOURLY_AMOUNTS, type HourlyBatch, type HourlyRow, type PositionRow, type TotalsSink } from '../../src/sinks/totals.ts';
 
 /** One store of totals, and how a test reads it. */
 export interface TotalsHarness {
@@ -120,6 +120,22 @@ export const totalsSinkConformance = (name: string, open: () => Promise<TotalsHa
       expect(await store.rows()).toMatchObject([{ spendMicros: 4 }]);
       await sink.flush(batchOf([spendRow('c', 490_000, { spendMicros: 9 })], { version: 11 }));
       expect(await store.rows()).toMatchObject([{ spendMicros: 9 }]);
+    });
+
+    it('a task that has lost state raises amounts and lowers none, to the last micro', async () => {
+      const amounts = (values: number[]) => Object.fromEntries(HOURLY_AMOUNTS.map((name, i) => [name, values[i]])) as Partial<HourlyRow>;
+      const before = [2 ** 53 - 1, 10, 5, 4, 0, 1, 100, 3, 9, 8, 2];
+      const lost = [2 ** 53 - 2, 20, 0, 4, 1, 0, 99, 30, 10, 1, 3];
+      await sink.flush(batchOf([spendRow('c', 490_000, amounts(before))]));
+      const again = [spendRow('c', 490_000, amounts(lost)), spendRow('new', 490_000, { impressions: 1 })];
+      expect(await sink.flush(batchOf(again, { version: 11, keepLarger: true }))).toBe('written');
+      expect((await store.rows()).sort(byIdentity)).toEqual([
+        spendRow('c', 490_000, amounts(before.map((amount, i) => Math.max(amount, lost[i])))),
+        spendRow('new', 490_000, { impressions: 1 }),
+      ]);
+      expect(await sink.flush(batchOf(again, { version: 10, keepLarger: true }))).toBe('fenced');
+      expect(await sink.flush(batchOf(again, { version: 11 }))).toBe('written');
+      expect((await store.rows()).sort(byIdentity)).toEqual(again);
     });
 
     it('a lower version is fenced and changes nothing, positions included', async () => {
