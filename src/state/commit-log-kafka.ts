@@ -192,6 +192,8 @@ export class KafkaCommitLog implements CommitLog {
 
   /** What counts of all records before `until`. The copy and what is in memory are believed only as far as the topic goes on from them. */
   async #foldTo(until: number): Promise<LogFold> {
+    // A topic that ends before what was read of it is another one.
+    if (this.#folded > until) this.#fold = null;
     if (this.#fold === null) await this.#loadCopy(until);
     if (this.#fold !== null) {
       await this.#readOn(until);

@@ -62,6 +62,32 @@ export interface GroupObserver {
   outOfRange(topic: string, partition: number): void;
 }
 
+/** Reading without a group. */
+export interface Cluster {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  addTargetTopic(topic: string): Promise<void>;
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
+  findBroker(node: { nodeId: number }): Promise<Broker>;
+  fetchTopicsOffset(
+    topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+  ): Promise<{ partitions: { offset: string }[] }[]>;
+}
+
+export interface Broker {
+  fetch(request: {
+    isolationLevel: number;
+    maxWaitTime: number;
+    maxBytes: number;
+    topics: { topic: string; partitions: { partition: number; fetchOffset: number; maxBytes: number }[] }[];
+  }): Promise<{ responses: { partitions: FetchedMessages[] }[] }>;
+}
+
+export interface FetchedMessages {
+  highWatermark: string;
+  messages: { offset: string; key: Buffer | null; value: Buffer | null; isControlRecord: boolean }[];
+}
+
 interface Message {
   offset: string;
   timestamp: string;
@@ -247,6 +273,16 @@ const observeGroups = (): void => {
 };
 
 const observerOf = (group: ConsumerGroup): GroupObserver | undefined => observers.get(group.assigners[0]);
+
+/** Where the next fetch goes on after one that brought these messages; -1 when it brought no whole batch. */
+export const nextOffsetAfter = (messages: object[]): number => notes.get(messages as Message[])?.nextOffset ?? -1;
+
+/** A connection pool of its own to the client's cluster, not yet connected. */
+export const clusterOf = (kafka: object): Cluster => {
+  const create = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster');
+  if (!create) throw new Error('kafkajs was not loaded as expected');
+  return (kafka as Record<symbol, (options: object) => Cluster>)[create]({ allowAutoTopicCreation: false, metadataMaxAge: 300_000 });
+};
 
 const fetchedPartition = (batch: Batch): FetchedPartition => {
   const { topic, partition, rawMessages, messages } = batch;
