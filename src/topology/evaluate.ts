@@ -5,12 +5,12 @@
 import type { LimitSettings, PaceSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { dayText } from '../operators/days.ts';
-import type { HourlyBatch, HourlyRow } from '../sinks/totals.ts';
+import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
 import { TO_SEND } from '../state/cells.ts';
-import type { Hour } from './evaluate-hours.ts';
 import { EvaluateState } from './evaluate-state.ts';
-import { CELLS, type CellName, type CellVisitor, readCells, readHeader } from './partials.ts';
+import { hourlyRow } from './hourly-row.ts';
+import { type CellVisitor, readCells, readHeader } from './partials.ts';
 import type { FeedStatus, Stage } from './stage.ts';
 import {
   type Commit,
@@ -25,7 +25,6 @@ import {
 const DAY_MS = 86_400_000;
 const SPEND_EXPIRY_MS = 8 * DAY_MS;
 const EXPOSED_EXPIRY_MS = 90 * DAY_MS;
-const HOUR_MS = 3_600_000;
 
 /** Nothing is written for the sake of time alone when the broker was last heard of longer ago. */
 const MAX_SILENCE_MS = 5000;
@@ -196,7 +195,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       epoch: this.#epoch,
       version: this.#state.position,
       keepLarger: this.lossy,
-      rows: hours.map((hour) => this.#hourlyRow(hour)),
+      rows: hours.map((hour) => hourlyRow(this.#state, hour)),
       positions: positions.map((source) => ({ ...source, countedUntilMs: null })),
     };
   }
@@ -281,41 +280,5 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     for (const [variant, units] of counts?.units ?? []) fields[`units:${variant}`] = String(units);
     fields['watermark_ms'] = String(Math.max(0, this.#state.sources.watermarkMs('exposures') ?? 0));
     return { key: `exposed:{${experimentId}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
-  }
-
-  #hourlyRow({ kind, group, hour }: Hour): HourlyRow {
-    const { totals, groups } = this.#state;
-    const { entity, version, variant } = groups[group];
-    const value = (name: CellName, time: number, column: number): number => {
-      const index = totals[name].find(group, 0, time);
-      return index === -1 ? 0 : totals[name].get(index, column);
-    };
-    const slots = HOUR_MS / CELLS.spend.slotMs;
-    const spend = (column: number): number =>
-      [...Array(slots).keys()].reduce((sum, i) => sum + value('spend', hour * slots + i, column), 0);
-    const evidence = (column: number): number =>
-      kind === 'spend'
-        ? value('spendEvidence', hour, column)
-        : column % 2 === 0 && column < 6
-          ? value('exposureEvidence', hour, column / 2)
-          : 0;
-    return {
-      kind,
-      entityId: entity,
-      allocationVersion: kind === 'spend' ? 0 : version,
-      variantId: kind === 'spend' ? '' : variant,
-      hourMs: hour * HOUR_MS,
-      spendMicros: kind === 'spend' ? spend(0) : 0,
-      impressions: kind === 'spend' ? spend(1) : 0,
-      units: kind === 'exposure' ? value('units', hour, 0) : 0,
-      lateRecords: evidence(0),
-      lateMicros: evidence(1),
-      duplicateRecords: evidence(2),
-      duplicateMicros: evidence(3),
-      suspectedRecords: evidence(4),
-      suspectedMicros: evidence(5),
-      invalidTrafficRecords: evidence(6),
-      invalidTrafficMicros: evidence(7),
-    };
   }
 }

@@ -2,7 +2,6 @@
  * All that one source partition remembers, and its journal: the changes since the last commit, written as they happen, so
  * that a commit costs what changed and a restore is the same changes again.
  */
-
 import type { LimitSettings, TimeSettings } from '../config.ts';
 import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { Watermark } from '../operators/watermark.ts';
@@ -196,8 +195,7 @@ export class IngestState {
     if (Number.isFinite(highest)) this.#advance(highest);
     this.lastRecordMs = optionalOf(from);
     for (let i = 0; i < DISPOSITIONS.length; i++) this.totals.dispositions[i] = from.varint();
-    const reasons = from.varint();
-    for (let i = 0; i < reasons; i++) this.totals.reasons[i] = from.varint();
+    for (let i = 0, reasons = from.varint(); i < reasons; i++) this.totals.reasons[i] = from.varint();
     for (const name of TOTALS) this.totals.sums[name] = from.varint();
     this.entities.readNew(from);
     this.variants.readNew(from);
