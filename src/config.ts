@@ -139,12 +139,12 @@ export const ENVIRONMENT = {
     says: 'Consumer groups are <GROUP_ID>-ingest and <GROUP_ID>-evaluate.',
   },
   STATE_STORE: {
-    schema: z.enum(['dir', 'memory']).default('dir'),
-    says: 'Where state is kept: `dir` (a local folder) or `memory` (lost at the end; trials only).',
+    schema: z.enum(['kafka', 'dir', 'memory']).default('dir'),
+    says: 'Where state is kept: `kafka` (the state topic: it goes where its partition goes), `dir` (a local folder) or `memory` (lost at the end; trials only).',
   },
   STATE_DIR: {
     schema: z.string().min(1).default('./state'),
-    says: 'Folder of the state; one a process, or one shared by processes of one machine.',
+    says: 'Folder of the state; one a process, or one shared by processes of one machine. With `kafka` a copy, so that a restart need not read the whole topic.',
   },
   STATE_HASH_SEED: {
     schema: z

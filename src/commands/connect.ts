@@ -5,10 +5,12 @@ import type { Logger } from 'pino';
 import { outputTopic, type Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { DirStateStore } from '../state/dir-store.ts';
+import { KafkaStateStore } from '../state/kafka-store.ts';
 import { MemoryStateStore } from '../state/memory-store.ts';
 import { kafkaClient } from '../topology/sources/kafka-client.ts';
+import { KafkaStateTopic } from '../topology/sources/kafka-state-topic.ts';
 import { describeTopics } from '../topology/sources/kafka-topics.ts';
-import { STREAMS, type StateStore } from '../topology/types.ts';
+import { type Clock, STREAMS, type StateStore } from '../topology/types.ts';
 
 const pemOf = (name: string, path: string | undefined): string | undefined => {
   if (path === undefined) return undefined;
@@ -33,9 +35,14 @@ export function openKafka(settings: Settings, log: Logger): Kafka {
   return kafkaClient({ brokers: env.KAFKA_BROKERS.split(','), clientId: env.KAFKA_CLIENT_ID, ssl, ...sasl }, log.child({ part: 'kafka' }));
 }
 
-export function openStateStore(settings: Settings): StateStore {
+export function openStateStore(settings: Settings, { kafka, clock, log }: { kafka: Kafka; clock: Clock; log: Logger }): StateStore {
   const { STATE_STORE: kind, STATE_DIR: folder, STATE_HASH_SEED: seed } = settings.env;
   const hashSeed = seed === undefined ? {} : { hashSeed: Uint8Array.from(Buffer.from(seed, 'hex')) };
+  if (kind === 'kafka') {
+    const logger = log.child({ part: 'state' });
+    const topic = new KafkaStateTopic(kafka, { topic: outputTopic(settings, 'state'), clock, logger });
+    return new KafkaStateStore({ topic, logger, folder, ...hashSeed });
+  }
   return kind === 'dir' ? new DirStateStore(folder, hashSeed) : new MemoryStateStore(hashSeed);
 }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, rmdir, stat, statfs, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Settings } from '../config.ts';
+import { outputTopic, type Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { KIND, MAGIC, readFrames } from '../state/segment-file.ts';
 import { unwritable } from '../state/state-folder.ts';
@@ -19,6 +19,7 @@ const MOST_TASKS = 500;
 /** @param topics null where Kafka did not tell */
 export async function checkState(settings: Settings, topics: Promise<Topics | null>): Promise<Finding[]> {
   const { STATE_STORE: kind, STATE_DIR: given } = settings.env;
+  if (kind === 'kafka') return checkCopies(resolve(given), topics, outputTopic(settings, 'state'));
   if (kind !== 'dir') {
     return [
       {
@@ -50,6 +51,21 @@ export async function checkState(settings: Settings, topics: Promise<Topics | nu
     // `unwritable` says what and what to do in one.
     const [, says, todo] = error instanceof StreamError ? (/^(.*\)): (.*)$/.exec(error.message) ?? []) : [];
     return [says && todo ? { ...finding, says: `${says}.`, todo: todo[0].toUpperCase() + todo.slice(1) } : finding];
+  }
+}
+
+/** The topic's settings are looked at with those of the others. A folder that cannot be written only makes restarts slower. */
+async function checkCopies(folder: string, topics: Promise<Topics | null>, topic: string): Promise<Finding[]> {
+  const known = await topics;
+  const todo = 'Set STATE_DIR to a folder that this user may write, or `exposure-stream migrate --topics` for the topic.';
+  if (known !== null && !known.has(topic)) {
+    return [{ name, status: 'error', says: `There is no topic ${topic}.`, todo, code: 'topic_missing' }];
+  }
+  try {
+    await tryFolder(folder);
+    return [{ name, status: 'ok', says: `State is kept in ${topic}, copies of it in ${folder}.` }];
+  } catch (error) {
+    return [{ ...failedCheck(name, error, todo), status: 'warning' }];
   }
 }
 

@@ -109,7 +109,7 @@ class Service {
     const totals = new PostgresTotals(openPool(settings.env.DATABASE_URL));
     const registry = new PostgresRegistry(openPool(settings.env.DATABASE_URL, 1), { clock, log });
     const writer = new KafkaWriter(this.#kafka, { clock, logger: log });
-    const stateStore = openStateStore(settings);
+    const stateStore = openStateStore(settings, { kafka: this.#kafka, clock, log });
     const nothing = { write: () => Promise.reject(new Error('evaluate does not run here')), close: () => Promise.resolve() };
     this.pipeline = new Pipeline(
       {

@@ -20,6 +20,20 @@ const SIDE_MESSAGE_BYTES = 16 << 20;
 const LARGEST_MESSAGE_BYTES = 90 << 20;
 const OWN_MESSAGE_BYTES = 4 << 20;
 
+/** Tasks a partition: one of each input, one of `.partials`. With a partition each, a restore reads little that is not its own. */
+const STATE_TASKS = STREAMS.length + 1;
+/** What a snapshot replaced is gone within hours: a segment that is still written to is never compacted. */
+const STATE_SETTINGS = {
+  'cleanup.policy': 'compact',
+  'max.message.bytes': String(OWN_MESSAGE_BYTES),
+  'segment.bytes': String(128 << 20),
+  'segment.ms': String(3_600_000),
+  'min.cleanable.dirty.ratio': '0.2',
+  'delete.retention.ms': String(3_600_000),
+};
+/** Commits are cut into records of 900 kB. */
+const STATE_MESSAGE_BYTES = 1_000_000;
+
 type Described = ReadonlyMap<string, TopicDescription>;
 
 export interface TopicHarm {
@@ -53,7 +67,7 @@ export function outputSpecs(settings: Settings, partitions: number, inputs: Desc
       partitions,
       settings: { ...kept, 'message.timestamp.type': 'LogAppendTime', 'max.message.bytes': String(OWN_MESSAGE_BYTES) },
     },
-    { name: named('state'), partitions, settings: { 'cleanup.policy': 'compact', 'max.message.bytes': String(OWN_MESSAGE_BYTES) } },
+    { name: named('state'), partitions: STATE_TASKS * partitions, settings: STATE_SETTINGS },
     ...SIDE_OUTPUTS.map((name) => ({ name: named(name), partitions, settings: { ...kept, 'max.message.bytes': String(sideBytes) } })),
     { name: named('alerts'), partitions: 1, settings: { 'cleanup.policy': 'delete', 'retention.ms': String(ALERTS_RETENTION_MS) } },
   ];
@@ -67,11 +81,7 @@ export function harmsOf(settings: Settings, topics: Described): TopicHarm[] {
   const partials = found('partials');
   if (partials) harms.push(...partialsHarms(partials, retentionFor([...inputs.values()], 0)));
   const state = found('state');
-  if (state && !compacts(state)) {
-    harms.push(
-      harm(state, 'warning', `has cleanup.policy ${state.cleanupPolicy}: state would be deleted by age.`, 'cleanup.policy=compact'),
-    );
-  }
+  if (state) harms.push(...stateHarms(state));
   for (const name of SIDE_OUTPUTS) {
     const side = found(name);
     if (side) harms.push(...sideHarms(side, copyBytes(inputs)));
@@ -104,6 +114,19 @@ function partialsHarms(topic: TopicDescription, neededMs: number): TopicHarm[] {
   if (topic.retentionMs !== FOR_EVER && (neededMs === FOR_EVER || topic.retentionMs < neededMs)) {
     const says = `keeps records for ${durationText(topic.retentionMs)}, the inputs for ${durationText(neededMs)}: lost state could not be made anew.`;
     harms.push(harm(topic, 'warning', says, `retention.ms=${neededMs}`));
+  }
+  return harms;
+}
+
+function stateHarms(topic: TopicDescription): TopicHarm[] {
+  const harms: TopicHarm[] = [];
+  if (topic.cleanupPolicy !== 'compact') {
+    const says = `has cleanup.policy ${topic.cleanupPolicy}: state would be deleted by age.`;
+    harms.push(harm(topic, 'warning', says, 'cleanup.policy=compact'));
+  }
+  if (topic.maxMessageBytes < STATE_MESSAGE_BYTES) {
+    const says = `takes at most ${topic.maxMessageBytes} bytes a message: with STATE_STORE=kafka large commits would be refused.`;
+    harms.push(harm(topic, 'warning', says, `max.message.bytes=${OWN_MESSAGE_BYTES}`));
   }
   return harms;
 }
