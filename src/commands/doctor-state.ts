@@ -5,6 +5,7 @@ import { mkdir, open, readdir, readFile, rmdir, stat, statfs, unlink, writeFile 
 import { dirname, join, resolve } from 'node:path';
 import { outputTopic, type Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
+import { TODO_PARTITIONS } from '../state/header.ts';
 import { KIND, MAGIC, readFrames } from '../state/segment-file.ts';
 import { unwritable } from '../state/state-folder.ts';
 import type { StateHeader } from '../topology/types.ts';
@@ -129,7 +130,7 @@ function comparePartitions(folder: string, headers: readonly StateHeader[], topi
       name: 'partitions',
       status: 'error',
       says: `${topic} has ${now} partitions and had ${before} when the state in ${folder} began: keys now lie in other partitions than their state.`,
-      todo: 'Recreate the topic with the old count, or begin a new state: another GROUP_ID and an empty STATE_DIR (after `migrate --new-epoch --confirm` where it is .partials).',
+      todo: `${TODO_PARTITIONS}.`,
       code: 'partition_count_changed',
     });
   }

@@ -3,6 +3,10 @@
 import { StreamError } from '../errors.ts';
 import type { StateHeader } from '../topology/types.ts';
 
+/** Sums of the old layout lie in `.partials`, whichever topic has changed: they would be added to those of the new one. */
+export const TODO_PARTITIONS =
+  'Recreate the topic with the old count, or begin anew: stop all processes, recreate .partials (or set another outputs.prefix), empty the state folders, take a new GROUP_ID, `migrate --topics`, `migrate --new-epoch --confirm`, start';
+
 /**
  * Throws `state_newer_format`, `state_other_seed` or `partition_count_changed`. Counts of topics that only one of the two
  * knows, the configuration and the epoch are not compared.
@@ -26,7 +30,7 @@ export function checkHeader(previous: StateHeader, now: StateHeader): void {
     throw new StreamError(
       'partition_count_changed',
       `Topic ${topic} has ${found} partitions and had ${count} when this state began, so keys now lie in other partitions than their state. ` +
-        'Recreate the topic with the old count, or begin a new state: another GROUP_ID and an empty state (after `migrate --new-epoch --confirm` where the topic is .partials).',
+        `${TODO_PARTITIONS}.`,
     );
   }
 }
