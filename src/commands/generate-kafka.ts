@@ -67,7 +67,9 @@ async function live(host: Host, producer: TrafficProducer, { options, given }: W
   const pace: Pace = (record) => (isDue(record) ? null : waitUntil(host, () => isDue(record)));
   let records = 0;
   let baseMs = Math.floor(host.clock.now().wallMs);
-  for (let seed = given.seed ?? 1; !host.stopping.aborted; seed = (seed + 1) % 2 ** 32) {
+  // The same seed again after a restart would send the same event ids again: duplicates, for a day.
+  const ownSeed = Math.floor(baseMs / 1000) % 2 ** 32;
+  for (let seed = given.seed ?? ownSeed; !host.stopping.aborted; seed = (seed + 1) % 2 ** 32) {
     // Odd ids would be others in each piece, and no id can come again after its TTL within one.
     const piece = { oddIdShare: 0, reusedIdShare: 0, ...counts, ...given, baseMs, spanMs: PIECE_MS, seed };
     const before = records;

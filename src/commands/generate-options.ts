@@ -32,6 +32,7 @@ export function addGenerateOptions(command: Command): Command {
 
 const defaultText = (name: string, initial: number): string => {
   if (name === 'baseMs') return `${initial}; with --kafka now − spanMs`;
+  if (name === 'seed') return `${initial}; with --forever the second of its start`;
   if (name === 'partitions') return `${initial}; with --kafka what the topics have`;
   return String(initial);
 };

@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { beforeAll, expect, it } from 'vitest';
+import { generateCommand } from '../../src/commands/generate.ts';
+import { addGenerateOptions } from '../../src/commands/generate-options.ts';
+import type { Host } from '../../src/commands/host.ts';
 import { tailOf } from '../../src/commands/kafka-tail.ts';
 import { generateTraffic, type Truth } from '../../src/generate/index.ts';
 import { createTopics } from '../../src/topology/sources/kafka-topics.ts';
+import type { Clock } from '../../src/topology/types.ts';
 import { describeIntegration } from '../services/integration.ts';
 import { CommandBed } from './command-bed.ts';
 
@@ -58,6 +63,25 @@ describeIntegration('generate', (services) => {
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining(`${uneven.topics.impressions} 3`) });
   });
 
+  it('sends other events after a restart of live traffic, and the same ones only where the seed was given', async () => {
+    const live = await CommandBed.open(services);
+    await create(live, [1, 1, 1]);
+    const startMs = Date.UTC(2026, 9, 5);
+    const idsOf = async (fromMs: number, seed: string[] = []): Promise<string[]> => {
+      const before = (await tailOf(live.kafka, live.topics.exposures, 1_000_000)).length;
+      expect(await runLive(live, fromMs, ['--rate', '100', ...seed])).toBe(0);
+      const latest = (await tailOf(live.kafka, live.topics.exposures, 1_000_000)).filter(({ offset }) => offset >= before);
+      expect(latest.length).toBeGreaterThan(20);
+      return latest.flatMap(({ value }) => /"event_id":"([^"]+)"/.exec(Buffer.from(value ?? []).toString())?.[1] ?? []);
+    };
+    const first = await idsOf(startMs);
+    const second = await idsOf(startMs + 10_000);
+    expect(second.filter((id) => first.includes(id))).toEqual([]);
+    const given = await idsOf(startMs + 20_000, ['--seed', '7']);
+    const again = await idsOf(startMs + 30_000, ['--seed', '7']);
+    expect(again.filter((id) => given.includes(id)).length).toBeGreaterThan(10);
+  });
+
   it('leaves out clocks that are ahead where the broker stamps records, and keeps to a rate', async () => {
     const stamped = await CommandBed.open(services);
     await create(stamped, [1, 1, 1], 'LogAppendTime');
@@ -71,6 +95,23 @@ describeIntegration('generate', (services) => {
     expect((await stamped.run(['generate', '--kafka', '--skew-share', '0.01'])).code).toBe(2);
   });
 });
+
+/** Five seconds of `generate --forever`, on a clock that goes as fast as it is waited for. */
+async function runLive(bed: CommandBed, startMs: number, args: string[]): Promise<number> {
+  const stop = new AbortController();
+  let wallMs = startMs;
+  const clock: Clock = {
+    now: () => ({ wallMs, monotonicMs: wallMs }),
+    sleep: async (ms) => {
+      wallMs += ms;
+      if (wallMs >= startMs + 5000) stop.abort();
+    },
+  };
+  const quiet = { write: () => true };
+  const host: Host = { environment: bed.environment, clock, out: quiet, err: quiet, stopping: stop.signal };
+  const command = addGenerateOptions(new Command()).parse(['--kafka', '--forever', ...args], { from: 'user' });
+  return await generateCommand(host, command.opts());
+}
 
 async function endsOf(bed: CommandBed, topic: string): Promise<number[]> {
   const admin = bed.kafka.admin();
