@@ -62,7 +62,7 @@ export class Judge implements Watcher {
   hour(row: HourlyRow, before: HourlyRow | undefined): void {
     const most = this.#truth.mostHours.get(hourName(row));
     for (const amount of HOUR_AMOUNTS) {
-      if (before && row[amount] < before[amount] && !this.#isForgotten(row.entityId))
+      if (before && row[amount] < before[amount])
         this.wrong(`hour ${hourName(row)} ${amount}: went back from ${before[amount]} to ${row[amount]}`);
       if (row[amount] > (most?.[amount] ?? 0))
         this.wrong(`hour ${hourName(row)} ${amount}: ${row[amount]}, the truth is ${most?.[amount] ?? 0}`);

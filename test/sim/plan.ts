@@ -29,10 +29,10 @@ export const TROUBLES = [
 export type Trouble = (typeof TROUBLES)[number];
 
 /**
- * Known to come out wrong, so left out until the code can do it. Evaluate without its state behind a truncated log does
- * not know what Redis shows, and lowers it; a campaign's zone that changes while evaluate is down leaves its old day's key.
+ * Known to come out wrong, so left out until the code can do it: a campaign's zone that changes while evaluate is down
+ * leaves the key of its old day as it was.
  */
-const NOT_YET: readonly Trouble[] = ['evaluate log truncated', 'zones changed'];
+const NOT_YET: readonly Trouble[] = ['zones changed'];
 
 export interface Plan {
   settings: FileSettings;

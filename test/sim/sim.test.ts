@@ -7,6 +7,7 @@ const ONCE_WRONG: readonly (readonly [seed: number, found: string])[] = [
   [443, 'a state that was committed between reading the bounds and the claim seemed to be ahead of its log'],
   [205, 'a dead process kept the whole simulation waiting for its timers'],
   [983, 'a poll of a dead process saw its log truncated'],
+  [27, 'evaluate without its state behind a truncated log lowered what Redis showed'],
 ];
 
 const FIRST_SEED = 1;

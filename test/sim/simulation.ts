@@ -208,7 +208,8 @@ export class Simulation {
   #unreported(): string[] {
     return this.processes.flatMap(({ pipeline }) =>
       pipeline.evaluateTasks.flatMap(({ id, stage }) => {
-        if (stage === null || this.judge.forgotten.has(id.partition)) return [];
+        if (stage === null) return [];
+        if (this.judge.forgotten.has(id.partition)) return stage.lossy ? [] : [`${id.topic}/${id.partition} does not report its own loss`];
         const { sources } = stage.state;
         const reported = new Set([...sources.lost].map((index) => `${sources.all()[index].topic}/${sources.all()[index].partition}`));
         return [...this.lost]

@@ -13,8 +13,9 @@ const OTHER_ZONES = ['UTC', 'Europe/Berlin', 'Asia/Kolkata', 'America/St_Johns']
 /** Claims a state only to read it. */
 const NOBODY: StateHeader = { formatVersion: 0, hashSeedId: '', partitionCounts: {}, epoch: 0, configuration: '' };
 
-/** What happens again by itself, and how often a call of that kind is repeated. */
+/** What happens again by itself, and how often: an append shows only where the state is read before the next one. */
 const REPEATS = { send: 'repeated send', counters: 'repeated counters', append: 'repeated append' } as const;
+const REPEAT_CHANCE = { send: 0.03, counters: 0.03, append: 0.2 } as const;
 
 export class Troublemaker {
   readonly #sim: Simulation;
@@ -66,7 +67,7 @@ export class Troublemaker {
   /** The network delivers some calls twice. */
   repeat(what: keyof typeof REPEATS, again: () => void): void {
     const trouble = REPEATS[what];
-    if (this.#over || !this.#sim.plan.troubles.has(trouble) || !this.#random.chance(0.03)) return;
+    if (this.#over || !this.#sim.plan.troubles.has(trouble) || !this.#random.chance(REPEAT_CHANCE[what])) return;
     this.#sim.scheduler.after(this.#random.pick([0, 50, 1000, 5000]), () => {
       this.#sim.happened(trouble);
       again();

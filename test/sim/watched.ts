@@ -49,9 +49,13 @@ export class WatchedTotals extends MemoryTotalsStore {
       if (before && isBehind(batch, before)) throw new Error('hourly totals of a lower version were written');
       this.#fences.set(batch.partialsPartition, { epoch: batch.epoch, version: batch.version });
     }
-    for (const row of result === 'written' ? batch.rows : []) {
-      this.watcher?.hour(row, this.#seen.get(hourName(row)));
-      this.#seen.set(hourName(row), row);
+    if (result === 'fenced') return result;
+    for (const row of this.rows()) {
+      const name = hourName(row);
+      const seen = this.#seen.get(name);
+      if (row === seen) continue;
+      this.watcher?.hour(row, seen);
+      this.#seen.set(name, row);
     }
     return result;
   }
