@@ -5,7 +5,7 @@ import type { StateHeader } from '../topology/types.ts';
 
 /** Sums of the old layout lie in `.partials`, whichever topic has changed: they would be added to those of the new one. */
 export const TODO_PARTITIONS =
-  'Recreate the topic with the old count, or begin anew: stop all processes, recreate .partials (or set another outputs.prefix), empty the state folders, take a new GROUP_ID, `migrate --topics`, `migrate --new-epoch --confirm`, start';
+  'Recreate the topic with the old count, or begin anew: stop all processes, recreate .partials (or set another outputs.prefix), empty the state (folders, and the topic .state with STATE_STORE=kafka), take a new GROUP_ID, `migrate --topics`, `migrate --new-epoch --confirm`, start';
 
 /**
  * Throws `state_newer_format`, `state_other_seed` or `partition_count_changed`. Counts of topics that only one of the two
