@@ -1,10 +1,11 @@
-import type { Consumer, Kafka } from 'kafkajs';
+import { type Consumer, type Kafka, PartitionAssigners } from 'kafkajs';
 import { asError, type StreamError } from '../../errors.ts';
 import type { AssignmentListener, Clock, Source } from '../types.ts';
 import { GroupBounds } from './kafka-bounds.ts';
 import { fatalKafkaError, type KafkaLogger } from './kafka-client.ts';
 import { type FeedHome, KafkaFeed } from './kafka-feed.ts';
-import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observedRoundRobin } from './kafkajs-internals.ts';
+import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed } from './kafkajs-internals.ts';
+import { type LastAssignment, stickyAssigner } from './sticky-assigner.ts';
 
 export interface KafkaSourceOptions {
   groupId: string;
@@ -43,6 +44,8 @@ export class KafkaSource implements Source, GroupObserver {
   #alarm = new AbortController();
   readonly #home: FeedHome;
   #retryMs = FIRST_RETRY_MS;
+  /** Outlives membership: what was here is still in memory or in the folder. */
+  #last: LastAssignment | null = null;
 
   constructor(kafka: Kafka, options: KafkaSourceOptions) {
     this.#kafka = kafka;
@@ -130,7 +133,14 @@ export class KafkaSource implements Source, GroupObserver {
     const { groupId, fetchBytes, maxWaitMs, sessionTimeoutMs, rebalanceTimeoutMs } = this.#options;
     return this.#kafka.consumer({
       groupId,
-      partitionAssigners: [observedRoundRobin(this)],
+      // The second for as long as a member of an older version is in the group.
+      partitionAssigners: [
+        observed(
+          this,
+          stickyAssigner(() => this.#last),
+        ),
+        PartitionAssigners.roundRobin,
+      ],
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,
       heartbeatInterval: Math.floor(sessionTimeoutMs / 5),
@@ -146,14 +156,19 @@ export class KafkaSource implements Source, GroupObserver {
   rejoining(): void {
     if (this.#feeds.size === 0) return;
     this.#loseAll();
-    this.#listener?.assigned([]);
+    this.#listener?.revoked();
   }
 
   joined(group: ConsumerGroup): void {
     if (this.#stopping.signal.aborted) return;
     this.#retryMs = FIRST_RETRY_MS;
     this.#feeds = new Map();
-    for (const { topic, partitions } of group.assigned()) {
+    const assigned = group.assigned();
+    this.#last = {
+      generation: group.generationId,
+      owned: Object.fromEntries(assigned.map(({ topic, partitions }) => [topic, partitions])),
+    };
+    for (const { topic, partitions } of assigned) {
       for (const partition of partitions) {
         this.#feeds.set(`${topic}/${partition}`, new KafkaFeed(this.#home, group, { topic, partition }));
       }

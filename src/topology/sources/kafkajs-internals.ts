@@ -1,6 +1,6 @@
 /**
  * kafkajs 2.2.4, pinned and unmaintained: what its public side gets wrong for an exact consumer is put right here, at five of
- * its internal functions. A consumer that carries an observer (see `observedRoundRobin`) is changed; others only gain.
+ * its internal functions. A consumer that carries an observer (see `observed`) is changed; others only gain.
  *
  * - Idle timers (#1556): the request queue re-arms a timer per connection for ever, about 1 ms apart; now only when there is a reason.
  * - Aborted transactions: the stock filter takes at most one transaction a record off the broker's list and expects it sorted by first
@@ -12,11 +12,11 @@
  *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
  * - An offset out of range is replaced by the first or the last silently, and committed; here the observer is told.
  *
- * Left as they are: no CRC check (it comes with the reading of undecoded record sets), eager round-robin only, no KIP-447 (nothing
+ * Left as they are: no CRC check (it comes with the reading of undecoded record sets), eager rebalances only, no KIP-447 (nothing
  * here relies on Kafka's transactions), no background heartbeat (the fetch loop never waits long, so it heartbeats between fetches).
  */
 import { createRequire } from 'node:module';
-import { PartitionAssigners } from 'kafkajs';
+import type { PartitionAssigner } from 'kafkajs';
 import { RecordColumns } from './column-batch.ts';
 
 const VERSION = '2.2.4';
@@ -42,6 +42,7 @@ export interface OffsetManager {
 
 export interface ConsumerGroup {
   readonly assigners: readonly object[];
+  readonly generationId: number;
   readonly offsetManager: OffsetManager;
   assigned(): { topic: string; partitions: number[] }[];
   pause(topics: { topic: string; partitions: number[] }[]): void;
@@ -137,11 +138,11 @@ const notes = new WeakMap<Message[], Note>();
 const observers = new WeakMap<object, GroupObserver>();
 let installed = false;
 
-/** The stock round-robin assigner, carrying the observer of the consumer that uses it. */
-export const observedRoundRobin =
-  (observer: GroupObserver): typeof PartitionAssigners.roundRobin =>
+/** An assigner that carries the observer of the consumer that uses it, as its first. */
+export const observed =
+  (observer: GroupObserver, make: PartitionAssigner): PartitionAssigner =>
   (config) => {
-    const assigner = PartitionAssigners.roundRobin(config);
+    const assigner = make(config);
     observers.set(assigner, observer);
     return assigner;
   };

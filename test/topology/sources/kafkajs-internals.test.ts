@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { PartitionAssigners } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
 
@@ -56,7 +57,7 @@ interface Fetching {
 
 /** Runs a group's fetch over a broker that answers with these batches, and returns what its observer is told. */
 const observedFetch = async (...batches: Buffer[]) => {
-  const { observedRoundRobin } = await import('../../../src/topology/sources/kafkajs-internals.ts');
+  const { observed } = await import('../../../src/topology/sources/kafkajs-internals.ts');
   const told: object[] = [];
   const observer = {
     rejoining: () => undefined,
@@ -67,7 +68,7 @@ const observedFetch = async (...batches: Buffer[]) => {
     outOfRange: () => undefined,
   };
   const logger = { namespace: () => logger, debug: () => undefined };
-  const assigner = observedRoundRobin(observer)({ groupId: 'g' } as never);
+  const assigner = observed(observer, PartitionAssigners.roundRobin)({ groupId: 'g' } as never);
   const BrokerOf = require('kafkajs/src/broker/index.js') as { prototype: Fetching };
   const ConsumerGroupOf = require('kafkajs/src/consumer/consumerGroup.js') as new (options: object) => Record<string, unknown>;
   const broker = {
