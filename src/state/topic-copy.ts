@@ -109,6 +109,7 @@ export class TopicCopy {
     try {
       await this.#closeFile();
       await rm(this.#place.folder, { recursive: true, force: true });
+      this.#off = false;
     } catch (err) {
       this.#off = true;
       this.#place.logger.warn({ err, folder: this.#place.folder }, 'the local copy of the state cannot be deleted, it is not used');
