@@ -203,3 +203,74 @@ test('the hash seed is drawn once, kept for its owner’s eyes, and gives way to
   await writeFile(join(folder, 'hash-seed'), 'abc');
   await expect(new DirStateStore(folder).hashSeed()).rejects.toMatchObject({ code: 'state_corrupt' });
 });
+
+/** One owner: two commits, then a snapshot of one commit (0→5 in one), marked complete, then one commit more. */
+async function snapshotted(): Promise<CommitLog> {
+  const log = opened();
+  await log.claim(HEADER);
+  await log.append(step(0, 3));
+  await log.append(step(3, 5));
+  await log.beginSnapshot();
+  await log.append(step(5, 5, 's'));
+  await log.endSnapshot();
+  return log;
+}
+
+test('a crash between the mark and the deletion leaves segments that are not read, and that the next snapshot deletes', async () => {
+  await owners(1);
+  const old = await readFile(segment(1));
+  await rm(join(folder, 'ingest'), { recursive: true });
+  await (await snapshotted()).close();
+  expect(await readdir(join(segment(1), '..'))).toEqual(['0000000002.log']);
+  await writeFile(segment(1), old.subarray(0, 50));
+  expect(await restored()).toEqual(['5→5 s5-5']);
+  const log = opened();
+  await log.claim(HEADER);
+  await log.beginSnapshot();
+  await log.append(step(5, 6));
+  await log.endSnapshot();
+  expect(await readdir(join(segment(1), '..'))).toEqual(['0000000005.log']);
+  expect(await restored()).toEqual(['5→6 5-6']);
+});
+
+test('a mark that was torn is none: with the earlier segments nothing is lost, without them the log stops by name', async () => {
+  const log = opened();
+  await log.claim(HEADER);
+  await log.append(step(0, 3));
+  const kept = await readFile(segment(1));
+  await log.beginSnapshot();
+  await log.append(step(3, 5));
+  const { size } = await stat(segment(2));
+  await log.endSnapshot();
+  await truncate(segment(2), size + 4);
+  await expect(restored()).rejects.toMatchObject({ code: 'state_corrupt', message: expect.stringContaining('the file is missing') });
+  await rm(segment(3));
+  await writeFile(segment(1), kept);
+  expect(await restored()).toEqual(['0→3 0-3', '3→5 3-5']);
+});
+
+test('a snapshot that does not read back as it was written is not marked, and nothing is deleted', async () => {
+  const log = opened();
+  await log.claim(HEADER);
+  await log.append(step(0, 1));
+  await log.beginSnapshot();
+  await log.append(step(1, 2));
+  const { size } = await stat(segment(2));
+  await log.append(step(2, 3));
+  await flip(segment(2), size - 1);
+  await expect(log.endSnapshot()).rejects.toMatchObject({ code: 'state_corrupt' });
+  expect(await readdir(join(segment(1), '..'))).toEqual(['0000000001.log', '0000000002.log']);
+});
+
+test('every flipped bit of a complete snapshot is noticed, but in what comes last: that is cut, and then the log stops by name', async () => {
+  await snapshotted();
+  const { size } = await stat(segment(2));
+  await copyFile(segment(2), join(folder, 'kept'));
+  for (let offset = 0; offset < size; offset++) {
+    await flip(segment(2), offset);
+    await expect(restored()).rejects.toMatchObject({ code: expect.stringMatching(/^state_(corrupt|newer_format)$/) });
+    await copyFile(join(folder, 'kept'), segment(2));
+    await rm(segment(3));
+  }
+  expect(await restored()).toEqual(['5→5 s5-5']);
+});
