@@ -104,14 +104,13 @@ describe('where a task starts', () => {
     expect(process.dispositions('impressions')).toEqual([5, 0, 0, 0]);
   });
 
-  test('no state, a committed offset, and a log that begins later: it stops, says so, and ends the process', async () => {
+  test('no state, a committed offset, and a log that begins later: it stops and says what to do', async () => {
     const story = new Story();
     impressions(story, 5);
     story.broker.commit('ingest', 'impressions', 0, 4);
     story.broker.partition('impressions', 0).truncate(2);
     const process = await story.started();
     expect(process.failures).toEqual(['state_lost!']);
-    expect(process.fatal).toEqual(['state_lost']);
     expect(process.ingest('impressions').error?.message).toContain('--accept-state-loss');
   });
 
@@ -160,7 +159,6 @@ describe('where a task starts', () => {
     impressions(recreated, 2);
     const after = await recreated.started({ disk: story.disk, acceptStateLoss: true });
     expect(after.failures).toContain('position_beyond_log!');
-    expect(after.fatal).toContain('position_beyond_log');
   });
 
   test('a state behind the first retained offset is named, unless the loss is accepted', async () => {
@@ -357,6 +355,26 @@ describe('a partition that goes and comes back', () => {
     expect(first.dispositions('impressions')).toEqual([6, 0, 0, 0]);
     expect(spent(story)).toBe('6');
   });
+
+  test('at once, though another has claimed meanwhile: memory that looks clean is dropped all the same', async () => {
+    const story = new Story();
+    const first = await story.started();
+    impressions(story, 2);
+    await story.pass(2 * SECOND);
+    const release = first.hold(/^poll impressions\/0 before/);
+    await story.pass(2 * SECOND);
+    const second = await story.started({ stages: ['ingest'] });
+    impressions(story, 3, 2);
+    await story.pass(2 * SECOND);
+    second.kill();
+    first.ingestSource.reassign(first.ingestSource.everything());
+    release();
+    await story.pass(3 * SECOND);
+    const again = first.restored.filter(({ stage, position }) => stage === 'ingest' && position > 0);
+    expect(again).toEqual([{ stage: 'ingest', position: 5, resumed: false, commits: 2 }]);
+    expect(first.failures.filter((code) => code !== 'claim_lost')).toEqual([]);
+    expect(spent(story)).toBe('5');
+  });
 });
 
 describe('an error', () => {
@@ -370,7 +388,8 @@ describe('an error', () => {
     process.fault(/^append evaluate/, new StreamError('state_unwritable', 'a disk'));
     story.exposure({ at: 0 });
     await story.pass(2 * SECOND);
-    expect([process.failures, process.fatal]).toEqual([['message_too_large!', 'state_unwritable!'], ['state_unwritable']]);
+    expect(process.failures).toEqual(['message_too_large!', 'state_unwritable!']);
+    expect(process.fatal).toContain('state_unwritable');
   });
 
   test('that may pass is tried again after 100 ms, 200 ms and so on, and is shown until the task runs', async () => {
