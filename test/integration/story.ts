@@ -71,6 +71,14 @@ export class Story {
     });
   }
 
+  /** Resolves when so many more records have come to a topic. */
+  async grown(topic: string, records: number): Promise<void> {
+    const end = (): Promise<number> =>
+      this.bed.withAdmin(async (admin) => (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0));
+    const began = await end();
+    await until(`${records} more records in ${topic}`, async () => (await end()) >= began + records);
+  }
+
   async loseState(name: string): Promise<void> {
     await rm(this.bed.stateDir(name), { recursive: true });
   }
