@@ -1,6 +1,9 @@
 /** Every error by what happens next. The runbook has an entry for each code; a test holds the two against each other. */
 
-/** `retry`: again with backoff, offsets stand still. `reopen`: the task is rebuilt from its last commit. `stop`: this task ends, the others go on. `exit`: the process ends with that code. */
+/**
+ * `retry`: again with backoff, offsets stand still. `reopen`: the task is rebuilt from its last commit. `stop`: this task ends, the
+ * others go on; a stage of which no task is left ends the process with 1. `exit`: the process ends with that code.
+ */
 export type Action = 'retry' | 'reopen' | 'stop' | 'exit_1' | 'exit_2';
 
 export const ERRORS = {
@@ -15,7 +18,7 @@ export const ERRORS = {
   schema_missing: { action: 'exit_1', says: 'The Postgres schema is missing or old: run `exposure-stream migrate`.' },
   schema_changed: { action: 'exit_1', says: 'A migration that has run is not the one this package ships: never edit one, add another.' },
   partition_lost: { action: 'reopen', says: 'The partition was assigned elsewhere; nothing to do.' },
-  claim_lost: { action: 'reopen', says: 'Another owner has claimed this state; the task waits for its next assignment.' },
+  claim_lost: { action: 'reopen', says: 'Another owner has claimed this state. A task whose partition went elsewhere ends; one that still owns it claims again.' },
   unexpected: { action: 'reopen', says: 'A fault without a name; the task is rebuilt from its last commit.' },
   counts_mismatch: { action: 'stop', says: 'consumed ≠ accepted + duplicate + late + invalid: the state cannot be believed.' },
   total_overflow: { action: 'stop', says: 'A total would pass 2^53 − 1 and could not be exact any more.' },
@@ -28,25 +31,25 @@ export const ERRORS = {
     says: 'The state of this process has reached STATE_MEMORY_BYTES: more partitions or processes, or a shorter TTL.',
   },
   state_lost: {
-    action: 'exit_1',
+    action: 'stop',
     says: 'The group has committed offsets, the log no longer starts at 0, and there is no state: restore the state, or accept the loss with --accept-state-loss.',
   },
-  state_corrupt: { action: 'exit_1', says: 'Bytes of the state that count do not match their checksum.' },
+  state_corrupt: { action: 'stop', says: 'Bytes of the state that count do not match their checksum.' },
   state_newer_format: { action: 'exit_1', says: 'The state was written by a newer version of this program.' },
   state_other_seed: { action: 'exit_1', says: 'The state was written with another STATE_HASH_SEED.' },
   state_unwritable: { action: 'exit_1', says: 'The state folder cannot be written (full, read-only, or another user’s).' },
   partition_count_changed: { action: 'exit_1', says: 'A topic has another number of partitions than when this state began.' },
-  position_beyond_log: { action: 'exit_1', says: 'The state is ahead of its log: the topic was recreated or truncated.' },
+  position_beyond_log: { action: 'stop', says: 'The state is ahead of its log: the topic was recreated or truncated.' },
   position_before_log: {
-    action: 'exit_1',
+    action: 'stop',
     says: 'Records between the state’s position and the first retained offset are gone: retention was shorter than the outage.',
   },
   redis_ahead: {
-    action: 'exit_1',
+    action: 'stop',
     says: 'Redis holds a version above the end of .partials: the topic was recreated. `migrate --new-epoch --confirm`.',
   },
   epoch_changed: { action: 'exit_1', says: 'The epoch was raised (`migrate --new-epoch`) while this process ran: start it again.' },
-  partial_format: { action: 'exit_1', says: 'A record in .partials was written by a newer version of this program.' },
+  partial_format: { action: 'stop', says: 'A record in .partials was written by a newer version of this program.' },
 } as const satisfies Record<string, { action: Action; says: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;

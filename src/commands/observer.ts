@@ -15,9 +15,11 @@ export interface ObserverParts {
   pipeline: () => Pipeline;
   nowMs: () => { monotonicMs: number; wallMs: number };
   fatal: (error: Error) => void;
+  /** With --until-end a task that is stopped would be waited for for ever. */
+  stopIsFatal: boolean;
 }
 
-export function observe({ log, metrics, pipeline, nowMs, fatal }: ObserverParts): PipelineObserver {
+export function observe({ log, metrics, pipeline, nowMs, fatal, stopIsFatal }: ObserverParts): PipelineObserver {
   const tracer = trace.getTracer('exposure-stream');
   const toldMs = new Map<string, number>();
   const troubled = new Set<string>();
@@ -31,6 +33,7 @@ export function observe({ log, metrics, pipeline, nowMs, fatal }: ObserverParts)
       const code = codeOf(error);
       metrics.counter('task_failures_total').inc({ stage: task.stage, code });
       const fields = { ...task, code, action: actionOf(error), backoff_ms: backoffMs, err: code === 'unexpected' ? error : undefined };
+      if (backoffMs === null && stopIsFatal) fatal(error);
       if (backoffMs === null) log.error(fields, error.message);
       else log.warn(fields, error.message);
     },

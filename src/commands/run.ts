@@ -26,7 +26,8 @@ import { countedUntilEnd, endAtStart } from './until-end.ts';
 import { versionOf } from './version.ts';
 
 /** Contract: ends within 10 s of SIGTERM. What is not committed by then is counted again by the next owner. */
-const STOP_WITHIN_MS = 8000;
+const STOP_WITHIN_MS = 6000;
+const CUT_OFF_WITHIN_MS = 1500;
 
 export interface RunOptions extends CommonOptions {
   stage?: 'ingest' | 'evaluate';
@@ -49,12 +50,13 @@ export async function run(host: Host, options: RunOptions): Promise<number> {
   const counted = options.untilEnd
     ? work.then(() => countedUntilEnd({ pipeline: service.pipeline, clock: host.clock, stopping, endOf: endAtStart }))
     : new Promise<false>(() => {});
-  const reached = await Promise.race([counted, aborted(stopping)]);
+  const reached = await Promise.race([counted.catch((error: unknown) => failure.abort(error)), aborted(stopping)]);
   const seconds = (host.clock.now().monotonicMs - startedMs) / 1000;
   const summary: Summary | null = reached ? summarise(service.pipeline.ingestTasks, service.pipeline.evaluateTasks) : null;
-  await service.stop();
+  const clean = await service.stop();
   if (failure.signal.aborted) return failed(log, failure.signal.reason);
-  log.info('stopped, everything committed');
+  if (clean) log.info('stopped, everything committed');
+  else log.warn('stopped; a service did not answer in time, so what is not committed is counted again by the next owner');
   if (summary !== null) {
     if (options.json) printJson(host, { ...summary, timing: { seconds } });
     else printSummary(host, summary, seconds);
@@ -131,7 +133,13 @@ class Service {
         outputUnique: settings.env.OUTPUT_UNIQUE,
         stateMemoryBytes: settings.env.STATE_MEMORY_BYTES,
         acceptStateLoss: options.acceptStateLoss ?? false,
-        observer: observe({ ...parts, pipeline: () => this.pipeline, nowMs: () => clock.now(), fatal: parts.fail }),
+        observer: observe({
+          ...parts,
+          pipeline: () => this.pipeline,
+          nowMs: () => clock.now(),
+          fatal: parts.fail,
+          stopIsFatal: options.untilEnd === true,
+        }),
       },
     );
     this.#close = [
@@ -158,18 +166,26 @@ class Service {
     void watchPartitions(watch).catch(this.#parts.fail);
   }
 
-  /** Commits, leaves, closes; what hangs on a service that is away is cut off in time. */
-  async stop(): Promise<void> {
-    const { clock } = this.#host;
+  /** Commits, leaves, closes. What hangs on a service that is away is cut off, so that the rest can still end well; true when nothing was. */
+  async stop(): Promise<boolean> {
     this.#stopping.abort();
-    const cut = new AbortController();
-    const late = clock.sleep(STOP_WITHIN_MS, cut.signal).then(() => cut.signal.aborted);
-    const clean = await Promise.race([this.pipeline.stop().then(() => true), late]);
-    if (!clean) this.#parts.log.warn('a service did not answer in time: what is not committed is counted again by the next owner');
-    cut.abort();
+    const stopped = this.pipeline.stop().then(() => true);
+    const clean = await this.#within(STOP_WITHIN_MS, stopped);
     const closed = Promise.allSettled(this.#close.map((close) => close()));
-    await Promise.race([closed, clock.sleep(1000)]);
+    if (!clean)
+      await this.#within(
+        CUT_OFF_WITHIN_MS,
+        stopped.catch(() => false),
+      );
+    await this.#within(CUT_OFF_WITHIN_MS, closed);
     await this.#web.close();
+    return clean === true;
+  }
+
+  /** Undefined when it takes longer. */
+  #within<Result>(ms: number, work: Promise<Result>): Promise<Result | undefined> {
+    const cut = new AbortController();
+    return Promise.race([work.finally(() => cut.abort()), this.#host.clock.sleep(ms, cut.signal).then(() => undefined)]);
   }
 
   #source(stage: 'ingest' | 'evaluate', topics: string[]): Source {

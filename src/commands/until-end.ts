@@ -1,8 +1,10 @@
 /** When is everything that was there counted? First ingest is past its end, then evaluate past what ingest has sent. */
+import { actionOf } from '../errors.ts';
 import type { EvaluateTask, IngestTask, Pipeline } from '../topology/pipeline.ts';
 import type { Clock } from '../topology/types.ts';
 
 const LOOK_MS = 20;
+const RETRY_MS = 500;
 
 export interface UntilEndParts {
   pipeline: Pipeline;
@@ -24,7 +26,7 @@ export async function countedUntilEnd({ pipeline, clock, stopping, endOf }: Unti
   };
   if (!(await until(() => pipeline.ready && pipeline.ingestTasks.every(past)))) return false;
   const ends = new Map<EvaluateTask, number>();
-  for (const task of pipeline.evaluateTasks) ends.set(task, (await pipeline.feedOf(task)?.bounds())?.end ?? 0);
+  for (const task of pipeline.evaluateTasks) ends.set(task, await endOfLog(pipeline, clock, task));
   const counted = (task: EvaluateTask): boolean => task.committed >= (ends.get(task) ?? 0);
   if (!(await until(() => pipeline.evaluateTasks.every(counted)))) return false;
   await pipeline.flushTotals();
@@ -33,3 +35,15 @@ export async function countedUntilEnd({ pipeline, clock, stopping, endOf }: Unti
 
 /** For Kafka: the end of the log when the task first opened it. */
 export const endAtStart = (task: IngestTask): number | null => task.endAtStart;
+
+/** Asked again while the broker is away. */
+async function endOfLog(pipeline: Pipeline, clock: Clock, task: EvaluateTask): Promise<number> {
+  for (;;) {
+    try {
+      return (await pipeline.feedOf(task)?.bounds())?.end ?? 0;
+    } catch (error) {
+      if (actionOf(error) !== 'retry') throw error;
+      await clock.sleep(RETRY_MS);
+    }
+  }
+}

@@ -7,9 +7,9 @@ import type { TotalsSink } from '../sinks/totals.ts';
 import { SeededHash } from '../state/hash.ts';
 import { MemoryBudget } from '../state/memory-budget.ts';
 import { type CounterBatch, EvaluateStage } from './evaluate.ts';
+import { fencedCounters } from './fenced-counters.ts';
 import { IngestStage } from './ingest.ts';
 import { Runner } from './runner.ts';
-import type { Sink } from './stage.ts';
 import { Task, type TaskObserver } from './task.ts';
 import { TotalsFlusher } from './totals-flusher.ts';
 import type {
@@ -23,12 +23,15 @@ import type {
   StateHeader,
   StateStore,
   Stream,
+  TaskId,
 } from './types.ts';
 import { STREAMS } from './types.ts';
 
 /** Raised when what a commit means has changed; older states are read, newer ones refused. */
 export const STATE_FORMAT = 1;
 const REGISTRY_RETRY_MS = 1000;
+/** How long ingest waits for the epoch before it begins without. */
+const EPOCH_PATIENCE_MS = 3000;
 
 export interface PipelinePorts {
   /** Null when the other stage runs elsewhere. */
@@ -72,6 +75,7 @@ export class Pipeline {
   #ingest: Runner<IngestTask> | null = null;
   #evaluate: Runner<EvaluateTask> | null = null;
   #registry: Registry | null = null;
+  #registryError: string | null = null;
   #loops: Promise<void>[] = [];
 
   constructor(ports: PipelinePorts, options: PipelineOptions) {
@@ -100,6 +104,11 @@ export class Pipeline {
     return this.#registry;
   }
 
+  /** Why the registry could not be read the last time; null when it could, or was not yet asked. */
+  get registryError(): string | null {
+    return this.#registryError;
+  }
+
   /** Every stage that runs here has joined its group; perhaps without a partition. */
   get joined(): boolean {
     const { ingestSource, evaluateSource } = this.#ports;
@@ -116,22 +125,19 @@ export class Pipeline {
     const { ingestSource, evaluateSource, stateStore } = this.#ports;
     const counts = await this.#countPartitions();
     const hash = new SeededHash(await stateStore.hashSeed());
-    if (evaluateSource !== null) await this.#firstRegistry();
+    const fatal = (error: Error) => this.#fatal(error);
+    // Ingest wants no more of the registry than the epoch, and goes on without it when Postgres is away.
+    const registered = this.#firstRegistry(evaluateSource === null);
+    await Promise.race([registered, this.#ports.clock.sleep(EPOCH_PATIENCE_MS, this.#stopping.signal)]);
     if (this.#stopping.signal.aborted) return;
     if (ingestSource !== null) {
-      this.#ingest = new Runner({
-        source: ingestSource,
-        makeTask: (feed) => this.#ingestTask(feed, counts, hash),
-        fatal: (error) => this.#fatal(error),
-      });
+      this.#ingest = new Runner({ source: ingestSource, makeTask: (feed) => this.#ingestTask(feed, counts, hash), fatal });
       await this.#ingest.start();
     }
+    await registered;
+    if (this.#stopping.signal.aborted) return;
     if (evaluateSource !== null) {
-      this.#evaluate = new Runner({
-        source: evaluateSource,
-        makeTask: (feed) => this.#evaluateTask(feed, counts, hash),
-        fatal: (error) => this.#fatal(error),
-      });
+      this.#evaluate = new Runner({ source: evaluateSource, makeTask: (feed) => this.#evaluateTask(feed, counts, hash), fatal });
       await this.#evaluate.start();
       this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal)].map((loop) =>
         loop.catch((error) => this.#fatal(asError(error))),
@@ -180,7 +186,7 @@ export class Pipeline {
     const { time, pace, limits } = settings;
     const place = { stream, topic: feed.topic, partition: feed.partition, partitions, partialsPartitions };
     return new Task({
-      ...this.#common('ingest', feed, this.#header({ [feed.topic]: partitions, [partials]: partialsPartitions }, hash)),
+      ...this.#common('ingest', feed, () => this.#header({ [feed.topic]: partitions, [partials]: partialsPartitions }, hash)),
       stage: () => new IngestStage({ ...place, decoder, hash, budget: this.budget, time, pace, limits, outputs }),
       sink: () => ({ deliver: (records: OutRecord[]) => this.#ports.writer.send(records) }),
     });
@@ -189,20 +195,21 @@ export class Pipeline {
   #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
     const { pace, limits } = this.#options.settings;
     return new Task({
-      ...this.#common('evaluate', feed, this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
+      ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
       stage: () => {
         const stage = new EvaluateStage({ partition: feed.partition, pace, limits });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },
-      sink: (current) => this.#counterSink(current),
+      sink: (current) => fencedCounters(this.#ports.counters, current),
     });
   }
 
-  #common(stage: 'ingest' | 'evaluate', feed: PartitionFeed, header: StateHeader) {
+  #common(stage: 'ingest' | 'evaluate', feed: PartitionFeed, header: () => StateHeader) {
     const id = { stage, topic: feed.topic, partition: feed.partition };
     const { clock, stateStore } = this.#ports;
-    const { acceptStateLoss, observer, settings } = this.#options;
+    const { acceptStateLoss, settings } = this.#options;
+    const observer: TaskObserver = { ...this.#options.observer, failed: (task, error, backoffMs) => this.#failed(task, error, backoffMs) };
     const snapshot = { minBytes: settings.limits.snapshotBytes, ratio: settings.limits.snapshotRatio };
     return { id, log: stateStore.open(id), clock, commitMs: settings.pace.commitMs, snapshot, header, acceptStateLoss, observer };
   }
@@ -211,26 +218,6 @@ export class Pipeline {
     const { streams, time, limits } = this.#options.settings;
     const configuration = JSON.stringify({ streams, time, limits });
     return { formatVersion: STATE_FORMAT, hashSeedId: hash.id, partitionCounts, epoch: this.#registry?.epoch ?? 0, configuration };
-  }
-
-  /** A version in Redis beyond the log's end was not written from this log: must 10. */
-  #counterSink(feed: PartitionFeed): Sink<CounterBatch, CounterOutcome> {
-    let knownEnd = 0;
-    return {
-      deliver: async ({ writer, writes }) => {
-        const outcome = await this.#ports.counters.write(writer, writes);
-        const ahead = outcome.refused.find((refused) => refused.epoch > writer.epoch || refused.version > knownEnd);
-        if (ahead === undefined) return outcome;
-        knownEnd = (await feed.bounds()).end;
-        if (ahead.epoch > writer.epoch || ahead.version > knownEnd) {
-          throw new StreamError(
-            'redis_ahead',
-            `${ahead.key} in Redis has epoch ${ahead.epoch}, version ${ahead.version}, but ${feed.topic}/${feed.partition} ends at ${knownEnd} in epoch ${writer.epoch}: the topic was recreated, or this Redis belongs to another deployment`,
-          );
-        }
-        return outcome;
-      },
-    };
   }
 
   async #countPartitions(): Promise<ReadonlyMap<string, number>> {
@@ -245,8 +232,10 @@ export class Pipeline {
     }
   }
 
-  async #firstRegistry(): Promise<void> {
+  /** @param once for ingest alone, which needs only Kafka: one try */
+  async #firstRegistry(once: boolean): Promise<void> {
     while (this.#registry === null && !this.#stopping.signal.aborted) {
+      if (once) return this.#loadRegistry().catch(() => {});
       await this.#loadRegistry();
       if (this.#registry === null) await this.#ports.clock.sleep(REGISTRY_RETRY_MS, this.#stopping.signal);
     }
@@ -271,11 +260,21 @@ export class Pipeline {
         );
       }
       this.#registry = registry;
+      this.#registryError = null;
       this.#options.observer.registry?.(registry);
     } catch (error) {
+      this.#registryError = asError(error).message;
       if (error instanceof StreamError && error.action !== 'retry') throw error;
       this.#options.observer.trouble?.('registry', asError(error));
     }
+  }
+
+  /** A task that is stopped leaves the others alone; a process of which a whole stage is stopped has nothing left to do. */
+  #failed(task: TaskId, error: Error, backoffMs: number | null): void {
+    this.#options.observer.failed?.(task, error, backoffMs);
+    if (backoffMs !== null) return;
+    const tasks = task.stage === 'ingest' ? this.ingestTasks : this.evaluateTasks;
+    if (tasks.every(({ state }) => state === 'stopped')) this.#fatal(error);
   }
 
   #fatal(error: Error): void {

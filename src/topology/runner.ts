@@ -37,7 +37,7 @@ export class Runner<T extends AnyTask> implements AssignmentListener {
     await this.#parts.source.start(this);
   }
 
-  /** Whether an assignment has arrived; it may be an empty one. */
+  /** Whether an assignment is in force; it may be an empty one. */
   get joined(): boolean {
     return this.#joined;
   }
@@ -56,6 +56,11 @@ export class Runner<T extends AnyTask> implements AssignmentListener {
   feedOf(task: T): PartitionFeed | null {
     for (const place of this.#places.values()) if (place.task === task) return place.feed;
     return null;
+  }
+
+  /** The tasks keep their memory: most partitions come back in a moment. */
+  revoked(): void {
+    this.#joined = false;
   }
 
   assigned(feeds: PartitionFeed[]): void {
@@ -96,8 +101,9 @@ export class Runner<T extends AnyTask> implements AssignmentListener {
     if (this.#stopped) return;
     const name = nameOf(feed);
     const place = this.#places.get(name);
-    const task = place === undefined || place.task.state === 'stopped' ? this.#parts.makeTask(feed) : place.task;
-    const before = place?.running ?? Promise.resolve();
+    const stopped = place?.task.state === 'stopped';
+    const task = place === undefined || stopped ? this.#parts.makeTask(feed) : place.task;
+    const before = stopped ? place.task.close() : (place?.running ?? Promise.resolve());
     const running = before.then(() => task.run(feed)).catch((error) => this.#parts.fatal(error));
     this.#places.set(name, { task, feed, running });
   }

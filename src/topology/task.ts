@@ -6,12 +6,11 @@
 import { actionOf, asError, codeOf, StreamError } from '../errors.ts';
 import { checkHeader } from '../state/header.ts';
 import { Lifecycle, type TaskState } from './lifecycle.ts';
+import { type SnapshotPolicy, Snapshotter } from './snapshotter.ts';
 import type { Sink, Stage } from './stage.ts';
 import type { Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
 
 const MAX_WAIT_MS = 1000;
-/** Slots or cells of a snapshot that go with one commit: a few ms of work, about 2 MB. */
-const SNAPSHOT_SLICE = 150_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 
@@ -30,10 +29,9 @@ export interface TaskParts<Out, Outcome> {
   log: CommitLog;
   clock: Clock;
   commitMs: number;
-  /** A snapshot is begun when the log is larger than `minBytes` and than `ratio` times the state. */
-  snapshot: { minBytes: number; ratio: number };
+  snapshot: SnapshotPolicy;
   /** What this process is; recorded with each claim. */
-  header: StateHeader;
+  header: () => StateHeader;
   /** A new, empty stage. */
   stage: () => Stage<Out, Outcome>;
   sink: (feed: PartitionFeed) => Sink<Out, Outcome>;
@@ -50,7 +48,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   #stage: Stage<Out, Outcome> | null = null;
   /** Memory and log agree but for what is not yet committed: false while a step is under way. */
   #clean = false;
-  #snapshotting = false;
+  #snapshotter: Snapshotter | null = null;
   /** Since the last commit: opening alone is no success. */
   #failures = 0;
   #begun = false;
@@ -136,7 +134,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
       this.#life.to('idle');
       return false;
     }
-    const action = actionOf(error);
+    const goesOn = codeOf(error) === 'position_before_log' && this.#parts.acceptStateLoss;
+    const action = goesOn ? 'reopen' : actionOf(error);
     this.#error = error;
     if (action === 'stop' || action === 'exit_1' || action === 'exit_2') {
       this.#life.to('stopped');
@@ -156,7 +155,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
 
   /** Claims the state, restores what others have committed since, and seeks to the position. */
   async #open(feed: PartitionFeed): Promise<void> {
-    const { id, log, clock, header, observer } = this.#parts;
+    const { id, log, clock, observer } = this.#parts;
+    const header = this.#parts.header();
     const startedMs = clock.now().monotonicMs;
     const claim = await log.claim(header);
     // After the claim: a state that another owner has committed meanwhile would seem to be ahead of older bounds.
@@ -179,12 +179,12 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
     this.#place(stage, bounds);
     this.#begun = true;
-    stage.owned(claim.id);
+    stage.owned(claim.id, clock.now());
     feed.seek(stage.position);
     if (!resumed) this.#committed = stage.position;
     this.#commitDueMs = startedMs + this.#parts.commitMs;
     this.#clean = true;
-    this.#snapshotting = false;
+    this.#snapshotter = new Snapshotter(log, stage, this.#parts.snapshot);
     this.#error = null;
     this.#life.to('running');
     observer.restored?.(id, { commits, position: stage.position, durationMs: clock.now().monotonicMs - startedMs, resumed });
@@ -230,7 +230,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   async #step(feed: PartitionFeed, sink: Sink<Out, Outcome>): Promise<void> {
     const { id, clock, observer } = this.#parts;
     const stage = this.#stage as Stage<Out, Outcome>;
-    const dueMs = stage.uncommitted ? Math.min(stage.dueMs(), this.#commitDueMs) : stage.dueMs();
+    if (this.#snapshotter?.failure) throw this.#snapshotter.failure;
+    const dueMs = stage.uncommitted || this.#snapshotter?.writing ? Math.min(stage.dueMs(), this.#commitDueMs) : stage.dueMs();
     const batch = await this.#poll(feed, Math.min(MAX_WAIT_MS, Math.max(0, dueMs - clock.now().monotonicMs)));
     this.#clean = false;
     if (batch !== null) {
@@ -240,20 +241,6 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     await this.#emit(feed, sink, false);
     if (clock.now().monotonicMs >= this.#commitDueMs) await this.#commit(feed, sink);
     this.#clean = true;
-  }
-
-  /** A log that has grown well beyond the state is replaced by a snapshot, a slice a commit, so that nothing waits for it. */
-  async #boundLog(complete: boolean): Promise<void> {
-    const { log, snapshot } = this.#parts;
-    const stage = this.#stage as Stage<Out, Outcome>;
-    if (complete) {
-      await log.endSnapshot();
-      this.#snapshotting = false;
-    } else if (!this.#snapshotting && log.sizeBytes() > Math.max(snapshot.minBytes, snapshot.ratio * stage.byteLength)) {
-      await log.beginSnapshot();
-      stage.beginSnapshot();
-      this.#snapshotting = true;
-    }
   }
 
   async #poll(feed: PartitionFeed, waitMs: number): Promise<RecordBatch | null> {
@@ -280,14 +267,15 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     const stage = this.#stage as Stage<Out, Outcome>;
     const startedMs = clock.now().monotonicMs;
     this.#commitDueMs = startedMs + commitMs;
-    if (!stage.uncommitted) return;
+    const snapshotter = this.#snapshotter as Snapshotter;
+    if (!stage.uncommitted && !snapshotter.writing) return;
     this.#clean = false;
     await this.#emit(feed, sink, true);
-    const complete = this.#snapshotting && stage.snapshotSlice(SNAPSHOT_SLICE);
+    snapshotter.beforeCommit();
     const commit = stage.takeCommit();
     await log.append(commit);
     this.#committed = commit.to;
-    await this.#boundLog(complete);
+    await snapshotter.afterCommit();
     await feed.commit(commit.to);
     this.#clean = true;
     this.#failures = 0;

@@ -94,6 +94,8 @@ export interface Source {
 }
 
 export interface AssignmentListener {
+  /** The group is rebalancing: every feed so far is lost, and `assigned` follows. */
+  revoked(): void;
   /** Only enqueues: the runner's one loop acts on it. */
   assigned(feeds: PartitionFeed[]): void;
   /** Membership ended for good (retries included). */

@@ -38,10 +38,11 @@ export function statusOf(pipeline: Pipeline, wallMs: number, unavailable: readon
     .filter((task) => task.state !== 'running')
     .map((task) => `${task.stage} ${task.topic}/${task.partition}: ${task.error ?? task.state}`);
   const joining = pipeline.joined ? [] : ['joining the consumer groups'];
+  const unregistered = pipeline.registry === null && pipeline.registryError !== null ? [`the registry: ${pipeline.registryError}`] : [];
   const { registry } = pipeline;
   return {
     ready: pipeline.ready && unavailable.length === 0,
-    waiting_for: [...unavailable, ...joining, ...restoring],
+    waiting_for: [...unavailable, ...unregistered, ...joining, ...restoring],
     ingest,
     evaluate,
     watermarks: STREAMS.map((stream) => watermarkStatus(pipeline.evaluateTasks, stream)),

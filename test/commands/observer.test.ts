@@ -15,7 +15,14 @@ function observed(story: Story): { process: StoryProcess; metrics: Metrics; logs
   const logs: Record<string, unknown>[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => logs.push(JSON.parse(line) as Record<string, unknown>) });
   const metrics = new Metrics();
-  const observer = observe({ log, metrics, pipeline: () => process.pipeline, nowMs: () => story.clock.now(), fatal: () => {} });
+  const observer = observe({
+    stopIsFatal: false,
+    log,
+    metrics,
+    pipeline: () => process.pipeline,
+    nowMs: () => story.clock.now(),
+    fatal: () => {},
+  });
   const process: StoryProcess = story.process({ observer });
   return { process, metrics, logs, observer };
 }

@@ -27,6 +27,10 @@ export class AssignmentRecorder implements AssignmentListener {
   feeds: PartitionFeed[] = [];
   #waiting: { resolve(feeds: PartitionFeed[]): void; reject(error: Error): void }[] = [];
 
+  revoked(): void {
+    this.assigned([]);
+  }
+
   assigned(feeds: PartitionFeed[]): void {
     this.feeds = feeds;
     if (feeds.length === 0) return;

@@ -13,6 +13,7 @@ const source = new KafkaSource(kafkaClient({ brokers: brokers.split(','), client
   rebalanceTimeoutMs: 3000,
 });
 await source.start({
+  revoked: () => console.log(''),
   assigned: (feeds) => console.log(feeds.map(({ partition }) => partition).join(',')),
   failed: (error) => {
     throw error;
