@@ -5,12 +5,11 @@
 
 import { StreamError } from '../errors.ts';
 import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
-import { type FoldedSegment, LogFold } from './log-fold.ts';
+import { LogFold } from './log-fold.ts';
 import type { StateLogger, StateRecord, StateTopic } from './state-topic.ts';
 import type { TopicCopy } from './topic-copy.ts';
+import { type Restorable, TopicLog } from './topic-log.ts';
 import { RecordCodec } from './topic-records.ts';
-
-const TOMBSTONES_A_BATCH = 5000;
 
 /** Where a task's log lies. */
 export interface TopicPlace {
@@ -20,20 +19,14 @@ export interface TopicPlace {
   copy: TopicCopy | null;
 }
 
-/** What counted when a claim was made. */
-interface Restorable {
-  segments: readonly FoldedSegment[];
-  nextSeq: number;
-  /** Offset of the claim: nothing from there on. */
-  until: number;
-}
-
 export class KafkaCommitLog implements CommitLog {
   readonly #task: string;
   readonly #codec: RecordCodec;
   readonly #logger: StateLogger;
   readonly #find: () => Promise<TopicPlace>;
-  #place: TopicPlace | null = null;
+  #copy: TopicCopy | null = null;
+  /** Null before the first claim. */
+  #records: TopicLog | null = null;
   /** What counts of the records before `#folded`; null while unknown. */
   #fold: LogFold | null = null;
   #folded = 0;
@@ -60,8 +53,8 @@ export class KafkaCommitLog implements CommitLog {
 
   claim(header: StateHeader): Promise<Claim> {
     return this.#inTurn(async () => {
-      this.#place ??= await this.#find();
-      const { topic, partition } = this.#place;
+      this.#records ??= await this.#found();
+      const { topic, partition } = this.#records;
       const ours = this.#certain ? this.#claim : -1;
       this.#certain = false;
       this.#snapshot = -1;
@@ -91,14 +84,14 @@ export class KafkaCommitLog implements CommitLog {
       const counted = fold.count(seq, offset, commit);
       this.#folded = offset + 1;
       this.#certain = true;
-      await this.#place?.copy?.add(counted);
+      await this.#copy?.add(counted);
     });
   }
 
   beginSnapshot(): Promise<void> {
     return this.#inTurn(async () => {
       this.#owned();
-      const { topic, partition } = this.#place as TopicPlace;
+      const { topic, partition } = this.#log;
       // Looked first: a claim by somebody who has lost the log already would only disturb its owner.
       await this.#watch(await topic.end(partition));
       this.#certain = false;
@@ -126,9 +119,10 @@ export class KafkaCommitLog implements CommitLog {
       this.#certain = true;
       this.#snapshot = -1;
       fold.completed();
-      await this.#place?.copy?.completed(claim);
+      await this.#copy?.completed(claim);
     });
-    await this.#sweep(claim);
+    await this.#log.sweep(this.#swept, claim);
+    this.#swept = claim;
   }
 
   sizeBytes(): number {
@@ -137,7 +131,17 @@ export class KafkaCommitLog implements CommitLog {
 
   async close(): Promise<void> {
     this.#certain = false;
-    await this.#place?.copy?.close();
+    await this.#copy?.close();
+  }
+
+  get #log(): TopicLog {
+    return this.#records as TopicLog;
+  }
+
+  async #found(): Promise<TopicLog> {
+    const { topic, partition, copy } = await this.#find();
+    this.#copy = copy;
+    return new TopicLog(topic, partition, { task: this.#task, codec: this.#codec });
   }
 
   /** One after the other, whatever became of the one before. */
@@ -169,7 +173,7 @@ export class KafkaCommitLog implements CommitLog {
 
   /** Returns the record's offset, having seen that no later claim came before it. */
   async #write(make: () => StateRecord): Promise<number> {
-    const { topic, partition } = this.#place as TopicPlace;
+    const { topic, partition } = this.#log;
     const offset = await topic.append(partition, () => [make()]);
     await this.#watch(offset);
     this.#watched = offset + 1;
@@ -178,16 +182,12 @@ export class KafkaCommitLog implements CommitLog {
 
   /** Rejects with `claim_lost` when there is a claim between ours and `until`. */
   async #watch(until: number): Promise<void> {
-    const { topic, partition } = this.#place as TopicPlace;
-    if (this.#watched >= until) return;
-    for await (const records of topic.read(partition, this.#watched, until)) {
-      for (const record of records) {
-        if (!this.#codec.isClaim(record)) continue;
-        this.#certain = false;
-        throw new StreamError('claim_lost', `${this.#task}: a claim at offset ${record.offset} came after ours, ${this.#claim}.`);
-      }
+    const later = await this.#log.firstClaim(this.#watched, until);
+    if (later !== null) {
+      this.#certain = false;
+      throw new StreamError('claim_lost', `${this.#task}: a claim at offset ${later} came after ours, ${this.#claim}.`);
     }
-    this.#watched = until;
+    this.#watched = Math.max(this.#watched, until);
   }
 
   /** What counts of all records before `until`. The copy and what is in memory are believed only as far as the topic goes on from them. */
@@ -203,48 +203,38 @@ export class KafkaCommitLog implements CommitLog {
         'the state topic does not go on from what is known here, reading all of it',
       );
     }
-    await this.#place?.copy?.discard();
+    await this.#copy?.discard();
     this.#fold = new LogFold();
     this.#folded = 0;
     await this.#readOn(until);
     if (this.#fold.broken === null) return this.#fold;
     const why = this.#fold.broken;
     this.#fold = null;
-    throw await this.#damaged(why, until + 1);
+    throw await this.#log.damaged(why, until + 1);
   }
 
   async #loadCopy(until: number): Promise<void> {
-    const { copy, topic, partition } = this.#place as TopicPlace;
-    const found = await copy?.load();
+    const found = await this.#copy?.load();
     if (!found || found.offset >= until) return;
     const { fold, offset } = found;
-    for await (const records of topic.read(partition, offset, offset + 1)) {
-      for (const record of records) {
-        const known = record.offset === offset ? this.#codec.read(record) : null;
-        if (known?.kind !== 'chunk' || known.claim !== fold.claim || known.seq !== fold.nextSeq - 1) continue;
-        this.#fold = fold;
-        this.#folded = offset + 1;
-        return;
-      }
+    for await (const { record } of this.#log.records(offset, offset + 1)) {
+      if (record.kind !== 'chunk' || record.claim !== fold.claim || record.seq !== fold.nextSeq - 1) continue;
+      this.#fold = fold;
+      this.#folded = offset + 1;
+      return;
     }
     this.#logger.info({ task: this.#task, offset }, 'the local copy of the state ends in a commit that the topic no longer holds');
   }
 
   /** Feeds the fold, and the copy with what counts. */
   async #readOn(until: number): Promise<void> {
-    const { copy, topic, partition } = this.#place as TopicPlace;
     const fold = this.#fold as LogFold;
-    if (this.#folded >= until) return;
-    for await (const records of topic.read(partition, this.#folded, until)) {
-      for (const stored of records) {
-        const record = this.#codec.read(stored);
-        this.#folded = stored.offset + 1;
-        if (record === null) continue;
-        const { complete } = fold;
-        const counted = fold.add(stored.offset, record);
-        if (counted && copy && fold.broken === null) await copy.add(counted);
-        if (fold.complete !== complete) await copy?.completed(fold.complete);
-      }
+    for await (const { offset, record } of this.#log.records(this.#folded, until)) {
+      const { complete } = fold;
+      const counted = fold.add(offset, record);
+      this.#folded = offset + 1;
+      if (counted && fold.broken === null) await this.#copy?.add(counted);
+      if (fold.complete !== complete) await this.#copy?.completed(fold.complete);
     }
     this.#folded = until;
   }
@@ -252,10 +242,9 @@ export class KafkaCommitLog implements CommitLog {
   async *#commits(restorable: Restorable): AsyncGenerator<Commit, void> {
     const { segments, nextSeq } = restorable;
     let next = segments[0]?.firstSeq ?? nextSeq;
-    const copy = this.#place?.copy;
     try {
-      if (copy && next < nextSeq) {
-        for await (const { seq, commit } of copy.commits(segments, next)) {
+      if (this.#copy && next < nextSeq) {
+        for await (const { seq, commit } of this.#copy.commits(segments, next)) {
           if (seq >= nextSeq) break;
           next = seq + 1;
           yield commit;
@@ -264,60 +253,12 @@ export class KafkaCommitLog implements CommitLog {
     } catch (err) {
       this.#logger.warn({ err, task: this.#task, commit: next }, 'the local copy of the state ends early, the rest is read from the topic');
     }
-    if (next < nextSeq) yield* this.#commitsOfTopic(restorable, next);
-  }
-
-  async *#commitsOfTopic({ segments, nextSeq, until }: Restorable, first: number): AsyncGenerator<Commit, void> {
-    const { topic, partition } = this.#place as TopicPlace;
-    const fold = LogFold.at(segments[0].firstSeq);
-    for await (const records of topic.read(partition, segments[0].claim, until)) {
-      for (const stored of records) {
-        const record = this.#codec.read(stored);
-        const counted = record && fold.add(stored.offset, record);
-        if (fold.broken !== null) throw await this.#damaged(fold.broken, until + 1);
-        if (counted && counted.seq >= first) yield counted.commit;
-      }
-    }
-    if (fold.nextSeq !== nextSeq) throw await this.#damaged(`commits ${fold.nextSeq} to ${nextSeq} are missing`, until + 1);
+    if (next < nextSeq) yield* this.#log.commits(restorable, next);
   }
 
   async #checkSnapshot(restorable: Restorable, position: number | null): Promise<void> {
     let end: number | null = null;
-    for await (const { to } of this.#commitsOfTopic(restorable, 0)) end = to;
-    if (end !== position) throw await this.#damaged(`the snapshot ends at ${end}, not ${position}`, restorable.until);
-  }
-
-  /** A later owner, from offset `since` on, may have replaced what we read while we read it: then nothing is damaged. */
-  async #damaged(why: string, since: number): Promise<StreamError> {
-    const { topic, partition } = this.#place as TopicPlace;
-    for await (const records of topic.read(partition, since, await topic.end(partition))) {
-      if (records.some((record) => this.#codec.isClaim(record))) {
-        return new StreamError('claim_lost', `${this.#task}: a later owner replaced the state while it was read.`);
-      }
-    }
-    return new StreamError(
-      'state_corrupt',
-      `The state of ${this.#task} in partition ${partition} of the state topic: ${why}. The topic must be compacted, never deleted from; ` +
-        'to begin anew use another GROUP_ID and an empty state topic: all is then counted again from the first retained record.',
-    );
-  }
-
-  /** Gives tombstones to what a complete snapshot replaced, leftovers of earlier owners included. */
-  async #sweep(claim: number): Promise<void> {
-    const { topic, partition } = this.#place as TopicPlace;
-    const keys = new Map<string, Uint8Array>();
-    for await (const records of topic.read(partition, this.#swept, claim)) {
-      for (const record of records) {
-        if (!this.#codec.owns(record)) continue;
-        const name = Buffer.from(record.key).toString('latin1');
-        if (record.value === null) keys.delete(name);
-        else keys.set(name, new Uint8Array(record.key));
-      }
-    }
-    for (let left = [...keys.values()]; left.length > 0; left = left.slice(TOMBSTONES_A_BATCH)) {
-      const batch = left.slice(0, TOMBSTONES_A_BATCH).map((key) => ({ key, value: null }));
-      await topic.append(partition, () => batch);
-    }
-    this.#swept = claim;
+    for await (const { to } of this.#log.commits(restorable, 0)) end = to;
+    if (end !== position) throw await this.#log.damaged(`the snapshot ends at ${end}, not ${position}`, restorable.until);
   }
 }
