@@ -262,8 +262,10 @@ export class Simulation {
         );
         if (codeOf(error) === 'unexpected' && !(error instanceof Injected))
           this.judge.wrong(`${task.stage} ${task.topic}/${task.partition}: ${error.stack}`);
-        if (backoffMs === null && !this.#isExpected(self(), error))
-          this.judge.wrong(`${task.stage} ${task.topic}/${task.partition} stopped: ${error.stack}`);
+        if (backoffMs !== null) return;
+        // A task that is stopped waits for a person, who starts the process again with --accept-state-loss.
+        if (this.#isExpected(self(), error)) this.#fatal(self(), error);
+        else this.judge.wrong(`${task.stage} ${task.topic}/${task.partition} stopped: ${error.stack}`);
       },
       fatal: (error) => this.#fatal(self(), error),
     };
