@@ -241,6 +241,30 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
     }),
   );
 
+  test('who joins takes its share and moves nothing else, and what it had goes back when it leaves', async () => {
+    const bed = await KafkaBed.open(kafkaBrokers, 6);
+    const places = (recorder: AssignmentRecorder): number[] => recorder.feeds.map(({ partition }) => partition).sort();
+    const joining = async () => {
+      const [source, recorder] = [bed.member(), new AssignmentRecorder()];
+      await source.start(recorder);
+      return { source, recorder };
+    };
+    const { recorder: first } = await bed.joined();
+    const { recorder: second } = await joining();
+    await eventually(() => first.feeds.length === 3 && second.feeds.length === 3);
+    const [before, beside] = [places(first), places(second)];
+    const { source: third, recorder: last } = await joining();
+    await eventually(() => [first, second, last].every(({ feeds }) => feeds.length === 2));
+    expect(before).toEqual(expect.arrayContaining(places(first)));
+    expect(beside).toEqual(expect.arrayContaining(places(second)));
+    const [kept, keptBeside] = [places(first), places(second)];
+    await third.stop();
+    await eventually(() => first.feeds.length === 3 && second.feeds.length === 3);
+    expect(places(first)).toEqual(expect.arrayContaining(kept));
+    expect(places(second)).toEqual(expect.arrayContaining(keptBeside));
+    await bed.close();
+  });
+
   test(
     'a commit is refused when the generation of its assignment is over, even if nobody has noticed yet',
     withBed(async (bed) => {
