@@ -42,9 +42,11 @@ export class Emitter {
     this.#state = state;
   }
 
-  owned(claim: number): void {
+  owned(claim: number, now: Now): void {
     this.#claim = claim;
     this.#emission = 0;
+    // Silence is what this owner has waited through itself: a restart at the log's end is not idle at once.
+    if (this.#lastRecordMonotonicMs === Number.NEGATIVE_INFINITY) this.#lastRecordMonotonicMs = now.monotonicMs;
   }
 
   processed(records: number, lag: number, now: Now): void {

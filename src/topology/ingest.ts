@@ -126,8 +126,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     }
   }
 
-  owned(claim: number): void {
-    this.#emitter.owned(claim);
+  owned(claim: number, now: Now): void {
+    this.#emitter.owned(claim, now);
     this.#copyTotals();
   }
 

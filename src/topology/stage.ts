@@ -19,7 +19,7 @@ export interface Stage<Out, Outcome> {
   /** `.partials` was recreated (`migrate --new-epoch`): ingest sends again what it holds, evaluate reads from 0. */
   newEpoch(): void;
   /** The state is complete and this owner's claim is appended. */
-  owned(claim: number): void;
+  owned(claim: number, now: Now): void;
   process(batch: RecordBatch, now: Now): void;
   /**
    * What must be written now, or null. With `force`, everything that a commit would cover and that is not yet written.
