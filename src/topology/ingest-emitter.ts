@@ -36,6 +36,8 @@ export class Emitter {
   #lag = 0;
   #lastRecordMonotonicMs = Number.NEGATIVE_INFINITY;
   #unsent = false;
+  /** Kafka time of the oldest record that is not yet sent; Infinity without one. */
+  #oldestRecordMs = Number.POSITIVE_INFINITY;
 
   constructor(options: EmitterOptions, state: IngestState) {
     this.#options = options;
@@ -49,10 +51,11 @@ export class Emitter {
     if (this.#lastRecordMonotonicMs === Number.NEGATIVE_INFINITY) this.#lastRecordMonotonicMs = now.monotonicMs;
   }
 
-  processed(records: number, lag: number, now: Now): void {
+  processed(judged: { records: number; oldestMs: number }, lag: number, now: Now): void {
     this.#lag = lag;
     this.#unsent = true;
-    if (records > 0) this.#lastRecordMonotonicMs = now.monotonicMs;
+    if (judged.records > 0) this.#lastRecordMonotonicMs = now.monotonicMs;
+    if (judged.oldestMs < this.#oldestRecordMs) this.#oldestRecordMs = judged.oldestMs;
   }
 
   get lag(): number {
@@ -72,6 +75,7 @@ export class Emitter {
     const records = this.#records(this.#mark(now, feed));
     this.#sentMs = now.monotonicMs;
     this.#unsent = false;
+    this.#oldestRecordMs = Number.POSITIVE_INFINITY;
     return records;
   }
 
@@ -91,6 +95,7 @@ export class Emitter {
       idle: endMs !== null && silentMs >= time.idleAfterMs,
       endAgeMs: endMs === null ? null : Math.max(0, now.monotonicMs - endMs),
       lastRecordMs: Number.isFinite(lastRecordMs) ? lastRecordMs : null,
+      oldestRecordMs: Number.isFinite(this.#oldestRecordMs) ? this.#oldestRecordMs : null,
       claim: this.#claim,
       emission: this.#emission++,
     };
@@ -111,9 +116,12 @@ export class Emitter {
       });
     }
     const topic = this.#options.outputs.partials;
-    return bodies.flatMap((parts, partition) =>
-      parts.map((body, part) => ({ topic, partition, key: null, value: body.take({ ...mark, part, parts: parts.length }) })),
-    );
+    const measured = mark.emission % bodies.length;
+    return bodies.flatMap((parts, partition) => {
+      const oldestRecordMs = partition === measured ? mark.oldestRecordMs : null;
+      const header = { ...mark, oldestRecordMs, parts: parts.length };
+      return parts.map((body, part) => ({ topic, partition, key: null, value: body.take({ ...header, part }) }));
+    });
   }
 
   #partitionOf(group: number): number {

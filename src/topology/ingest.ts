@@ -133,13 +133,14 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   process(batch: RecordBatch, now: Now): void {
     const view = this.#view;
-    let records = 0;
+    const judged = { records: 0, oldestMs: Number.POSITIVE_INFINITY };
     while (batch.next(view)) {
       this.#judge(view);
-      records++;
+      judged.records++;
+      if (view.timestampMs < judged.oldestMs) judged.oldestMs = view.timestampMs;
     }
     this.#state.position = batch.nextOffset;
-    this.#emitter.processed(records, batch.endOffset - batch.nextOffset, now);
+    this.#emitter.processed(judged, batch.endOffset - batch.nextOffset, now);
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): OutRecord[] | null {

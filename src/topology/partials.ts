@@ -51,6 +51,11 @@ export interface Mark {
   endAgeMs: number | null;
   /** Kafka time of the last record judged; null when there was none with a time. */
   lastRecordMs: number | null;
+  /**
+   * Kafka time of the oldest record judged since the emission before. In one partition of `.partials` an emission, so that
+   * it is measured once; null in the others, and when there was no record with a time.
+   */
+  oldestRecordMs: number | null;
   /** Claim of the owner that sent this, and its count of emissions: with position they name an emission. */
   claim: number;
   emission: number;
@@ -132,6 +137,7 @@ function writeHeader(out: ByteWriter, header: PartialHeader): void {
   out.u8(header.idle ? 1 : 0);
   optional(out, header.endAgeMs);
   optional(out, header.lastRecordMs);
+  optional(out, header.oldestRecordMs);
   out.varint(header.claim);
   out.varint(header.emission);
   out.varint(header.part);
@@ -170,6 +176,7 @@ export function readHeader(from: ByteReader): PartialHeader {
     idle: from.u8() === 1,
     endAgeMs: optionalOf(from),
     lastRecordMs: optionalOf(from),
+    oldestRecordMs: optionalOf(from),
     claim: from.varint(),
     emission: from.varint(),
     part: from.varint(),

@@ -17,6 +17,7 @@ const mark = (given: Partial<PartialHeader> = {}): PartialHeader => ({
   idle: false,
   endAgeMs: null,
   lastRecordMs: null,
+  oldestRecordMs: null,
   claim: 1,
   emission: 0,
   part: 0,

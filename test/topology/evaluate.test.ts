@@ -47,7 +47,7 @@ class Fed {
     });
     const { watermarkMs = null, lastRecordMs = null } = mark;
     const place = { topic: 'impressions', partition: 0, stream: 'impressions', partitions: 1 } as const;
-    const counted = { origin: 0, position: this.#offset, watermarkMs, idle: false, endAgeMs: null, lastRecordMs };
+    const counted = { origin: 0, position: this.#offset, watermarkMs, idle: false, endAgeMs: null, lastRecordMs, oldestRecordMs: lastRecordMs };
     this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, part: 0, parts: 1 }));
   }
 
@@ -174,6 +174,7 @@ describe('what is no partial', () => {
           idle: false,
           endAgeMs: null,
           lastRecordMs: null,
+          oldestRecordMs: null,
           claim: 0,
           emission: 0,
           part: 0,

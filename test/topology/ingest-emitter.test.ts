@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PartialHeader } from '../../src/topology/partials.ts';
-import { MINUTE, SECOND, Story } from './drive.ts';
+import { MINUTE, SECOND, START, Story } from './drive.ts';
 import { readPartial } from './read-partial.ts';
 
 /** The marks of impressions/0 so far, oldest first, as one partition of `.partials` got them. */
@@ -43,4 +43,23 @@ test('a restart at the end of the log is no silence: its own minute passes first
   ).toEqual(new Set([false]));
   await story.pass(4 * SECOND);
   expect(last(story)?.idle).toBe(true);
+});
+
+test('the oldest record of an emission is told once, however many partitions of `.partials` there are', async () => {
+  const story = new Story({ partialsPartitions: 3 });
+  await story.started();
+  const told = (): (number | null)[] =>
+    [0, 1, 2].flatMap((partition) => marks(story, partition).map(({ oldestRecordMs }) => oldestRecordMs));
+  story.impression({ at: 0, kafkaAt: 5 });
+  story.impression({ at: 0, kafkaAt: 3 });
+  story.impression({ at: 0, kafkaAt: 9 });
+  await story.pass(4 * SECOND);
+  expect(told().filter((ms) => ms !== null)).toEqual([START + 3]);
+  story.impression({ at: 0, kafkaAt: 7 });
+  await story.pass(4 * SECOND);
+  expect(
+    told()
+      .filter((ms) => ms !== null)
+      .sort(),
+  ).toEqual([START + 3, START + 7]);
 });
