@@ -10,6 +10,10 @@ export const ERRORS = {
   bad_setting: { action: 'exit_2', says: 'A setting is wrong; the message names it, its value and what was expected.' },
   kafka_unreachable: { action: 'retry', says: 'No Kafka broker answers.' },
   kafka_refused: { action: 'exit_1', says: 'Kafka refuses this client: credentials, permissions or the group’s settings are wrong.' },
+  batch_unreadable: {
+    action: 'stop',
+    says: 'A batch in Kafka cannot be read: damaged, or compressed in an unknown way. The message names topic, partition and offset.',
+  },
   message_too_large: { action: 'stop', says: 'A record is larger than its topic accepts: raise max.message.bytes there.' },
   redis_unreachable: { action: 'retry', says: 'Redis does not answer; counters stand still until it does.' },
   postgres_unreachable: { action: 'retry', says: 'Postgres does not answer; hourly totals wait, counters go on.' },
@@ -18,7 +22,10 @@ export const ERRORS = {
   schema_missing: { action: 'exit_1', says: 'The Postgres schema is missing or old: run `exposure-stream migrate`.' },
   schema_changed: { action: 'exit_1', says: 'A migration that has run is not the one this package ships: never edit one, add another.' },
   partition_lost: { action: 'reopen', says: 'The partition was assigned elsewhere; nothing to do.' },
-  claim_lost: { action: 'reopen', says: 'Another owner has claimed this state. A task whose partition went elsewhere ends; one that still owns it claims again.' },
+  claim_lost: {
+    action: 'reopen',
+    says: 'Another owner has claimed this state. A task whose partition went elsewhere ends; one that still owns it claims again.',
+  },
   unexpected: { action: 'reopen', says: 'A fault without a name; the task is rebuilt from its last commit.' },
   counts_mismatch: { action: 'stop', says: 'consumed ≠ accepted + duplicate + late + invalid: the state cannot be believed.' },
   total_overflow: { action: 'stop', says: 'A total would pass 2^53 − 1 and could not be exact any more.' },

@@ -81,6 +81,11 @@ export interface PartitionFeed {
   contactMs(): number;
   /** Monotonic ms of the last fetch that found nothing after the given offset, or null when that is not known. */
   endReachedMs(position: number): number | null;
+  /**
+   * The last known end of the log (as `PartitionBounds.end`), null before the first. Asked for again in the background when it is
+   * old, so that it goes on while nobody polls.
+   */
+  endOffset(): number | null;
 }
 
 /** Membership in a consumer group. */

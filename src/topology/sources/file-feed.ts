@@ -86,7 +86,7 @@ export class FileFeed implements PartitionFeed {
   readonly topic: string;
   readonly partition: number;
   /** Offset of the next record that the file brings. */
-  endOffset = 0;
+  #end = 0;
   waitingBytes = 0;
   readonly #home: FileHome;
   readonly #gone = new AbortController();
@@ -111,14 +111,14 @@ export class FileFeed implements PartitionFeed {
   }
 
   deliver(batch: FileBatch): void {
-    this.endOffset = batch.nextOffset;
+    this.#end = batch.nextOffset;
     if (this.lost) return;
     this.waitingBytes += batch.byteLength;
     this.#waiting.push(batch);
   }
 
   bounds(): Promise<PartitionBounds> {
-    return Promise.resolve({ first: 0, end: this.#home.ended() ? this.endOffset : Number.POSITIVE_INFINITY, committed: null });
+    return Promise.resolve({ first: 0, end: this.#home.ended() ? this.#end : Number.POSITIVE_INFINITY, committed: null });
   }
 
   /** Back to what was polled already is refused with `position_before_log`: begin again with a new source. */
@@ -155,7 +155,12 @@ export class FileFeed implements PartitionFeed {
   }
 
   endReachedMs(position: number): number | null {
-    return this.#home.ended() && position >= this.endOffset ? (this.#endSeenMs ?? this.#noteEnd()) : null;
+    return this.#home.ended() && position >= this.#end ? (this.#endSeenMs ?? this.#noteEnd()) : null;
+  }
+
+  /** What was read so far. */
+  endOffset(): number {
+    return this.#end;
   }
 
   #take(): RecordBatch | null {
@@ -166,7 +171,7 @@ export class FileFeed implements PartitionFeed {
       this.waitingBytes -= batch.byteLength;
       if (batch.nextOffset <= position) continue;
       batch.skipTo(position);
-      batch.endOffset = this.endOffset;
+      batch.endOffset = this.#end;
       this.#position = batch.nextOffset;
       return batch;
     }

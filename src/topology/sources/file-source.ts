@@ -154,7 +154,7 @@ export class FileSource implements Source {
     const feed = this.#feeds[index];
     let batch = batches[index];
     if (!batch) {
-      batch = new FileBatch(feed.topic, partition, feed.endOffset, bytes);
+      batch = new FileBatch(feed.topic, partition, feed.endOffset(), bytes);
       batches[index] = batch;
     }
     batch.add(this.#scanner.timestampMs, key, this.#scanner.value, lineBytes);

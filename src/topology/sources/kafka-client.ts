@@ -1,10 +1,11 @@
 /** How this program meets a Kafka cluster: connection, compression codecs, logs and the names of errors. */
 import { promisify } from 'node:util';
-import { zstdCompress, zstdDecompress } from 'node:zlib';
+import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
 import snappy from 'kafkajs-snappy';
 import { compressFrame, decompressFrame } from 'lz4-napi';
 import { asError, StreamError } from '../../errors.ts';
+import { MAX_BATCH_BYTES } from './kafkajs-decoding.ts';
 import { repairKafkajs } from './kafkajs-internals.ts';
 
 /** As pino has it. */
@@ -26,10 +27,18 @@ export interface KafkaClientSettings {
 
 // Node finds only some of the names that this CommonJS module exports.
 const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
+const compressGzip = promisify(gzip);
+const decompressGzip = promisify(gunzip);
 const compressZstd = promisify(zstdCompress);
 const decompressZstd = promisify(zstdDecompress);
 
+const BOUNDED = { maxOutputLength: MAX_BATCH_BYTES };
+
 const registerCodecs = (): void => {
+  CompressionCodecs[CompressionTypes.GZIP] = () => ({
+    compress: (encoder: { buffer: Buffer }) => compressGzip(encoder.buffer),
+    decompress: (bytes: Buffer) => decompressGzip(bytes, BOUNDED),
+  });
   CompressionCodecs[CompressionTypes.Snappy] = snappy;
   CompressionCodecs[CompressionTypes.LZ4] = () => ({
     compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
@@ -37,7 +46,7 @@ const registerCodecs = (): void => {
   });
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({
     compress: (encoder: { buffer: Buffer }) => compressZstd(encoder.buffer),
-    decompress: (bytes: Buffer) => decompressZstd(bytes),
+    decompress: (bytes: Buffer) => decompressZstd(bytes, BOUNDED),
   });
 };
 

@@ -2,13 +2,17 @@ import { StreamError } from '../../errors.ts';
 import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
 import { ColumnBatch } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
+import { unreadable } from './kafkajs-decoding.ts';
 import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
+
+/** A fetch tells the end at least this often; a partition that is not fetched (its task is slow, its sink away) is asked about. */
+const END_OLD_MS = 5000;
 
 /** What a feed needs of the source that made it. */
 export interface FeedHome {
   readonly clock: Clock;
   readonly logger: KafkaLogger;
-  /** A partition with this much waiting in its mailbox is not fetched until its task has taken some. */
+  /** A partition with this much (decompressed) waiting in its mailbox is not fetched until its task has taken some. */
   readonly mailboxBytes: number;
   bounds(topic: string, partition: number): Promise<PartitionBounds>;
   /** The feed wants to be fetched again. */
@@ -32,6 +36,8 @@ export class KafkaFeed implements PartitionFeed {
   #paused = true;
   #contactMs = Number.NEGATIVE_INFINITY;
   #end = { offset: Number.POSITIVE_INFINITY, seenMs: 0 };
+  #lastEnd: { offset: number; knownMs: number } | null = null;
+  #askingEnd = false;
   #alarm: AbortController | null = null;
 
   constructor(home: FeedHome, group: ConsumerGroup, place: { topic: string; partition: number }) {
@@ -55,8 +61,10 @@ export class KafkaFeed implements PartitionFeed {
     return this.#waitingBytes >= this.#home.mailboxBytes;
   }
 
-  bounds(): Promise<PartitionBounds> {
-    return this.#home.bounds(this.topic, this.partition);
+  async bounds(): Promise<PartitionBounds> {
+    const bounds = await this.#home.bounds(this.topic, this.partition);
+    this.#noteEnd(bounds.end);
+    return bounds;
   }
 
   seek(offset: number): void {
@@ -98,6 +106,12 @@ export class KafkaFeed implements PartitionFeed {
     return position >= this.#end.offset ? this.#end.seenMs : null;
   }
 
+  endOffset(): number | null {
+    const knownMs = this.#lastEnd?.knownMs ?? Number.NEGATIVE_INFINITY;
+    if (!this.#lost && !this.#askingEnd && this.#home.clock.now().monotonicMs - knownMs > END_OLD_MS) void this.#askEnd();
+    return this.#lastEnd?.offset ?? null;
+  }
+
   lose(): void {
     this.#lost = true;
     this.#mailbox = [];
@@ -113,8 +127,10 @@ export class KafkaFeed implements PartitionFeed {
       return;
     }
     this.#contactMs = this.#home.clock.now().monotonicMs;
-    const { topic, partition, nextOffset, lastStableOffset, byteLength } = fetched;
+    const { topic, partition, nextOffset, lastStableOffset, byteLength, fault } = fetched;
+    this.#noteEnd(lastStableOffset);
     if (nextOffset >= lastStableOffset) this.#end = { offset: nextOffset, seenMs: sentMs };
+    if (fault) this.#fail(unreadable(topic, partition, fault));
     if (nextOffset === fetched.fetchOffset) return;
     this.#fetchOffset = nextOffset;
     this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
@@ -138,8 +154,7 @@ export class KafkaFeed implements PartitionFeed {
       if (this.#fetchOffset !== asked) return;
       if (asked >= first && asked <= end) return this.#resume();
       const code = asked < first ? 'position_before_log' : 'position_beyond_log';
-      this.#failure = new StreamError(code, `${this.topic}/${this.partition} holds offsets ${first} to ${end}, ${asked} was asked for.`);
-      this.#alarm?.abort();
+      this.#fail(new StreamError(code, `${this.topic}/${this.partition} holds offsets ${first} to ${end}, ${asked} was asked for.`));
     } catch (err) {
       this.#home.logger.warn(
         { err, topic: this.topic, partition: this.partition },
@@ -147,6 +162,25 @@ export class KafkaFeed implements PartitionFeed {
       );
       this.#resume();
     }
+  }
+
+  /** What is in the mailbox is still handed out. */
+  #fail(failure: StreamError): void {
+    this.#failure = failure;
+    this.#pause();
+    this.#alarm?.abort();
+  }
+
+  #noteEnd(offset: number): void {
+    if (offset >= 0) this.#lastEnd = { offset, knownMs: this.#home.clock.now().monotonicMs };
+  }
+
+  async #askEnd(): Promise<void> {
+    this.#askingEnd = true;
+    await this.bounds().catch((err: unknown) => {
+      this.#home.logger.debug({ err, topic: this.topic, partition: this.partition }, 'the end of a partition is not known');
+    });
+    this.#askingEnd = false;
   }
 
   #take(): RecordBatch | null {

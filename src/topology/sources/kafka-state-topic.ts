@@ -3,7 +3,7 @@ import { asError, StreamError } from '../../errors.ts';
 import type { StateRecord, StateTopic, StoredRecord } from '../../state/state-topic.ts';
 import type { Clock } from '../types.ts';
 import { fatalKafkaError, type KafkaLogger, rootOf } from './kafka-client.ts';
-import { type Cluster, clusterOf, nextOffsetAfter } from './kafkajs-internals.ts';
+import { type Cluster, clusterOf, nextOffsetAfter, throwIfUnreadable } from './kafkajs-internals.ts';
 import { partitionOf } from './murmur2.ts';
 
 export interface KafkaStateTopicOptions {
@@ -111,6 +111,7 @@ export class KafkaStateTopic implements StateTopic {
         // A batch that was cut by compaction begins before the offset asked for.
         if (Number(offset) >= at && key !== null && !isControlRecord) records.push({ offset: Number(offset), key, value });
       }
+      if (records.length === 0) throwIfUnreadable(messages, topic, partition);
       return { records, nextOffset: nextOffsetAfter(messages), highWatermark: Number(highWatermark) };
     } catch (error) {
       if (rootOf(error).type !== 'OFFSET_OUT_OF_RANGE') throw error;

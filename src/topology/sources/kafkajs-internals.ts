@@ -7,6 +7,7 @@
  *   offset, so a fetch that begins inside two of them lets aborted records through; it takes any record with key 00000000 for a marker.
  * - Positions: the stock batch does not know where a record batch ends whose last records were compacted away, stands still for
  *   ever at one that is empty, and crashes on more than ~125,000 records at once (`push(...)`).
+ * - Batches that cannot be read: one ended the membership, with all its partitions, again after every join (see kafkajs-decoding.ts).
  * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
  * - Rebalances: no hook before a join (only events, not on every path); `isStale()` ignores rebalances; `commitOffsets` uses the
  *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
@@ -18,6 +19,7 @@
 import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
 import { RecordColumns } from './column-batch.ts';
+import { type Fault, type Message, replaceDecoding, unreadable } from './kafkajs-decoding.ts';
 
 const VERSION = '2.2.4';
 
@@ -29,9 +31,11 @@ export interface FetchedPartition {
   /** Equals `fetchOffset` when nothing came. */
   nextOffset: number;
   lastStableOffset: number;
-  /** As fetched, before decompression. */
+  /** Decompressed. */
   byteLength: number;
   records: RecordColumns;
+  /** What lies at `nextOffset` and cannot be read. */
+  fault: Fault | null;
 }
 
 /** Bound to one generation of the group. */
@@ -89,15 +93,6 @@ export interface FetchedMessages {
   messages: { offset: string; key: Buffer | null; value: Buffer | null; isControlRecord: boolean }[];
 }
 
-interface Message {
-  offset: string;
-  timestamp: string;
-  key: Buffer | null;
-  value: Buffer | null;
-  isControlRecord: boolean;
-  batchContext?: { producerId: string; inTransaction: boolean };
-}
-
 interface PartitionResponse {
   lastStableOffset?: string;
   highWatermark: string;
@@ -113,12 +108,6 @@ interface Batch {
   messages: Message[];
 }
 
-interface Decoder {
-  readInt32(): number;
-  canReadBytes(length: number): boolean;
-  readBytes(length: number): Buffer;
-}
-
 interface GroupPrototype extends ConsumerGroup {
   fetch(nodeId: string): Promise<Batch[]>;
   joinAndSync(): Promise<void>;
@@ -130,7 +119,10 @@ interface Note {
   nextOffset: number;
   lastStableOffset: number;
   byteLength: number;
+  fault: Fault | null;
 }
+
+const NO_NOTE: Note = { nextOffset: -1, lastStableOffset: -1, byteLength: 0, fault: null };
 
 const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
@@ -154,7 +146,7 @@ export const repairKafkajs = (): void => {
   if (version !== VERSION) throw new Error(`kafkajs ${version} is installed, but its repairs are for ${VERSION}: npm ci`);
   installed = true;
   repairTimers();
-  repairDecoding();
+  replaceDecoding(({ messages, ...set }) => notes.set(messages, { ...set, lastStableOffset: -1 }));
   repairFetch();
   observeGroups();
 };
@@ -170,38 +162,6 @@ const repairTimers = (): void => {
   };
 };
 
-const HEADER_BYTES = 61;
-const MAGIC_AT = 16;
-
-const repairDecoding = (): void => {
-  const DecoderOf = internal<new (bytes: Buffer) => Decoder>('protocol/decoder.js');
-  const decodeBatch = internal<(decoder: Decoder) => Promise<{ records: Message[] }>>('protocol/recordBatch/v0/decoder.js');
-  const decodeSet = internal<(decoder: Decoder, size: number) => Promise<Message[]>>('protocol/messageSet/decoder.js');
-  const path = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
-  internal('protocol/requests/fetch/v4/decodeMessages.js');
-  const module = require.cache[path];
-  if (!module) throw new Error('kafkajs was not loaded as expected');
-  // Read by the response decoders of kafkajs when the first fetch of a process is sent, so this comes before it.
-  module.exports = async (decoder: Decoder): Promise<Message[]> => {
-    const size = decoder.readInt32();
-    if (size <= 0 || !decoder.canReadBytes(size)) return [];
-    const bytes = decoder.readBytes(size);
-    if (size > MAGIC_AT && bytes[MAGIC_AT] !== 2) return decodeSet(new DecoderOf(bytes), size);
-    const lists: Message[][] = [];
-    let nextOffset = -1;
-    for (let at = 0; bytes.length - at >= HEADER_BYTES; ) {
-      const end = at + 12 + bytes.readInt32BE(at + 8);
-      if (end > bytes.length) break; // Cut by maxBytes: it comes whole with the next fetch.
-      lists.push((await decodeBatch(new DecoderOf(bytes.subarray(at, end)))).records);
-      nextOffset = Number(bytes.readBigInt64BE(at)) + bytes.readInt32BE(at + 23) + 1;
-      at = end;
-    }
-    const messages = lists.length === 1 ? lists[0] : lists.flat();
-    notes.set(messages, { nextOffset, lastStableOffset: -1, byteLength: size });
-    return messages;
-  };
-};
-
 const repairFetch = (): void => {
   const { prototype } = internal<{
     prototype: { fetch(request: object): Promise<{ responses: { partitions: PartitionResponse[] }[] }> };
@@ -214,12 +174,8 @@ const repairFetch = (): void => {
         hideAborted(partition.messages, partition.abortedTransactions ?? []);
         partition.abortedTransactions = [];
         const last = partition.messages.at(-1);
-        const note = notes.get(partition.messages);
-        notes.set(partition.messages, {
-          nextOffset: note?.nextOffset ?? (last ? Number(last.offset) + 1 : -1),
-          lastStableOffset: Number(partition.lastStableOffset ?? partition.highWatermark),
-          byteLength: note?.byteLength ?? 0,
-        });
+        const note = notes.get(partition.messages) ?? { ...NO_NOTE, nextOffset: last ? Number(last.offset) + 1 : -1 };
+        notes.set(partition.messages, { ...note, lastStableOffset: Number(partition.lastStableOffset ?? partition.highWatermark) });
       }
     }
     return response;
@@ -253,7 +209,7 @@ const observeGroups = (): void => {
   const { fetch, joinAndSync, recoverFromOffsetOutOfRange } = prototype;
   prototype.fetch = async function (nodeId) {
     const observer = observerOf(this);
-    if (!observer) return fetch.call(this, nodeId);
+    if (!observer) return readable(await fetch.call(this, nodeId));
     if (!(await observer.wanted())) return [];
     const sentMs = observer.nowMs();
     const batches = await fetch.call(this, nodeId);
@@ -273,6 +229,18 @@ const observeGroups = (): void => {
   };
 };
 
+/** A stock consumer ends at a batch that cannot be read. */
+const readable = (batches: Batch[]): Batch[] => {
+  for (const { topic, partition, rawMessages } of batches) throwIfUnreadable(rawMessages, topic, partition);
+  return batches;
+};
+
+/** Throws `batch_unreadable`. */
+export const throwIfUnreadable = (messages: object[], topic: string, partition: number): void => {
+  const fault = notes.get(messages as Message[])?.fault;
+  if (fault) throw unreadable(topic, partition, fault);
+};
+
 const observerOf = (group: ConsumerGroup): GroupObserver | undefined => observers.get(group.assigners[0]);
 
 /** Where the next fetch goes on after one that brought these messages; -1 when it brought no whole batch. */
@@ -288,11 +256,19 @@ export const clusterOf = (kafka: object): Cluster => {
 const fetchedPartition = (batch: Batch): FetchedPartition => {
   const { topic, partition, rawMessages, messages } = batch;
   const fetchOffset = Number(batch.fetchedOffset);
-  const note = notes.get(rawMessages) ?? { nextOffset: -1, lastStableOffset: -1, byteLength: 0 };
+  const { lastStableOffset, byteLength, fault, ...note } = notes.get(rawMessages) ?? NO_NOTE;
   const records = new RecordColumns();
   for (const { offset, timestamp, key, value } of messages) {
     records.add(Number(offset), timestamp === '-1' ? Number.NaN : Number(timestamp), key, value);
   }
-  const { lastStableOffset, byteLength } = note;
-  return { topic, partition, fetchOffset, nextOffset: Math.max(fetchOffset, note.nextOffset), lastStableOffset, byteLength, records };
+  return {
+    topic,
+    partition,
+    fetchOffset,
+    nextOffset: Math.max(fetchOffset, note.nextOffset),
+    lastStableOffset,
+    byteLength,
+    records,
+    fault,
+  };
 };

@@ -124,6 +124,10 @@ class MemoryFeed implements PartitionFeed {
     return position >= this.#end.offset ? this.#end.seenMs : null;
   }
 
+  endOffset(): number {
+    return this.#log.end;
+  }
+
   #read(): RecordBatch | null {
     this.#refuseLost();
     const from = this.#position;

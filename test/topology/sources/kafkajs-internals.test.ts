@@ -1,10 +1,12 @@
 import { createRequire } from 'node:module';
+import { gzipSync } from 'node:zlib';
 import { PartitionAssigners } from 'kafkajs';
 import { expect, test } from 'vitest';
-import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
+import { kafkaClient } from '../../../src/topology/sources/kafka-client.ts';
 
 const require = createRequire(import.meta.url);
-repairKafkajs();
+const nothing = (): void => undefined;
+kafkaClient({ brokers: ['127.0.0.1:1'], clientId: 'test' }, { debug: nothing, info: nothing, warn: nothing, error: nothing });
 
 type Decode = (decoder: object) => Promise<{ offset: string }[]>;
 const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js') as Decode;
@@ -109,6 +111,42 @@ test('the position passes records that compaction removed, at the end of a batch
 
 test('a fetch that brought nothing stays where it was', async () => {
   expect(await observedFetch()).toMatchObject([{ fetchOffset: 10, nextOffset: 10, records: { offsets: [] }, lastStableOffset: 50 }]);
+});
+
+/** The same batch, its records compressed with gzip. */
+const gzipped = (batch: Buffer): Buffer => {
+  const packed = Buffer.concat([batch.subarray(0, 61), gzipSync(batch.subarray(61))]);
+  packed.writeInt32BE(packed.length - 12, 8);
+  packed.writeInt16BE(packed.readInt16BE(21) | 1, 21);
+  return packed;
+};
+
+const withCodec = (batch: Buffer, codec: number): Buffer => {
+  batch.writeInt16BE(codec, 21);
+  return batch;
+};
+
+test.each([
+  ['an unknown compression', () => withCodec(recordBatch(12, [0], 0), 7)],
+  ['bytes that do not decompress', () => withCodec(recordBatch(12, [0], 0), 1)],
+  ['records cut short', () => Buffer.concat([recordBatch(12, [0, 1], 1).subarray(0, 66)]).fill(5, 11, 12)],
+  ['a length that cannot be', () => Buffer.concat([recordBatch(12, [0], 0)]).fill(0xff, 8, 12)],
+])('a batch with %s is told with its offset, after what could be read before it', async (_name, batch) => {
+  const good = recordBatch(10, [0, 1], 1);
+  expect(await observedFetch(good, batch(), recordBatch(13, [0], 0))).toMatchObject([
+    { fetchOffset: 10, nextOffset: 12, records: { offsets: [10, 11] }, fault: { offset: 12 } },
+  ]);
+  expect(await observedFetch(batch())).toMatchObject([{ fetchOffset: 10, nextOffset: 10, fault: { offset: 12 } }]);
+});
+
+test('bytes are counted as decompressed, and a fetch that unpacks to much leaves the rest for the next', async () => {
+  const plain = recordBatch(10, Array(1_000_000).keys(), 999_999);
+  const packed = gzipped(plain);
+  expect(packed.length).toBeLessThan(plain.length / 3);
+  expect(await observedFetch(packed, gzipped(recordBatch(1_000_010, [0], 0)))).toMatchObject([
+    { nextOffset: 1_000_010, byteLength: plain.length, fault: null },
+  ]);
+  expect(plain.length).toBeGreaterThan(8 << 20);
 });
 
 test('a request queue with nothing to send sets no timer; one that waits for a throttle does (#1556)', () => {
