@@ -47,7 +47,15 @@ class Fed {
     });
     const { watermarkMs = null, lastRecordMs = null } = mark;
     const place = { topic: 'impressions', partition: 0, stream: 'impressions', partitions: 1 } as const;
-    const counted = { origin: 0, position: this.#offset, watermarkMs, idle: false, endAgeMs: null, lastRecordMs, oldestRecordMs: lastRecordMs };
+    const counted = {
+      origin: 0,
+      position: this.#offset,
+      watermarkMs,
+      idle: false,
+      endAgeMs: null,
+      lastRecordMs,
+      oldestRecordMs: lastRecordMs,
+    };
     this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, part: 0, parts: 1 }));
   }
 
