@@ -66,6 +66,11 @@ export const METRICS = {
   state_bytes: { type: 'gauge', labels: ['store'], says: 'Memory of the state by store.' },
   state_budget_bytes: { type: 'gauge', labels: [], says: 'STATE_MEMORY_BYTES.' },
   tasks: { type: 'gauge', labels: ['stage', 'state'], says: 'Tasks by what they are doing; `stopped` needs a person.' },
+  restored_bytes: {
+    type: 'gauge',
+    labels: ['stage', 'topic', 'partition'],
+    says: 'What a restore that is under way has read; absent when none is.',
+  },
   task_failures_total: { type: 'counter', labels: ['stage', 'code'], says: 'Failures of tasks by error code.' },
   sources_with_lost_state: {
     type: 'gauge',

@@ -25,6 +25,9 @@ export function observe({ log, metrics, pipeline, nowMs, fatal, stopIsFatal }: O
   const troubled = new Set<string>();
   return {
     restored: (task, info) => log.info({ ...task, ...info }, info.resumed ? 'resumed' : 'state restored'),
+    restoring: (task, progress) => log.info({ ...task, ...progress }, 'restoring'),
+    configured: (task, before, now) =>
+      log.warn({ ...task, before, now }, 'the state was written under another configuration; counting goes on under this one'),
     committed: (task, durationMs) => metrics.histogram('commit_duration_seconds').observe({ stage: task.stage }, durationMs / 1000),
     delivered: (task) => {
       if (task.stage === 'evaluate') observeVisible(task, pipeline(), metrics, nowMs().wallMs);

@@ -158,6 +158,12 @@ export class Pipeline {
     await this.#totals.flush(this.evaluateTasks);
   }
 
+  /** Records between a task's position and the end of its log as the broker last told it; null while either is unknown. */
+  lagOf(task: IngestTask | EvaluateTask): number | null {
+    const end = this.feedOf(task)?.endOffset() ?? null;
+    return end === null || task.stage === null ? null : Math.max(0, end - task.stage.position);
+  }
+
   /** The feed a task reads, for its bounds. */
   feedOf(task: IngestTask | EvaluateTask): PartitionFeed | null {
     return this.#ingest?.feedOf(task as IngestTask) ?? this.#evaluate?.feedOf(task as EvaluateTask) ?? null;

@@ -8,14 +8,27 @@ import { checkHeader } from '../state/header.ts';
 import { Lifecycle, type TaskState } from './lifecycle.ts';
 import { type SnapshotPolicy, Snapshotter } from './snapshotter.ts';
 import type { Sink, Stage } from './stage.ts';
-import type { Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
+import type { Claim, Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
 
 const MAX_WAIT_MS = 1000;
+const TELL_MS = 2000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 
+/** What a restore has read so far. */
+export interface RestoreProgress {
+  commits: number;
+  bytes: number;
+  /** Of the last commit applied. */
+  position: number;
+}
+
 /** What is told about a task while it runs; for logs and metrics. */
 export interface TaskObserver {
+  /** Every few seconds of a long restore. */
+  restoring?(task: TaskId, progress: Readonly<RestoreProgress>): void;
+  /** The state was written under another configuration; counting goes on under this one. */
+  configured?(task: TaskId, before: string, now: string): void;
   restored?(task: TaskId, info: { commits: number; position: number; durationMs: number; resumed: boolean }): void;
   committed?(task: TaskId, durationMs: number): void;
   delivered?(task: TaskId): void;
@@ -56,6 +69,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   #committed = -1;
   #endAtStart: number | null = null;
   #error: Error | null = null;
+  #restored: RestoreProgress | null = null;
 
   constructor(parts: TaskParts<Out, Outcome>) {
     this.id = parts.id;
@@ -80,6 +94,11 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   /** The log's end when the task first opened it; null before. */
   get endAtStart(): number | null {
     return this.#endAtStart;
+  }
+
+  /** How far a restore that is under way has come; null when none is. */
+  get restored(): Readonly<RestoreProgress> | null {
+    return this.#restored;
   }
 
   /** What the task last failed with, null once it runs again. */
@@ -163,17 +182,16 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     const bounds = await feed.bounds();
     this.#endAtStart ??= bounds.end;
     if (claim.previous) checkHeader(claim.previous, header);
+    if (claim.previous && claim.previous.configuration !== header.configuration) {
+      observer.configured?.(id, claim.previous.configuration, header.configuration);
+    }
     const resumed = claim.current && this.#clean && this.#stage !== null;
     let commits = 0;
     if (!resumed) {
       this.#life.to('restoring');
       this.#forget();
       this.#stage = this.#parts.stage();
-      for await (const commit of claim.commits()) {
-        this.#stage.restore(commit);
-        commits++;
-        this.#begun = true;
-      }
+      commits = await this.#restore(claim, this.#stage);
     }
     const stage = this.#stage as Stage<Out, Outcome>;
     if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
@@ -188,6 +206,27 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     this.#error = null;
     this.#life.to('running');
     observer.restored?.(id, { commits, position: stage.position, durationMs: clock.now().monotonicMs - startedMs, resumed });
+  }
+
+  /** Applies every commit that counts; reading them leaves the event loop to others between two. */
+  async #restore(claim: Claim, stage: Stage<Out, Outcome>): Promise<number> {
+    const { id, clock, observer } = this.#parts;
+    const progress: RestoreProgress = { commits: 0, bytes: 0, position: 0 };
+    this.#restored = progress;
+    let toldMs = clock.now().monotonicMs;
+    for await (const commit of claim.commits()) {
+      stage.restore(commit);
+      this.#begun = true;
+      progress.commits++;
+      progress.bytes += commit.changes.length;
+      progress.position = commit.to;
+      const nowMs = clock.now().monotonicMs;
+      if (nowMs - toldMs < TELL_MS) continue;
+      toldMs = nowMs;
+      observer.restoring?.(id, progress);
+    }
+    this.#restored = null;
+    return progress.commits;
   }
 
   /** Where the task goes on: its own position, never the group's (contract: "Where a task starts"). */

@@ -1,7 +1,7 @@
 /** Sets the metrics that live in state, each time they are asked for. */
 import type { Metrics } from '../metrics.ts';
 import { INVALID_REASONS } from '../operators/decode.ts';
-import type { IngestTask, Pipeline } from '../topology/pipeline.ts';
+import type { EvaluateTask, IngestTask, Pipeline } from '../topology/pipeline.ts';
 import { DISPOSITIONS, STREAMS } from '../topology/types.ts';
 
 const FROM_STATE = [
@@ -16,14 +16,18 @@ const FROM_STATE = [
 
 export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): void {
   for (const name of FROM_STATE) metrics.counter(name).reset();
-  for (const name of ['watermark_lag_seconds', 'watermark_holder', 'consumer_lag_records', 'tasks', 'state_keys', 'state_bytes'] as const)
+  for (const name of [
+    'watermark_lag_seconds',
+    'watermark_holder',
+    'consumer_lag_records',
+    'tasks',
+    'restored_bytes',
+    'state_keys',
+    'state_bytes',
+  ] as const)
     metrics.gauge(name).reset();
   for (const task of pipeline.ingestTasks) collectIngest(metrics, task, wallMs);
-  for (const { stage, id } of pipeline.evaluateTasks) {
-    if (stage !== null) metrics.gauge('consumer_lag_records').set({ stream: 'partials', partition: String(id.partition) }, stage.lag);
-  }
-  for (const task of [...pipeline.ingestTasks, ...pipeline.evaluateTasks])
-    metrics.gauge('tasks').inc({ stage: task.id.stage, state: task.state });
+  for (const task of [...pipeline.ingestTasks, ...pipeline.evaluateTasks]) collectTask(metrics, pipeline, task);
   collectLost(metrics, pipeline);
   collectState(metrics, pipeline);
   collectWatermarks(metrics, pipeline, wallMs);
@@ -31,6 +35,15 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
   if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
   const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));
   metrics.gauge('totals_pending_rows').set(evaluating.reduce((sum, state) => sum + state.hours.size, 0));
+}
+
+function collectTask(metrics: Metrics, pipeline: Pipeline, task: IngestTask | EvaluateTask): void {
+  const { stage, topic, partition } = task.id;
+  metrics.gauge('tasks').inc({ stage, state: task.state });
+  if (task.restored !== null) metrics.gauge('restored_bytes').set({ stage, topic, partition: String(partition) }, task.restored.bytes);
+  const lag = pipeline.lagOf(task);
+  const stream = pipeline.ingestTasks.find((one) => one === task)?.stage?.stream ?? 'partials';
+  if (lag !== null) metrics.gauge('consumer_lag_records').set({ stream, partition: String(partition) }, lag);
 }
 
 /** A loss is told by the task it happened to, and by evaluate of every source that began counting anew. */
@@ -56,7 +69,6 @@ function collectIngest(metrics: Metrics, { stage, id }: IngestTask, wallMs: numb
     if (reasons[i] > 0) metrics.counter('invalid_records_total').inc({ stream, reason }, reasons[i]);
   });
   metrics.counter('suspected_duplicates_total').inc({ stream, partition }, sums.suspected);
-  metrics.gauge('consumer_lag_records').set({ stream, partition }, stage.lag);
   if (Number.isFinite(stage.watermarkMs))
     metrics.gauge('watermark_lag_seconds').set({ stream, partition }, (wallMs - stage.watermarkMs) / 1000);
   if (stream !== 'impressions') return;

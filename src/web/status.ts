@@ -11,6 +11,8 @@ export interface TaskStatus {
   committed: number | null;
   lag_records: number | null;
   error: string | null;
+  /** Of a restore that is under way. */
+  restored: { commits: number; bytes: number; position: number } | null;
 }
 
 export interface IngestStatus extends TaskStatus {
@@ -32,8 +34,8 @@ const finite = (value: number | undefined): number | null => (value !== undefine
 
 /** @param unavailable services that do not answer, in words */
 export function statusOf(pipeline: Pipeline, wallMs: number, unavailable: readonly string[]): Status {
-  const ingest = pipeline.ingestTasks.map(ingestStatus);
-  const evaluate = pipeline.evaluateTasks.map((task) => ({ ...taskStatus(task), lag_records: finite(task.stage?.lag) }));
+  const ingest = pipeline.ingestTasks.map((task) => ({ ...ingestStatus(task), lag_records: pipeline.lagOf(task) }));
+  const evaluate = pipeline.evaluateTasks.map((task) => ({ ...taskStatus(task), lag_records: pipeline.lagOf(task) }));
   const restoring = [...ingest, ...evaluate]
     .filter((task) => task.state !== 'running')
     .map((task) => `${task.stage} ${task.topic}/${task.partition}: ${task.error ?? task.state}`);
@@ -59,6 +61,7 @@ function taskStatus(task: IngestTask | EvaluateTask): TaskStatus {
     committed: committed < 0 ? null : committed,
     lag_records: null,
     error: error?.message ?? null,
+    restored: task.restored === null ? null : { ...task.restored },
   };
 }
 
@@ -67,7 +70,6 @@ function ingestStatus(task: IngestTask): IngestStatus {
   const totals = stage?.committedTotals;
   return {
     ...taskStatus(task),
-    lag_records: finite(stage?.lag),
     stream: stage?.stream ?? null,
     watermark_ms: finite(stage?.watermarkMs),
     dispositions: totals ? Object.fromEntries(DISPOSITIONS.map((name, i) => [name, totals.dispositions[i]])) : null,
