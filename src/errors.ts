@@ -33,6 +33,7 @@ export const ERRORS = {
     action: 'stop',
     says: 'More distinct campaign, experiment or variant ids in one partition than allowed (limits.maxIds).',
   },
+  too_many_variants: { action: 'stop', says: 'More than 32,767 distinct variant ids of one experiment in one partition.' },
   state_memory_full: {
     action: 'stop',
     says: 'The state of this process has reached STATE_MEMORY_BYTES: more partitions or processes, or a shorter TTL.',

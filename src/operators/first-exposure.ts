@@ -10,9 +10,9 @@ export const OTHER_VARIANT = 2;
 export const NEWLY_CONTAMINATED = 3;
 export type ExposureVerdict = typeof FIRST | typeof SAME_VARIANT | typeof OTHER_VARIANT | typeof NEWLY_CONTAMINATED;
 
-/** The payload of a unit: its variant's index, and this bit once it was seen in another. */
+/** The payload of a unit: its variant's index among those of its experiment, and this bit once it was seen in another. */
 export const CONTAMINATED_BIT = 0x8000;
-/** Variant indices must stay below the bit. */
+/** Of one experiment: indices must stay below the bit. */
 export const MAX_VARIANTS = CONTAMINATED_BIT - 1;
 
 export interface UnitKey {

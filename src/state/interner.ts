@@ -8,16 +8,18 @@ const EMPTY = -1;
 export class Interner {
   readonly #hash: SeededHash;
   readonly #maxIds: number;
+  readonly #tooMany: (maxIds: number) => StreamError;
   #ids: Uint8Array[] = [];
   #hashes = new Uint32Array(16);
   #slots = new Int32Array(32).fill(EMPTY);
   #written = 0;
   #bytes = 0;
 
-  /** @param maxIds how many distinct ids are taken before StreamError too_many_ids */
-  constructor(hash: SeededHash, maxIds: number) {
+  /** @param maxIds how many distinct ids are taken before `tooMany` is thrown (StreamError too_many_ids) */
+  constructor(hash: SeededHash, maxIds: number, tooMany = tooManyIds) {
     this.#hash = hash;
     this.#maxIds = maxIds;
+    this.#tooMany = tooMany;
   }
 
   get size(): number {
@@ -72,12 +74,7 @@ export class Interner {
 
   #enter(slot: number, hash: number, id: Uint8Array): number {
     const index = this.#ids.length;
-    if (index >= this.#maxIds) {
-      throw new StreamError(
-        'too_many_ids',
-        `more than ${this.#maxIds} distinct ids in one partition: raise limits.maxIds, or find the producer that makes them up`,
-      );
-    }
+    if (index >= this.#maxIds) throw this.#tooMany(this.#maxIds);
     this.#ids.push(id);
     this.#bytes += id.length + 64;
     if (index === this.#hashes.length) {
@@ -101,6 +98,12 @@ export class Interner {
     }
   }
 }
+
+const tooManyIds = (maxIds: number): StreamError =>
+  new StreamError(
+    'too_many_ids',
+    `more than ${maxIds} distinct ids in one partition: raise limits.maxIds, or find the producer that makes them up`,
+  );
 
 function same(id: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   if (id.length !== end - start) return false;

@@ -11,14 +11,17 @@ import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
+import { VariantTable } from '../state/variants.ts';
 import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
-import type { Commit } from './types.ts';
+import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
 
 /** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
 const MAX_SUSPECT_BUCKETS = 48;
 
-const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7 } as const;
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8 } as const;
 
 /** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
 export const TOTALS = [
@@ -70,7 +73,7 @@ export class IngestState {
   readonly units: UnitStore;
   /** Campaigns, or experiments. */
   readonly entities: Interner;
-  readonly variants: Interner;
+  readonly variants: VariantTable;
   /** (entity, version, variant) packed by `group.ts`. */
   readonly groups: Interner;
   readonly cells: Record<CellName, CellTable>;
@@ -91,7 +94,8 @@ export class IngestState {
     this.suspects = new FingerprintStore({ bucketMs: this.#suspectBucketMs, ttlMs: time.allowedLatenessMs, budget });
     this.units = new UnitStore({ budget });
     this.entities = new Interner(hash, limits.maxIds);
-    this.variants = new Interner(hash, MAX_VARIANTS);
+    const nameOf = (experiment: number): string => utf8.decode(this.entities.bytesOf(experiment));
+    this.variants = new VariantTable({ hash, maxOfOne: MAX_VARIANTS, maxIds: limits.maxIds, nameOf });
     this.groups = new Interner(hash, limits.maxIds);
     this.cells = Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Record<CellName, CellTable>;
     this.totals = emptyTotals(reasons);
@@ -128,6 +132,14 @@ export class IngestState {
     sums[name] = exactSum(sums[name], micros);
   }
 
+  /** The number of a variant among those of its experiment. */
+  variantOf(experiment: number, variantId: ByteRef): number {
+    const { size } = this.variants;
+    const variant = this.variants.intern(experiment, variantId);
+    if (this.variants.size > size) this.#journalVariant(experiment, variantId.bytes, variantId.start, variantId.end);
+    return variant;
+  }
+
   /** Notes a unit whose payload judgeExposure has changed. */
   journalUnit(experiment: number, hi: number, lo: number): void {
     this.#unit(experiment, hi, lo, this.units.get(experiment, hi, lo));
@@ -150,14 +162,17 @@ export class IngestState {
     this.#journalWatermark();
   }
 
-  /** Drops the units of experiments without an accepted exposure since the cutoff. */
+  /** Drops the units and variants of experiments without an accepted exposure since the cutoff. */
   forgetExperiments(cutoffMs: number): void {
-    for (const experiment of this.units.expire(cutoffMs)) this.#journalForgotten(experiment);
+    for (const experiment of this.units.expire(cutoffMs)) {
+      this.variants.forget(experiment);
+      this.#journalForgotten(experiment);
+    }
   }
 
   forgetIfExpired(experiment: number, cutoffMs: number): void {
     if (!(this.units.lastTouched(experiment) < cutoffMs)) return;
-    this.units.forget(experiment);
+    this.#forget(experiment);
     this.#journalForgotten(experiment);
   }
 
@@ -174,7 +189,6 @@ export class IngestState {
     for (const count of this.totals.reasons) out.varint(count);
     for (const name of TOTALS) out.varint(this.totals.sums[name]);
     this.entities.writeNew(out);
-    this.variants.writeNew(out);
     this.groups.writeNew(out);
     for (const name of CELL_NAMES) {
       const table = this.cells[name];
@@ -198,7 +212,6 @@ export class IngestState {
     for (let i = 0, reasons = from.varint(); i < reasons; i++) this.totals.reasons[i] = from.varint();
     for (const name of TOTALS) this.totals.sums[name] = from.varint();
     this.entities.readNew(from);
-    this.variants.readNew(from);
     this.groups.readNew(from);
     for (const name of CELL_NAMES) for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
     this.position = commit.to;
@@ -207,9 +220,10 @@ export class IngestState {
 
   /** From here on `snapshotSlice` writes all that a restore needs; ids, cells and marks at once. */
   beginSnapshot(): void {
-    for (const ids of [this.entities, this.variants, this.groups]) ids.rewind();
+    for (const ids of [this.entities, this.groups]) ids.rewind();
     for (const name of CELL_NAMES) this.cells[name].touchNext({ index: 0, generation: -1 }, Number.POSITIVE_INFINITY, TO_COMMIT);
     this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk() };
+    this.variants.visit((experiment, id) => this.#journalVariant(experiment, id, 0, id.length));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {
       const touchedMs = this.units.lastTouched(experiment);
       if (Number.isFinite(touchedMs)) this.#journalTouch(experiment, touchedMs);
@@ -238,6 +252,18 @@ export class IngestState {
     this.origin = position;
     this.position = position;
     this.#committed = position;
+  }
+
+  #forget(experiment: number): void {
+    this.units.forget(experiment);
+    this.variants.forget(experiment);
+  }
+
+  #journalVariant(experiment: number, bytes: Uint8Array, start: number, end: number): void {
+    this.#journal.u8(OP.variant);
+    this.#journal.varint(experiment);
+    this.#journal.varint(end - start);
+    this.#journal.bytes(bytes, start, end);
   }
 
   #unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -279,10 +305,17 @@ export class IngestState {
       else if (op === OP.unit) this.units.set(from.varint(), from.u32(), from.u32(), from.u16());
       else if (op === OP.touch) this.units.touch(from.varint(), from.varint());
       else if (op === OP.watermark) this.#advance(from.varint());
-      else if (op === OP.forgotten) this.units.forget(from.varint());
+      else if (op === OP.forgotten) this.#forget(from.varint());
+      else if (op === OP.variant) this.#restoreVariant(from);
       else if (op === OP.lossy) this.lossy = true;
       else throw new RangeError(`an unknown change ${op} in a commit`);
     }
+  }
+
+  #restoreVariant(from: ByteReader): void {
+    const experiment = from.varint();
+    const bytes = from.bytes(from.varint());
+    this.variants.intern(experiment, { bytes, start: 0, end: bytes.length });
   }
 
   #advance(highestEventTs: number): void {

@@ -245,9 +245,9 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const { hash } = this.#options;
     const { entityId, variantId, unitId } = event;
     const experiment = state.entities.intern(entityId.bytes, entityId.start, entityId.end);
-    const variant = state.variants.intern(variantId.bytes, variantId.start, variantId.end);
     // Judged by the log alone, so that a sweep at another time gives the same answer.
     state.forgetIfExpired(experiment, state.watermark.ms - this.#options.time.unitTtlMs);
+    const variant = state.variantOf(experiment, variantId);
     hash.bytes(unitId.bytes, unitId.start, unitId.end);
     const unit = { experiment, hi: hash.hi, lo: hash.lo };
     const verdict = judgeExposure(state.units, unit, variant);

@@ -10,7 +10,7 @@ test('a unit never moves, and is contaminated once', () => {
   expect(verdicts).toEqual([FIRST, SAME_VARIANT, NEWLY_CONTAMINATED, OTHER_VARIANT, OTHER_VARIANT, SAME_VARIANT]);
 });
 
-test('the last variant that a partition may know is told apart from the first', () => {
+test('the last variant that an experiment may have is told apart from the first', () => {
   const units = new UnitStore();
   const last = MAX_VARIANTS - 1;
   expect([last, last, 0, last, 0].map((variant) => judgeExposure(units, unit, variant))).toEqual([

@@ -299,6 +299,44 @@ test('more ids than allowed stop this task by name, and no other', async () => {
   expect(process.dispositions('impressions', 1)).toEqual([1, 0, 0, 0]);
 });
 
+test('more variants of one experiment than a unit can tell apart stop the task, naming the experiment; other experiments have their own', async () => {
+  const failed: string[] = [];
+  const story = new Story();
+  const process = await story.started({ observer: { failed: (_, error) => failed.push(error.message) } });
+  const MOST = 32_767;
+  for (let i = 0; i < MOST; i++) story.exposure({ at: 0, experiment_id: i % 2 ? 'odd' : 'even', variant_id: `v${i}`, unit_id: `u${i}` });
+  for (let i = 0; i < 20_000; i++) story.exposure({ at: 0, experiment_id: 'full', variant_id: `v${i}`, unit_id: `u${i}` });
+  await story.pass(3 * SECOND);
+  expect([process.failures, process.dispositions('exposures')]).toEqual([[], [MOST + 20_000, 0, 0, 0]]);
+  for (let i = 20_000; i < MOST + 1; i++) story.exposure({ at: 0, experiment_id: 'full', variant_id: `v${i}`, unit_id: `u${i}` });
+  await story.pass(3 * SECOND);
+  expect(process.failures).toEqual(['too_many_variants!']);
+  expect(failed[0]).toContain('experiment "full" has more than 32767 variants');
+});
+
+test('after a restart, and after its experiment was forgotten, a variant is still told from another', async () => {
+  const story = new Story({ settings: { time: { unitTtlMs: HOUR } } });
+  let process = await story.started();
+  const restarted = async (): Promise<void> => {
+    await story.pass(2 * SECOND);
+    process.kill();
+    process = await story.started();
+  };
+  for (const variant_id of ['a', 'b', 'c']) story.exposure({ at: 0, variant_id, unit_id: `of ${variant_id}` });
+  await restarted();
+  story.exposure({ at: 1, variant_id: 'd', unit_id: 'of a' });
+  story.exposure({ at: 1, variant_id: 'b', unit_id: 'of b' });
+  story.exposure({ at: 2 * HOUR, experiment_id: 'clock' });
+  await restarted();
+  story.exposure({ at: 2 * HOUR, variant_id: 'c', unit_id: 'of b' });
+  await restarted();
+  story.exposure({ at: 2 * HOUR, variant_id: 'c', unit_id: 'of b' });
+  story.exposure({ at: 2 * HOUR, variant_id: 'a', unit_id: 'of b' });
+  await story.pass(2 * SECOND);
+  expect(story.counter('exposed:{e}')).toEqual({ contaminated: '2', 'units:a': '1', 'units:b': '1', 'units:c': '2' });
+  expect(new Set(story.side('violations').map(({ offset }) => offset))).toEqual(new Set([3, 8]));
+});
+
 test.each([
   ['spend of a quarter hour', (i: number) => ({ at: i * SECOND })],
   ['money of duplicates in different hours', (i: number) => ({ at: i * HOUR, event_id: 'x' })],
