@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs';
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
-import { outputTopic, type Settings } from '../config.ts';
+import { type OutputName, outputTopic, type Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { DirStateStore } from '../state/dir-store.ts';
 import { KafkaStateStore } from '../state/kafka-store.ts';
 import { MemoryStateStore } from '../state/memory-store.ts';
+import type { KafkaAdmin } from '../topology/sources/kafka-admin.ts';
 import { kafkaClient } from '../topology/sources/kafka-client.ts';
 import { KafkaStateTopic } from '../topology/sources/kafka-state-topic.ts';
-import { describeTopics } from '../topology/sources/kafka-topics.ts';
 import { type Clock, STREAMS, type StateStore } from '../topology/types.ts';
 
 const pemOf = (name: string, path: string | undefined): string | undefined => {
@@ -48,16 +48,38 @@ export function openStateStore(settings: Settings, { kafka, clock, log }: { kafk
 
 export const inputTopics = (settings: Settings): string[] => STREAMS.map((stream) => settings.streams[stream].topic);
 
-/** Partitions of the inputs and `.partials`; rejects with topic_missing that names every topic that is not there. */
-export async function countPartitions(kafka: Kafka, settings: Settings): Promise<ReadonlyMap<string, number>> {
-  const wanted = [...inputTopics(settings), outputTopic(settings, 'partials')];
-  const found = await describeTopics(kafka, wanted);
-  const missing = wanted.filter((name) => !found.has(name));
+/** What decides in which partition a key lies. */
+const keyedTopics = (settings: Settings): string[] => [...inputTopics(settings), outputTopic(settings, 'partials')];
+
+/** What the stages write to: the first record for one that is missing would stop its task. */
+const writtenTopics = (settings: Settings, stage: 'ingest' | 'evaluate' | 'both'): string[] => {
+  const { OUTPUT_UNIQUE: unique, STATE_STORE: store } = settings.env;
+  const sides: OutputName[] = stage === 'evaluate' ? [] : ['duplicates', 'late', 'invalid', 'violations'];
+  if (stage !== 'evaluate' && unique) sides.push('unique');
+  if (store === 'kafka') sides.push('state');
+  return sides.map((name) => outputTopic(settings, name));
+};
+
+/** Partitions of the inputs and `.partials`. Rejects with topic_missing that names every topic of theirs and `also` that is not there. */
+export async function countPartitions(
+  admin: KafkaAdmin,
+  settings: Settings,
+  also: readonly string[] = [],
+): Promise<ReadonlyMap<string, number>> {
+  const found = await admin.partitionCounts([...keyedTopics(settings), ...also]);
+  const missing = [...found].filter(([, partitions]) => partitions === null).map(([name]) => name);
   if (missing.length > 0) {
     throw new StreamError(
       'topic_missing',
       `There is no topic ${missing.join(', ')}: \`exposure-stream migrate --topics\` creates what is missing`,
     );
   }
-  return new Map([...found].map(([name, topic]) => [name, topic.partitions]));
+  return new Map(keyedTopics(settings).map((name) => [name, found.get(name) ?? 0]));
 }
+
+/** As `countPartitions`, after a look at all that these stages write to. */
+export const checkTopics = (
+  admin: KafkaAdmin,
+  settings: Settings,
+  stage: 'ingest' | 'evaluate' | 'both',
+): Promise<ReadonlyMap<string, number>> => countPartitions(admin, settings, writtenTopics(settings, stage));

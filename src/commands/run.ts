@@ -10,6 +10,7 @@ import { PostgresTotals } from '../sinks/postgres-totals.ts';
 import { RedisCounters } from '../sinks/redis-counters.ts';
 import { type Summary, summarise } from '../summary.ts';
 import { Pipeline } from '../topology/pipeline.ts';
+import { KafkaAdmin } from '../topology/sources/kafka-admin.ts';
 import { KafkaSource } from '../topology/sources/kafka-source.ts';
 import { KafkaWriter } from '../topology/sources/kafka-writer.ts';
 import type { Source } from '../topology/types.ts';
@@ -17,7 +18,7 @@ import { collect } from '../web/collect.ts';
 import { STATUS_PAGE } from '../web/page.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
-import { countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
+import { checkTopics, countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
 import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
 import { watchPartitions } from './partition-watch.ts';
@@ -95,6 +96,7 @@ class Service {
   readonly #close: (() => Promise<void>)[] = [];
   readonly #web: WebServer;
   readonly #kafka: Kafka;
+  readonly #admin: KafkaAdmin;
   readonly #stopping = new AbortController();
   #partitions: ReadonlyMap<string, number> = new Map();
 
@@ -104,6 +106,7 @@ class Service {
     this.#host = host;
     this.#parts = parts;
     this.#kafka = openKafka(settings, log);
+    this.#admin = new KafkaAdmin(this.#kafka);
     const evaluates = options.stage !== 'ingest';
     this.#counters = evaluates
       ? new RedisCounters({ url: settings.env.REDIS_URL, keyPrefix: settings.env.REDIS_KEY_PREFIX, clock, log })
@@ -124,7 +127,7 @@ class Service {
         registry,
         clock,
         partitionCounts: async () => {
-          this.#partitions = await countPartitions(this.#kafka, settings);
+          this.#partitions = await checkTopics(this.#admin, settings, options.stage ?? 'both');
           return this.#partitions;
         },
       },
@@ -148,6 +151,7 @@ class Service {
       () => totals.close(),
       () => registry.close(),
       () => stateStore.close(),
+      () => this.#admin.close(),
     ];
     this.#web = new WebServer(this.#routes());
   }
@@ -161,7 +165,7 @@ class Service {
 
   async start(): Promise<void> {
     await this.pipeline.start();
-    const count = () => countPartitions(this.#kafka, this.#parts.settings);
+    const count = () => countPartitions(this.#admin, this.#parts.settings);
     const watch = { began: this.#partitions, count, clock: this.#host.clock, stopping: this.#stopping.signal };
     void watchPartitions(watch).catch(this.#parts.fail);
   }

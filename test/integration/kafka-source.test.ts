@@ -293,7 +293,7 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
     'a missing topic ends membership by name',
     withBed(async (bed) => {
       const recorder = new AssignmentRecorder();
-      await bed.member({ topics: [`${bed.topic}-not-there`] }).start(recorder);
+      await bed.member({ topics: [`${bed.topic}-not-there`], absentAfterMs: 500 }).start(recorder);
       await eventually(() => recorder.failures.length > 0);
       expect(recorder.failures.map(codeOf)).toEqual(['topic_missing']);
     }),

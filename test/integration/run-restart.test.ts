@@ -24,6 +24,15 @@ describeIntegration('run, started again', (services) => {
     expect(lastError(worker)).toMatchObject({ code: 'partition_count_changed', msg: expect.stringContaining(topic) });
   });
 
+  it('says at its start which output is missing, not at the first record for it', async () => {
+    story = await Story.begin(services, 28);
+    const late = `${story.bed.name}.out.late`;
+    await story.bed.withAdmin((admin) => admin.deleteTopics({ topics: [late] }));
+    const worker = story.bed.worker('run').start();
+    expect(await worker.exit()).toBe(1);
+    expect(lastError(worker)).toMatchObject({ code: 'topic_missing', msg: expect.stringContaining(`no topic ${late}:`) });
+  });
+
   it('stops by name when a topic gains partitions while it runs', async () => {
     story = await Story.begin(services, 27);
     const worker = story.bed.worker('run').start();

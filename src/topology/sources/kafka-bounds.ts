@@ -1,25 +1,27 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { StreamError } from '../../errors.ts';
-import type { PartitionBounds } from '../types.ts';
-import { kafkaError } from './kafka-client.ts';
+import { asError, StreamError } from '../../errors.ts';
+import type { Clock, PartitionBounds } from '../types.ts';
+import { Absence } from './kafka-absence.ts';
+import { KafkaAdmin } from './kafka-admin.ts';
 
 /** First, last and committed offsets of a group's partitions, over a connection of its own. */
 export class GroupBounds {
-  readonly #kafka: Kafka;
+  readonly #admin: KafkaAdmin;
+  readonly #absence: Absence;
   readonly #groupId: string;
   readonly #asking = new Map<string, Promise<Map<number, PartitionBounds>>>();
-  #admin: Promise<Admin> | null = null;
 
-  constructor(kafka: Kafka, groupId: string) {
-    this.#kafka = kafka;
+  constructor(kafka: Kafka, groupId: string, clock: Clock) {
+    this.#admin = new KafkaAdmin(kafka);
+    this.#absence = new Absence(clock);
     this.#groupId = groupId;
   }
 
-  /** Calls for one topic at the same time share one question. Rejects with `kafka_unreachable` or `topic_missing`. */
+  /** Calls for one topic at the same time share one question. Rejects with `kafka_unreachable`, or `topic_missing` when it stays away. */
   async of(topic: string, partition: number): Promise<PartitionBounds> {
     let asking = this.#asking.get(topic);
     if (!asking) {
-      asking = this.#ask((admin) => this.#boundsOf(admin, topic)).finally(() => this.#asking.delete(topic));
+      asking = this.#ask(topic).finally(() => this.#asking.delete(topic));
       this.#asking.set(topic, asking);
     }
     const bounds = (await asking).get(partition);
@@ -27,15 +29,25 @@ export class GroupBounds {
     return bounds;
   }
 
+  /** Rejects with `topic_missing` or `kafka_unreachable`. */
   async partitionCounts(topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const metadata = await this.#ask((admin) => admin.fetchTopicMetadata({ topics: [...topics] }));
+    const metadata = await this.#admin.ask((admin) => admin.fetchTopicMetadata({ topics: [...topics] }));
     return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
   }
 
-  async close(): Promise<void> {
-    const admin = this.#admin;
-    this.#admin = null;
-    await admin?.then((connected) => connected.disconnect()).catch(() => undefined);
+  close(): Promise<void> {
+    return this.#admin.close();
+  }
+
+  async #ask(topic: string): Promise<Map<number, PartitionBounds>> {
+    try {
+      const bounds = await this.#admin.ask((admin) => this.#boundsOf(admin, topic));
+      this.#absence.over();
+      return bounds;
+    } catch (error) {
+      const says = `The bounds of ${topic} are not known: ${asError(error).message}`;
+      throw this.#absence.fatal(error) ?? new StreamError('kafka_unreachable', says, { cause: error });
+    }
   }
 
   /** `end` is the last stable offset: kafkajs lists offsets with read_committed where nothing else is said. */
@@ -53,22 +65,5 @@ export class GroupBounds {
         return [partition, { first: Number(low), end: Number(high), committed: offset < 0 ? null : offset }];
       }),
     );
-  }
-
-  /** After a failure the next question begins with a fresh connection: kafkajs's admin does not mend a broken one. */
-  async #ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
-    this.#admin ??= this.#connected();
-    try {
-      return await question(await this.#admin);
-    } catch (error) {
-      await this.close();
-      throw kafkaError(error);
-    }
-  }
-
-  async #connected(): Promise<Admin> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    return admin;
   }
 }

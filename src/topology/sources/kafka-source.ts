@@ -1,8 +1,9 @@
 import { type Consumer, type Kafka, PartitionAssigners } from 'kafkajs';
 import { asError, type StreamError } from '../../errors.ts';
 import type { AssignmentListener, Clock, Source } from '../types.ts';
+import { Absence } from './kafka-absence.ts';
 import { GroupBounds } from './kafka-bounds.ts';
-import { fatalKafkaError, type KafkaLogger } from './kafka-client.ts';
+import type { KafkaLogger } from './kafka-client.ts';
 import { type FeedHome, KafkaFeed } from './kafka-feed.ts';
 import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed } from './kafkajs-internals.ts';
 import { type LastAssignment, stickyAssigner } from './sticky-assigner.ts';
@@ -19,6 +20,8 @@ export interface KafkaSourceOptions {
   mailboxBytes?: number;
   sessionTimeoutMs?: number;
   rebalanceTimeoutMs?: number;
+  /** A topic that is missing for this long, at every attempt to join, ends membership. */
+  absentAfterMs?: number;
 }
 
 const FETCH_BYTES = 1 << 18;
@@ -38,6 +41,7 @@ export class KafkaSource implements Source, GroupObserver {
   readonly #options: Required<KafkaSourceOptions>;
   readonly #stopping = new AbortController();
   readonly #bounds: GroupBounds;
+  readonly #absence: Absence;
   #listener: AssignmentListener | null = null;
   #running: Promise<void> = Promise.resolve();
   #feeds = new Map<string, KafkaFeed>();
@@ -55,9 +59,11 @@ export class KafkaSource implements Source, GroupObserver {
       mailboxBytes: FETCH_BYTES,
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: 15_000,
+      absentAfterMs: 30_000,
       ...options,
     };
-    this.#bounds = new GroupBounds(kafka, options.groupId);
+    this.#bounds = new GroupBounds(kafka, options.groupId, options.clock);
+    this.#absence = new Absence(options.clock, this.#options.absentAfterMs);
     const { clock, logger, mailboxBytes } = this.#options;
     this.#home = {
       clock,
@@ -93,7 +99,7 @@ export class KafkaSource implements Source, GroupObserver {
       try {
         await this.#memberOnce();
       } catch (error) {
-        const fatal = fatalKafkaError(error);
+        const fatal = this.#absence.fatal(error);
         if (fatal) return this.#fail(fatal);
         this.#options.logger.warn(
           { err: asError(error), code: 'kafka_unreachable', retryMs: this.#retryMs },
@@ -162,6 +168,7 @@ export class KafkaSource implements Source, GroupObserver {
   joined(group: ConsumerGroup): void {
     if (this.#stopping.signal.aborted) return;
     this.#retryMs = FIRST_RETRY_MS;
+    this.#absence.over();
     this.#feeds = new Map();
     const assigned = group.assigned();
     this.#last = {

@@ -2,7 +2,8 @@ import type { Kafka, Message, Producer } from 'kafkajs';
 import { asError, StreamError } from '../../errors.ts';
 import type { StateRecord, StateTopic, StoredRecord } from '../../state/state-topic.ts';
 import type { Clock } from '../types.ts';
-import { fatalKafkaError, type KafkaLogger, rootOf } from './kafka-client.ts';
+import { Absence } from './kafka-absence.ts';
+import { type KafkaLogger, rootOf } from './kafka-client.ts';
 import { type Cluster, clusterOf, nextOffsetAfter, throwIfUnreadable } from './kafkajs-internals.ts';
 import { partitionOf } from './murmur2.ts';
 
@@ -31,11 +32,13 @@ export class KafkaStateTopic implements StateTopic {
   readonly #kafka: Kafka;
   readonly #options: Required<KafkaStateTopicOptions>;
   readonly #closing = new AbortController();
+  readonly #absence: Absence;
   #cluster: Promise<Cluster> | null = null;
   #producer: Promise<Producer> | null = null;
 
   constructor(kafka: Kafka, options: KafkaStateTopicOptions) {
     this.#kafka = kafka;
+    this.#absence = new Absence(options.clock);
     this.#options = { fetchBytes: 1 << 20, ...options };
   }
 
@@ -145,7 +148,9 @@ export class KafkaStateTopic implements StateTopic {
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
       if (this.#closing.signal.aborted) throw new StreamError('kafka_unreachable', `${topic} was closed before it was read or written.`);
       try {
-        return await action();
+        const result = await action();
+        this.#absence.over();
+        return result;
       } catch (error) {
         const { type, message } = rootOf(error);
         if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') {
@@ -153,7 +158,7 @@ export class KafkaStateTopic implements StateTopic {
             cause: error,
           });
         }
-        const fatal = fatalKafkaError(error);
+        const fatal = this.#absence.fatal(error);
         if (fatal) throw fatal;
         logger.warn({ err: asError(error), code: 'kafka_unreachable', topic, retryMs }, 'the state topic was not reached, trying again');
         await this.#sleep(retryMs);
