@@ -62,7 +62,7 @@ export const readMigrations = async (folder: string = sqlFolder()): Promise<Migr
  */
 export const migrate = async (database: string | Pool, options: MigrationOptions): Promise<MigrationResult> => {
   const migrations = options.migrations ?? (await readMigrations());
-  const pool = typeof database === 'string' ? openPool(database, 1) : database;
+  const pool = typeof database === 'string' ? openPool(database, 1, 0) : database;
   const applied: string[] = [];
   try {
     for (const migration of migrations) {

@@ -2,13 +2,22 @@ import { DatabaseError, Pool, type PoolClient } from 'pg';
 import { asError, StreamError } from '../errors.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** A little above the server's own limit on a statement, whose answer says more. */
+const QUERY_TIMEOUT_MS = 25_000;
+const STATEMENT_TIMEOUT_MS = 20_000;
+/** What pg says when it has waited long enough. */
+const TIMED_OUT = 'Query read timeout';
 
-/** TLS and all else come from the URL (`sslmode`, `sslrootcert`, …). Connects when first used. */
-export const openPool = (databaseUrl: string, max = 4): Pool => {
+/**
+ * TLS and all else come from the URL (`sslmode`, `sslrootcert`, …). Connects when first used. A query that gets no answer
+ * within `queryTimeoutMs` fails, so that a server that hangs is one that does not answer; 0 waits for ever.
+ */
+export const openPool = (databaseUrl: string, max = 4, queryTimeoutMs = QUERY_TIMEOUT_MS): Pool => {
   const pool = new Pool({
     connectionString: databaseUrl,
     max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
     application_name: 'exposure-stream',
   });
@@ -44,14 +53,17 @@ export const inTransaction = async <Result>(
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query(`${begin}; set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '60s'`);
+    await client.query(
+      `${begin}; set local statement_timeout = ${STATEMENT_TIMEOUT_MS}; set local idle_in_transaction_session_timeout = '60s'`,
+    );
     const result = await body(client);
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch((failed) => {
-      broken = asError(failed);
-    });
+    // A rollback would wait behind the query that hangs; the server rolls back when the connection goes.
+    const hangs = asError(error).message === TIMED_OUT;
+    const failed = hangs ? error : await client.query('rollback').then(() => null, asError);
+    if (failed !== null) broken = asError(failed);
     throw error;
   } finally {
     client.release(broken);
