@@ -4,6 +4,12 @@ import { DateTime } from 'luxon';
 const SLOT_MS = 900_000;
 const DAY_MS = 86_400_000;
 const MAX_REMEMBERED = 100_000;
+/** Neither dates nor offsets are known later: the last day of all, and a day before the last instant. */
+const LAST_DAY = 100_000_000;
+const LAST_OFFSET_MS = (LAST_DAY - 1) * DAY_MS;
+/** The calendar repeats itself. */
+const CYCLE_YEARS = 400;
+const CYCLE_DAYS = 146_097;
 
 const remembered = new Map<string, Map<number, number>>();
 
@@ -17,7 +23,7 @@ export function dayOfSlot(slot: number, zone: string): number {
   let day = days.get(slot);
   if (day === undefined) {
     const startMs = slot * SLOT_MS;
-    const offsetMs = zone === 'UTC' ? 0 : DateTime.fromMillis(startMs, { zone }).offset * 60_000;
+    const offsetMs = zone === 'UTC' ? 0 : DateTime.fromMillis(Math.min(startMs, LAST_OFFSET_MS), { zone }).offset * 60_000;
     day = Math.floor((startMs + offsetMs) / DAY_MS);
     if (days.size >= MAX_REMEMBERED) days.clear();
     days.set(slot, day);
@@ -25,5 +31,21 @@ export function dayOfSlot(slot: number, zone: string): number {
   return day;
 }
 
+const texts = new Map<number, string>();
+
 /** YYYY-MM-DD of such a day. */
-export const dayText = (day: number): string => DateTime.fromMillis(day * DAY_MS, { zone: 'UTC' }).toFormat('yyyy-MM-dd');
+export function dayText(day: number): string {
+  let text = texts.get(day);
+  if (text === undefined) {
+    text = day > LAST_DAY ? textBeyond(day) : DateTime.fromMillis(day * DAY_MS, { zone: 'UTC' }).toFormat('yyyy-MM-dd');
+    if (texts.size >= MAX_REMEMBERED) texts.clear();
+    texts.set(day, text);
+  }
+  return text;
+}
+
+/** East of UTC the last instant falls into a day that has no date of its own. */
+function textBeyond(day: number): string {
+  const date = DateTime.fromMillis((day - CYCLE_DAYS) * DAY_MS, { zone: 'UTC' });
+  return `${date.year + CYCLE_YEARS}-${date.toFormat('MM-dd')}`;
+}

@@ -48,6 +48,17 @@ test('days before 1970 exist where the clock is behind, and the last day there i
   expect(dayText(dayOfSlot(8.64e15 / SLOT, 'UTC'))).toBe('275760-09-13');
 });
 
+test('the last instants of all have days east of UTC too, though no date has that name', () => {
+  const last = 8.64e15 / SLOT;
+  for (const zone of ['Asia/Tokyo', 'Pacific/Kiritimati', 'America/New_York']) {
+    for (let slot = last - 100; slot <= last; slot++) expect(dayOfSlot(slot, zone)).toBeGreaterThanOrEqual(1e8 - 2);
+  }
+  expect(dayText(dayOfSlot(last, 'America/New_York'))).toBe('275760-09-12');
+  expect(dayText(dayOfSlot(last, 'Pacific/Kiritimati'))).toBe('275760-09-13');
+  expect(dayText(dayOfSlot(last - 1, 'Pacific/Kiritimati'))).toBe('275760-09-13');
+  expect(dayText(1e8 + 1)).toBe('275760-09-14');
+});
+
 test('any quarter hour since 1973 in any zone falls into the day that the calendar says', () => {
   const zones = [...Intl.supportedValuesOf('timeZone'), 'UTC'];
   const slots = fc.integer({ min: slotAt('1973-01-01T00:00:00Z'), max: slotAt('2037-01-01T00:00:00Z') });
