@@ -68,6 +68,8 @@ export interface Registry extends RegistryRows {
   loadedWallMs: number;
   /** The zone of the campaign row valid at `asOfMs`, else of the latest one begun, else of the first; UTC if unregistered. */
   zoneOf(campaignId: string): string;
+  /** The next time at which a campaign row begins, by the registry's clock: until then `zoneOf` says the same. */
+  zonesUntilMs(): number;
 }
 
 export interface RegistrySource {
@@ -86,10 +88,21 @@ const zoneAt = (rows: readonly CampaignRow[] | undefined, atMs: number): string 
   return row.timeZone;
 };
 
+const nextBeginMs = (campaigns: RegistryRows['campaigns'], afterMs: number): number => {
+  let next = Number.POSITIVE_INFINITY;
+  for (const rows of campaigns.values()) for (const { fromMs } of rows) if (fromMs > afterMs && fromMs < next) next = fromMs;
+  return next;
+};
+
 export const makeRegistry = (
   rows: RegistryRows,
   at: { version: number; epoch: number; asOfMs: number; loadedWallMs: number },
-): Registry => ({ ...rows, ...at, zoneOf: (campaignId) => zoneAt(rows.campaigns.get(campaignId), at.asOfMs) });
+): Registry => ({
+  ...rows,
+  ...at,
+  zoneOf: (campaignId) => zoneAt(rows.campaigns.get(campaignId), at.asOfMs),
+  zonesUntilMs: () => nextBeginMs(rows.campaigns, at.asOfMs),
+});
 
 const EMPTY: RegistryRows = {
   campaigns: new Map(),

@@ -25,6 +25,16 @@ it('a campaign that has ended keeps its last zone, and one that has not begun ha
   expect(zoneAt(-1, ['Europe/Berlin', 0, 100], ['Asia/Tokyo', 100, 200])).toBe('Europe/Berlin');
 });
 
+it('zones hold until the next row of any campaign begins', () => {
+  const empty = { budgets: new Map(), experiments: new Map(), variants: new Map(), allocations: new Map() };
+  const campaigns = new Map([
+    ['a', rowsOf(['UTC', Number.NEGATIVE_INFINITY, 50], ['Asia/Tokyo', 300, 400])],
+    ['b', rowsOf(['UTC', 100, 200])],
+  ]);
+  const until = [0, 99, 100, 300].map((asOfMs) => makeRegistry({ ...empty, campaigns }, at(asOfMs)).zonesUntilMs());
+  expect(until).toEqual([100, 100, 300, Number.POSITIVE_INFINITY]);
+});
+
 it('an unregistered campaign is counted in UTC, one named like a property of every object too', async () => {
   const registry = await new StaticRegistry({ campaigns: new Map([['c', [campaignForever('c', 'Asia/Tokyo')]]]) }).load();
   expect(registry.zoneOf('c')).toBe('Asia/Tokyo');
