@@ -50,7 +50,10 @@ function spendOf(tasks: readonly EvaluateTask[]): Summary['spend'] {
   const spend = new Map<string, Map<string, { spend_micros: number; impressions: number }>>();
   for (const { stage } of tasks) {
     if (stage === null) continue;
-    const { days, groups } = stage.state;
+    const {
+      groups,
+      days: { table: days },
+    } = stage.state;
     for (let i = 0; i < days.size; i++) {
       const { entity } = groups[days.groupOf(i)];
       const ofCampaign = spend.get(entity) ?? new Map();
@@ -64,7 +67,7 @@ function spendOf(tasks: readonly EvaluateTask[]): Summary['spend'] {
 function exposedOf(tasks: readonly EvaluateTask[]): Summary['exposed'] {
   const exposed: [string, Summary['exposed'][string]][] = [];
   for (const { stage } of tasks) {
-    for (const { experimentId, units, contaminated } of stage?.state.experiments.values() ?? []) {
+    for (const [experimentId, { units, contaminated }] of stage?.state.experiments.all() ?? []) {
       exposed.push([experimentId, { units: ordered(Object.fromEntries(units)), contaminated }]);
     }
   }

@@ -19,6 +19,11 @@ export class DirtyHours {
     return this.#table.changed(TO_SEND) + this.#table.changed(TO_COMMIT);
   }
 
+  /** Dirty ones that are not in flight. */
+  get waiting(): number {
+    return this.#table.changed(TO_SEND);
+  }
+
   mark(kind: HourKind, group: number, hour: number): void {
     this.#table.touchFor(this.#table.at(group, MEMBER[kind], hour), TO_SEND);
   }

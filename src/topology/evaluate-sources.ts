@@ -32,6 +32,12 @@ export class Sources {
   readonly #changed = new Set<number>();
   /** Sources that began counting again behind a truncated log: their counts may be too low, and say so. */
   readonly lost = new Set<number>();
+  #version = 0;
+
+  /** Grows with every mark that says something new to Postgres. */
+  get version(): number {
+    return this.#version;
+  }
 
   all(): readonly SourceProgress[] {
     return this.#list;
@@ -62,16 +68,9 @@ export class Sources {
     const { origin, position, watermarkMs, idle, endAgeMs, lastRecordMs, partitions } = header;
     // A watermark never goes back, also when the source has lost its state.
     const kept = Math.max(source.watermarkMs ?? Number.NEGATIVE_INFINITY, watermarkMs ?? Number.NEGATIVE_INFINITY);
-    Object.assign(source, {
-      origin,
-      position,
-      idle,
-      endAgeMs,
-      lastRecordMs,
-      partitions,
-      markMs,
-      watermarkMs: Number.isFinite(kept) ? kept : null,
-    });
+    if (advanced || origin !== source.origin || idle !== source.idle) this.#version++;
+    const mark = { origin, position, idle, endAgeMs, lastRecordMs, partitions, markMs };
+    Object.assign(source, mark, { watermarkMs: Number.isFinite(kept) ? kept : null });
     this.#changed.add(index);
     return advanced;
   }
@@ -88,7 +87,10 @@ export class Sources {
     return Number.isFinite(least) ? least : this.#idleWatermarkMs(stream);
   }
 
-  /** No source of the stream can contribute to an event time before this; null while one has not been heard of. */
+  /**
+   * No source of the stream can contribute to an event time before this, but for idle ones that have never accepted anything
+   * (`someUnseen`); null while one has not been heard of.
+   */
   floorMs(stream: Stream): number | null {
     let least = Number.POSITIVE_INFINITY;
     for (const source of this.#heardOf(stream) ?? [null]) {
@@ -96,6 +98,11 @@ export class Sources {
       if (source.watermarkMs !== null) least = Math.min(least, source.watermarkMs);
     }
     return Number.isFinite(least) ? least : null;
+  }
+
+  /** Whether a source of the stream has accepted nothing so far. */
+  someUnseen(stream: Stream): boolean {
+    return this.#list.some((source) => source.stream === stream && source.watermarkMs === null);
   }
 
   /** The source that holds the stream's watermark back, or null. */

@@ -4,10 +4,9 @@
  */
 import type { LimitSettings, PaceSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
-import { dayText } from '../operators/days.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
-import { TO_SEND } from '../state/cells.ts';
+import { CounterWrites } from './evaluate-counters.ts';
 import { EvaluateState } from './evaluate-state.ts';
 import { hourlyRow } from './hourly-row.ts';
 import { type CellVisitor, readCells, readHeader } from './partials.ts';
@@ -21,10 +20,6 @@ import {
   type RecordBatch,
   RecordView,
 } from './types.ts';
-
-const DAY_MS = 86_400_000;
-const SPEND_EXPIRY_MS = 8 * DAY_MS;
-const EXPOSED_EXPIRY_MS = 90 * DAY_MS;
 
 /** Nothing is written for the sake of time alone when the broker was last heard of longer ago. */
 const MAX_SILENCE_MS = 5000;
@@ -48,25 +43,32 @@ export interface EvaluateOptions {
 export interface Zones {
   version: number;
   epoch: number;
+  /** When it was read, by its own clock; `zonesUntilMs` is by the same. */
+  asOfMs: number;
   zoneOf(campaignId: string): string;
+  /** The zones of these rows hold until then. */
+  zonesUntilMs(): number;
 }
 
 export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   readonly #options: EvaluateOptions;
   readonly #state = new EvaluateState();
+  readonly #counters: CounterWrites;
   readonly #view = new RecordView();
   #epoch = 0;
   #registryVersion = -1;
+  #zonesUntilMs = Number.POSITIVE_INFINITY;
   #writtenMs = Number.NEGATIVE_INFINITY;
   #pending = false;
-  #cursor = 0;
   #lag = 0;
-  #sliceMs = Number.NEGATIVE_INFINITY;
+  /** What Postgres has, or is being sent. */
+  #sourcesVersion = -1;
   /** Kafka times of records whose effect is not in Redis yet; for end_to_end_seconds. */
   #unseenRecordMs: number[] = [];
 
   constructor(options: EvaluateOptions) {
     this.#options = options;
+    this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
   }
 
   get position(): number {
@@ -83,7 +85,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   get lossy(): boolean {
-    return this.#state.lossy;
+    return this.#state.loss.happened;
   }
 
   get state(): EvaluateState {
@@ -93,16 +95,17 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   /** Takes what is registered now. Nothing is written before the first one. */
   register(zones: Zones): void {
     this.#epoch = zones.epoch;
-    if (zones.version === this.#registryVersion) return;
+    if (zones.version === this.#registryVersion && zones.asOfMs < this.#zonesUntilMs) return;
     this.#registryVersion = zones.version;
-    this.#state.useZones((id) => zones.zoneOf(id));
+    this.#zonesUntilMs = zones.zonesUntilMs();
+    this.#state.days.useZones((id) => zones.zoneOf(id));
     this.#pending = true;
   }
 
   /** Cells before `position` that come no more are missing, also where the group knows of no state before. */
   begin(position: number, lossy = false): void {
     this.#state.begin(position);
-    this.#state.lossy = lossy || position > 0;
+    if (lossy || position > 0) this.#state.loss.begin();
   }
 
   restore(commit: Commit): void {
@@ -111,7 +114,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
 
   skipTo(position: number): void {
     this.#state.position = position;
-    this.#state.lossy = true;
+    this.#state.loss.begin();
   }
 
   newEpoch(): void {
@@ -119,7 +122,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   owned(): void {
-    this.#state.touchAll();
+    this.#state.owned();
     this.#pending = true;
   }
 
@@ -131,7 +134,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): CounterBatch | null {
-    if (!this.#state.registered) return null;
+    if (!this.#state.days.registered) return null;
     const silent = now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS;
     const due = now.monotonicMs >= this.dueMs();
     if (!this.#pending && (silent || !due)) {
@@ -139,22 +142,22 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       return null;
     }
     if (!due && !force) return null;
-    const writes = this.#changedCounters();
-    if (!silent) this.#rewriteSlice(now, writes);
-    if (this.lossy) for (const write of writes) write.keepLarger = true;
+    if (!silent) this.#counters.renew(now.monotonicMs);
+    const writes = this.#counters.take();
     this.#pending = false;
     this.#writtenMs = now.monotonicMs;
     return { writer: { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position }, writes };
   }
 
   delivered(outcome: CounterOutcome): void {
+    this.#state.days.delivered();
     if (!outcome.dataLost) return;
     this.#state.touchAll();
     this.#pending = true;
   }
 
   dueMs(): number {
-    if (!this.#state.registered) return Number.POSITIVE_INFINITY;
+    if (!this.#state.days.registered) return Number.POSITIVE_INFINITY;
     return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
   }
 
@@ -185,11 +188,17 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     return visible;
   }
 
-  /** Hours that Postgres does not have, at most `limit` of them, or null. `hoursLanded` says how it went. */
+  /**
+   * Hours that Postgres does not have, at most `limit` of them, or null. With the last of them go the sources' positions: so
+   * what `stream_position` says is in Postgres is there. `hoursLanded` says how it went.
+   */
   takeHours(limit: number): HourlyBatch | null {
-    const hours = this.#state.hours.take(limit);
-    if (hours.length === 0) return null;
-    const positions = this.#state.sources.all().filter((source) => source.origin >= 0);
+    const { hours: dirty, sources } = this.#state;
+    const hours = dirty.take(limit);
+    const isLast = dirty.waiting === 0;
+    if (hours.length === 0 && sources.version === this.#sourcesVersion) return null;
+    if (isLast) this.#sourcesVersion = sources.version;
+    const positions = isLast ? sources.all().filter((source) => source.origin >= 0) : [];
     return {
       partialsPartition: this.#options.partition,
       epoch: this.#epoch,
@@ -201,6 +210,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   hoursLanded(written: boolean): void {
+    if (!written) this.#sourcesVersion = -1;
     this.#state.hours.landed(written);
   }
 
@@ -229,56 +239,8 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       },
     };
     readCells(from, visitor);
-    if (state.sources.arrived(source, header, view.timestampMs) && header.lastRecordMs !== null)
-      this.#unseenRecordMs.push(header.lastRecordMs);
-  }
-
-  #changedCounters(): CounterWrite[] {
-    const writes: CounterWrite[] = [];
-    const { days, experiments, dirtyExperiments } = this.#state;
-    days.takeChanged(TO_SEND, (index) => writes.push(this.#spendWrite(index)));
-    for (const id of dirtyExperiments) {
-      const counts = experiments.get(id);
-      if (counts) writes.push(this.#exposedWrite(id));
-    }
-    dirtyExperiments.clear();
-    return writes;
-  }
-
-  /** The next few living keys, so that all of them are written again within `rewriteMs`. */
-  #rewriteSlice(now: Now, writes: CounterWrite[]): void {
-    const elapsedMs = now.monotonicMs - this.#sliceMs;
-    if (elapsedMs < MARKER_MS) return;
-    this.#sliceMs = now.monotonicMs;
-    const { days, experiments } = this.#state;
-    const living = days.size + experiments.size;
-    const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : MARKER_MS) / this.#options.pace.rewriteMs);
-    const ids = [...experiments.keys()];
-    for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
-      this.#cursor = this.#cursor % living;
-      writes.push(this.#cursor < days.size ? this.#spendWrite(this.#cursor) : this.#exposedWrite(ids[this.#cursor - days.size]));
-      this.#cursor++;
-    }
-  }
-
-  #spendWrite(index: number): CounterWrite {
-    const { days, groups, sources } = this.#state;
-    return {
-      key: `spend:{${groups[days.groupOf(index)].entity}}:${dayText(days.timeOf(index))}`,
-      fields: {
-        spend_micros: String(days.get(index, 0)),
-        impressions: String(days.get(index, 1)),
-        watermark_ms: String(Math.max(0, sources.watermarkMs('impressions') ?? 0)),
-      },
-      expiryMs: SPEND_EXPIRY_MS,
-    };
-  }
-
-  #exposedWrite(experimentId: string): CounterWrite {
-    const counts = this.#state.experiments.get(experimentId);
-    const fields: Record<string, string> = { contaminated: String(counts?.contaminated ?? 0) };
-    for (const [variant, units] of counts?.units ?? []) fields[`units:${variant}`] = String(units);
-    fields['watermark_ms'] = String(Math.max(0, this.#state.sources.watermarkMs('exposures') ?? 0));
-    return { key: `exposed:{${experimentId}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
+    state.loss.hear(source, header);
+    if (state.sources.arrived(source, header, view.timestampMs) && header.oldestRecordMs !== null)
+      this.#unseenRecordMs.push(header.oldestRecordMs);
   }
 }

@@ -61,7 +61,10 @@ export class TotalsFlusher {
 
   async #flushStage(stage: EvaluateStage): Promise<number> {
     let rows = 0;
-    for (let batch = stage.takeHours(MAX_ROWS); batch !== null; batch = stage.takeHours(MAX_ROWS)) {
+    for (let full = true; full; ) {
+      const batch = stage.takeHours(MAX_ROWS);
+      if (batch === null) break;
+      full = batch.rows.length === MAX_ROWS; // what has changed meanwhile waits for the next time
       let written = false;
       try {
         written = (await this.#parts.sink.flush(batch)) === 'written';

@@ -1,86 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { campaignForever } from '../../src/sinks/registry.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
-import { CELLS, type CellName, type GroupName, PartialBody } from '../../src/topology/partials.ts';
-import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
-import type { CounterOutcome, Now } from '../../src/topology/types.ts';
-import { DAY, HOUR, MINUTE, PARTIALS, SECOND, START, Story } from './drive.ts';
+import { PartialBody } from '../../src/topology/partials.ts';
+import { DAY, HOUR, MINUTE, SECOND, START, Story } from './drive.ts';
+import { at, type Cell, Fed, heardAt, limits, pace, spend, units, zoned } from './fed.ts';
 
-const { pace, limits } = new Story().settings;
-const FINE: CounterOutcome = { refused: [], dataLost: false };
-const at = (monotonicMs: number): Now => ({ monotonicMs, wallMs: START + monotonicMs });
-const heardAt = (ms: number) => ({ contactMs: () => ms, endReachedMs: () => null });
-const UTC = { version: 0, epoch: 3, zoneOf: () => 'UTC' };
-
-interface Cell {
-  name: CellName;
-  group: Partial<GroupName> & { entity: string };
-  atMs: number;
-  values: number[];
-}
-
-const spend = (entity: string, micros: number, atMs = START): Cell => ({ name: 'spend', group: { entity }, atMs, values: [micros, 1] });
-const units = (entity: string, variant: string, n: number): Cell => ({
-  name: 'unitsTotal',
-  group: { entity, version: 1, variant },
-  atMs: 0,
-  values: [n],
-});
-
-/** Evaluate alone, fed with what ingest of impressions/0 would send. */
-class Fed {
-  readonly stage = new EvaluateStage({ partition: 0, pace, limits });
-  #offset = 0;
-
-  constructor(registered = true) {
-    this.stage.begin(0);
-    if (registered) this.stage.register(UTC);
-    this.stage.owned();
-  }
-
-  take(cells: Cell[], mark: { watermarkMs?: number; lastRecordMs?: number } = {}): void {
-    const body = new PartialBody();
-    cells.forEach(({ name, group, atMs, values }, i) => {
-      const out = body.cell(name, i, () => ({ version: 0, variant: '', ...group }));
-      const { slotMs } = CELLS[name];
-      for (const value of [slotMs === 0 ? 0 : Math.floor(atMs / slotMs), ...values]) out.varint(value);
-    });
-    const { watermarkMs = null, lastRecordMs = null } = mark;
-    const place = { topic: 'impressions', partition: 0, stream: 'impressions', partitions: 1 } as const;
-    const counted = {
-      origin: 0,
-      position: this.#offset,
-      watermarkMs,
-      idle: false,
-      endAgeMs: null,
-      lastRecordMs,
-      oldestRecordMs: lastRecordMs,
-    };
-    this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, part: 0, parts: 1 }));
-  }
-
-  raw(value: Uint8Array | null): void {
-    const offset = this.#offset++;
-    const place = { topic: PARTIALS, partition: 0, nextOffset: offset + 1, endOffset: offset + 1, byteLength: 0 };
-    this.stage.process(new ListedBatch(place, [{ offset, timestampMs: START, key: null, value }]));
-  }
-
-  /** Keys written now, null when nothing was to be written. */
-  write(now: number, contactMs = now, outcome = FINE): string[] | null {
-    const out = this.stage.emit(at(now), heardAt(contactMs), false);
-    if (out === null) return null;
-    this.stage.delivered(outcome);
-    return out.writes.map(({ key }) => key);
-  }
-}
+const evaluation = { partition: 0, pace, limits };
 
 describe('what evaluate writes', () => {
   test('is nothing at all before the first registry, not even when a commit asks; then everything', () => {
-    const fed = new Fed(false);
+    const fed = new Fed({ registered: null });
     fed.take([spend('c', 5), units('e', 'a', 2)]);
     expect(fed.stage.emit(at(1000), heardAt(1000), true)).toBeNull();
     expect(fed.stage.dueMs()).toBe(Number.POSITIVE_INFINITY);
-    fed.stage.register(UTC);
+    fed.stage.register(zoned('UTC'));
     expect(fed.write(1000)).toEqual(expect.arrayContaining(['spend:{c}:2026-03-02', 'exposed:{e}']));
   });
 
@@ -143,6 +76,14 @@ describe('what evaluate writes', () => {
     expect(written).toBeLessThan(12 * lastMs.size);
   });
 
+  test('is each key once, where it has changed and is due to be rewritten too', () => {
+    const fed = new Fed();
+    fed.take([spend('c', 1), units('e', 'a', 1)]);
+    fed.write(0);
+    fed.take([spend('c', 2), units('e', 'a', 2)]);
+    expect(fed.write(MINUTE)).toEqual(['spend:{c}:2026-03-02', 'exposed:{e}']);
+  });
+
   test('is everything again when Redis has lost data', () => {
     const fed = new Fed();
     const keys = Array.from({ length: 50 }, (_, i) => `spend:{c${i}}:2026-03-02`);
@@ -156,8 +97,8 @@ describe('what evaluate writes', () => {
 
   test('names the Kafka times of what became visible, each once', () => {
     const fed = new Fed();
-    fed.take([], { lastRecordMs: 10 });
-    fed.take([], { lastRecordMs: 20 });
+    fed.take([], { oldestRecordMs: 10 });
+    fed.take([], { oldestRecordMs: 20 });
     expect(fed.stage.takeVisible()).toEqual([20]);
     expect(fed.stage.takeVisible()).toEqual([]);
   });
@@ -285,12 +226,28 @@ describe('Redis that holds more than this log says', () => {
 describe('what is old', () => {
   const RETIRED = limits.slotRetentionMs + 3 * DAY;
 
+  test('is kept longer while a source has never accepted anything: an old load there is counted', () => {
+    const fed = new Fed();
+    const from = (partition: number, watermarkMs: number | null) => ({ partition, partitions: 2, watermarkMs, idle: watermarkMs === null });
+    fed.take([], from(1, null));
+    fed.take([], from(0, START + RETIRED));
+    fed.commit();
+    fed.take([spend('c', 5)], from(1, START));
+    expect([fed.shown(), fed.stage.state.forgottenCells]).toEqual([{ 'spend:{c}:2026-03-02': 5 }, 0]);
+    const empty = new Fed();
+    empty.take([], from(1, null));
+    empty.take([], from(0, START + RETIRED + 31 * DAY));
+    empty.commit();
+    empty.take([spend('c', 5)], from(1, START));
+    expect([empty.shown(), empty.stage.state.forgottenCells]).toEqual([{}, 1]);
+  });
+
   test('is forgotten once every source is past it, Postgres has it, and no zone’s day may still need it', () => {
     const fed = new Fed();
     fed.take([spend('c', 5), spend('c', 7, START + RETIRED)], { watermarkMs: START + RETIRED });
     fed.stage.takeCommit();
     const { state } = fed.stage;
-    expect([state.totals.spend.size, state.days.size]).toEqual([2, 2]);
+    expect([state.totals.spend.size, state.days.table.size]).toEqual([2, 2]);
     fed.stage.takeHours(100);
     fed.stage.hoursLanded(false);
     fed.take([], { watermarkMs: START + RETIRED + DAY });
@@ -307,7 +264,67 @@ describe('what is old', () => {
   });
 });
 
+describe('an experiment', () => {
+  const exposures = (watermarkMs: number | null) => ({ stream: 'exposures', watermarkMs }) as const;
+
+  test('is shown until 90 days without a change have passed, restarts included; then it may come back as it was', () => {
+    const fed = new Fed();
+    fed.take([units('old', 'a', 2), units('old', 'b', 3), units('busy', 'a', 1)], exposures(START));
+    const commits = [fed.commit()];
+    fed.take([units('busy', 'a', 2)], exposures(START + 60 * DAY));
+    commits.push(fed.commit());
+    fed.take([], exposures(START + 89 * DAY));
+    commits.push(fed.commit());
+    expect(fed.shown()).toEqual({ 'exposed:{old}': 5, 'exposed:{busy}': 2 });
+    fed.writes();
+    fed.take([], exposures(START + 100 * DAY));
+    commits.push(fed.commit());
+    const restored = () => [new Fed({ commits }), new Fed({ commits: [new Fed({ commits }).snapshot()] })];
+    for (const one of [fed, ...restored()]) expect(one.shown()).toEqual({ 'exposed:{busy}': 2 });
+    fed.take([units('old', 'b', 4)], exposures(START + 101 * DAY));
+    commits.push(fed.commit());
+    for (const one of [fed, ...restored()]) expect(one.shown()).toEqual({ 'exposed:{old}': 6, 'exposed:{busy}': 2 });
+  });
+
+  test('that changed while no watermark was known is counted from the first one', () => {
+    const fed = new Fed();
+    fed.take([units('e', 'a', 2)], exposures(null));
+    fed.commit();
+    for (const days of [0, 89, 91]) {
+      fed.take([], exposures(START + days * DAY));
+      fed.commit();
+      expect(Object.keys(fed.shown())).toEqual(days < 90 ? ['exposed:{e}'] : []);
+    }
+  });
+});
+
+test('the memory of the state is about what a snapshot takes, also with many long names', () => {
+  const fed = new Fed();
+  const name = (i: number) => `${i} ${'é'.repeat(200)}`;
+  fed.take(Array.from({ length: 1000 }, (_, i) => units(name(i), name(i), 1)));
+  fed.take(Array.from({ length: 1000 }, (_, i) => spend(name(i), 1)));
+  fed.commit();
+  const { byteLength } = fed.stage;
+  expect(byteLength).toBeGreaterThan(fed.snapshot().changes.length * 0.9);
+  expect(byteLength).toBeLessThan(fed.snapshot().changes.length * 4);
+});
+
 describe('hours for Postgres', () => {
+  test('carry the sources’ positions with the last of them, and where only those have changed', () => {
+    const fed = new Fed();
+    fed.take([spend('c', 1), spend('c', 1, START + HOUR), spend('c', 1, START + 2 * HOUR)]);
+    const flush = (limit: number, written = true) => {
+      const batch = fed.stage.takeHours(limit);
+      if (batch !== null) fed.stage.hoursLanded(written);
+      return batch && [batch.rows.length, batch.positions.map(({ position }) => position)];
+    };
+    expect([flush(2), flush(2), flush(2)]).toEqual([[2, []], [1, [0]], null]);
+    fed.take([]);
+    expect([flush(2, false), flush(2), flush(2)]).toEqual([[0, [1]], [0, [1]], null]);
+    fed.take([spend('c', 2)]);
+    expect([flush(1), flush(1)]).toEqual([[1, [2]], null]);
+  });
+
   test('come with all their columns, once, and again when they change or the flush has failed', () => {
     const fed = new Fed();
     const evidence: Cell = { name: 'spendEvidence', group: { entity: 'c' }, atMs: START, values: [1, 2, 3, 4, 5, 6, 7, 8] };
@@ -364,8 +381,8 @@ describe('hours for Postgres', () => {
     fed.take([spend('c', 5)]);
     fed.stage.takeHours(100);
     fed.stage.hoursLanded(true);
-    const next = new EvaluateStage({ partition: 0, pace, limits });
-    next.register(UTC);
+    const next = new EvaluateStage(evaluation);
+    next.register(zoned('UTC'));
     next.restore(fed.stage.takeCommit());
     expect(next.takeHours(100)?.rows).toMatchObject([{ entityId: 'c', spendMicros: 5 }]);
   });

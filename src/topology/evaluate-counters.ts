@@ -1,0 +1,84 @@
+/** What evaluate writes to Redis: counters that have changed, and a share of all living ones, so that none grows old. */
+import { dayText } from '../operators/days.ts';
+import { TO_SEND } from '../state/cells.ts';
+import { earliestOf } from './evaluate-days.ts';
+import { EXPOSED_EXPIRY_MS } from './evaluate-experiments.ts';
+import type { EvaluateState } from './evaluate-state.ts';
+import type { CounterWrite, Stream } from './types.ts';
+
+const SPEND_EXPIRY_MS = 8 * 86_400_000;
+const SLICE_MS = 1000;
+
+export class CounterWrites {
+  readonly #state: EvaluateState;
+  readonly #rewriteMs: number;
+  #cursor = 0;
+  #slicedMs = Number.NEGATIVE_INFINITY;
+
+  /** Each living key is written again within `rewriteMs`. */
+  constructor(state: EvaluateState, rewriteMs: number) {
+    this.#state = state;
+    this.#rewriteMs = rewriteMs;
+  }
+
+  /** Lists the next few living keys as changed, about once a second. */
+  renew(monotonicMs: number): void {
+    const elapsedMs = monotonicMs - this.#slicedMs;
+    if (elapsedMs < SLICE_MS) return;
+    this.#slicedMs = monotonicMs;
+    const { days, experiments } = this.#state;
+    const { table } = days;
+    const living = table.size + experiments.living.size;
+    const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#rewriteMs);
+    const ids = [...experiments.living.keys()];
+    for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
+      this.#cursor = this.#cursor % living;
+      if (this.#cursor < table.size) table.touchFor(this.#cursor, TO_SEND);
+      else experiments.dirty.add(ids[this.#cursor - table.size]);
+      this.#cursor++;
+    }
+  }
+
+  /** All that is listed as changed, each key once. */
+  take(): CounterWrite[] {
+    const { days, experiments } = this.#state;
+    const writes: CounterWrite[] = [];
+    const spendWatermark = this.#watermarkText('impressions');
+    days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)));
+    days.sending();
+    const watermark = this.#watermarkText('exposures');
+    for (const id of experiments.dirty) writes.push(this.#exposed(id, watermark));
+    experiments.dirty.clear();
+    return writes;
+  }
+
+  #spend(index: number, watermark: string): CounterWrite {
+    const { days, groups, loss } = this.#state;
+    const { table } = days;
+    const day = table.timeOf(index);
+    const impressions = table.get(index, 1);
+    const write: CounterWrite = {
+      key: `spend:{${groups[table.groupOf(index)].entity}}:${dayText(day)}`,
+      fields: { spend_micros: String(table.get(index, 0)), impressions: String(impressions), watermark_ms: watermark },
+      expiryMs: SPEND_EXPIRY_MS,
+    };
+    // Nothing is left of a day only when a change of zone has moved it all.
+    if (impressions > 0 && loss.reaches(earliestOf(day))) write.keepLarger = true;
+    return write;
+  }
+
+  #exposed(experimentId: string, watermark: string): CounterWrite {
+    const { experiments, loss } = this.#state;
+    const counts = experiments.living.get(experimentId);
+    const fields: Record<string, string> = { contaminated: String(counts?.contaminated ?? 0) };
+    for (const [variant, units] of counts?.units ?? []) fields[`units:${variant}`] = String(units);
+    fields['watermark_ms'] = watermark;
+    const write: CounterWrite = { key: `exposed:{${experimentId}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
+    if (loss.happened) write.keepLarger = true;
+    return write;
+  }
+
+  #watermarkText(stream: Stream): string {
+    return String(Math.max(0, this.#state.sources.watermarkMs(stream) ?? 0));
+  }
+}

@@ -1,0 +1,131 @@
+/** Evaluate alone, fed with what ingest would send. */
+import { EvaluateStage, type Zones } from '../../src/topology/evaluate.ts';
+import { CELLS, type CellName, type GroupName, type Mark, PartialBody } from '../../src/topology/partials.ts';
+import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
+import type { Commit, CounterOutcome, CounterWrite, Now } from '../../src/topology/types.ts';
+import { PARTIALS, START, Story } from './drive.ts';
+
+export const { pace, limits } = new Story().settings;
+const FINE: CounterOutcome = { refused: [], dataLost: false };
+export const at = (monotonicMs: number): Now => ({ monotonicMs, wallMs: START + monotonicMs });
+export const heardAt = (ms: number) => ({ contactMs: () => ms, endReachedMs: () => null });
+
+/** What is registered: one zone for all. */
+export const zoned = (zone: string, version = 0): Zones => ({
+  version,
+  epoch: 3,
+  asOfMs: 0,
+  zoneOf: () => zone,
+  zonesUntilMs: () => Number.POSITIVE_INFINITY,
+});
+
+export interface Cell {
+  name: CellName;
+  group: Partial<GroupName> & { entity: string };
+  atMs: number;
+  values: number[];
+}
+
+export const spend = (entity: string, micros: number, atMs = START): Cell => ({
+  name: 'spend',
+  group: { entity },
+  atMs,
+  values: [micros, 1],
+});
+export const units = (entity: string, variant: string, n: number): Cell => ({
+  name: 'unitsTotal',
+  group: { entity, version: 1, variant },
+  atMs: 0,
+  values: [n],
+});
+
+export interface FedOptions {
+  registered?: Zones | null;
+  /** Begins at this offset, having lost what was before it. */
+  lostBefore?: number;
+  /** Restored from these. */
+  commits?: readonly Commit[];
+}
+
+export class Fed {
+  readonly stage = new EvaluateStage({ partition: 0, pace, limits });
+  #offset: number;
+
+  constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [] }: FedOptions = {}) {
+    if (registered) this.stage.register(registered);
+    for (const commit of commits) this.stage.restore(commit);
+    if (commits.length === 0) this.stage.begin(lostBefore, lostBefore > 0);
+    this.#offset = this.stage.position;
+    this.stage.owned();
+  }
+
+  /** Cells and a mark of impressions/0, the only partition, unless the mark says otherwise. */
+  take(cells: Cell[], given: Partial<Mark> = {}): void {
+    const body = new PartialBody();
+    cells.forEach(({ name, group, atMs, values }, i) => {
+      const out = body.cell(name, i, () => ({ version: 0, variant: '', ...group }));
+      const { slotMs } = CELLS[name];
+      for (const value of [slotMs === 0 ? 0 : Math.floor(atMs / slotMs), ...values]) out.varint(value);
+    });
+    const { stream = 'impressions' } = given;
+    const place = { topic: stream, partition: 0, stream, partitions: 1 } as const;
+    const counted = {
+      origin: 0,
+      position: this.#offset,
+      watermarkMs: null,
+      idle: false,
+      endAgeMs: null,
+      lastRecordMs: null,
+      oldestRecordMs: null,
+    };
+    this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, ...given, part: 0, parts: 1 }));
+  }
+
+  raw(value: Uint8Array | null): void {
+    const offset = this.#offset++;
+    const place = { topic: PARTIALS, partition: 0, nextOffset: offset + 1, endOffset: offset + 1, byteLength: 0 };
+    this.stage.process(new ListedBatch(place, [{ offset, timestampMs: START, key: null, value }]));
+  }
+
+  /** Keys written now, null when nothing was to be written. */
+  write(now: number, contactMs = now, outcome = FINE): string[] | null {
+    const out = this.stage.emit(at(now), heardAt(contactMs), false);
+    if (out === null) return null;
+    this.stage.delivered(outcome);
+    return out.writes.map(({ key }) => key);
+  }
+
+  /** Everything that has changed, written now. */
+  writes(): CounterWrite[] {
+    const out = this.stage.emit(at(0), heardAt(0), true);
+    this.stage.delivered(FINE);
+    return out?.writes ?? [];
+  }
+
+  /** Everything that lives, by key: spendMicros of a day, units of the variants added up. */
+  shown(): Record<string, number> {
+    this.stage.owned();
+    const amount = (fields: Record<string, string>) =>
+      Object.entries(fields).reduce((sum, [name, value]) => (/^(spend_|units:)/.test(name) ? sum + Number(value) : sum), 0);
+    return Object.fromEntries(this.writes().map(({ key, fields }) => [key, amount(fields)]));
+  }
+
+  /** Writes and commits. */
+  commit(): Commit {
+    this.writes();
+    return this.stage.takeCommit();
+  }
+
+  /** One commit that is enough to restore from. */
+  snapshot(): Commit {
+    this.stage.beginSnapshot();
+    this.stage.snapshotSlice(Number.POSITIVE_INFINITY);
+    return this.commit();
+  }
+
+  /** Postgres gets all hours it does not have. */
+  flushHours(): void {
+    this.stage.takeHours(1e6);
+    this.stage.hoursLanded(true);
+  }
+}
