@@ -82,6 +82,11 @@ export const METRICS = {
     labels: ['stage'],
     says: 'Tasks that went on without state or records that were lost (--accept-state-loss): what they count may be too low.',
   },
+  forgotten_cells_total: {
+    type: 'counter',
+    labels: [],
+    says: 'Values of hours so old that evaluate keeps them no more, since it took its partitions: counted by ingest, shown nowhere. More than 0 needs a person.',
+  },
   registry_age_seconds: { type: 'gauge', labels: [], says: 'Since the registry was last read.' },
   totals_pending_rows: { type: 'gauge', labels: [], says: 'Hourly totals that Postgres does not have yet.' },
   totals_flush_failures_total: { type: 'counter', labels: [], says: 'Flushes of hourly totals that failed and are tried again.' },

@@ -34,6 +34,11 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
   const { registry } = pipeline;
   if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
   const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));
+  metrics.setCounter(
+    'forgotten_cells_total',
+    {},
+    evaluating.reduce((sum, state) => sum + state.forgottenCells, 0),
+  );
   metrics.gauge('totals_pending_rows').set(evaluating.reduce((sum, state) => sum + state.hours.size, 0));
 }
 
@@ -84,6 +89,12 @@ function collectState(metrics: Metrics, pipeline: Pipeline): void {
     for (const store of ['dedup', 'suspects', 'units'] as const) {
       metrics.gauge('state_keys').inc({ store }, stage.state[store].size);
       metrics.gauge('state_bytes').inc({ store }, stage.state[store].byteLength);
+    }
+  }
+  for (const { stage } of pipeline.evaluateTasks) {
+    for (const [store, { keys, bytes }] of Object.entries(stage?.state.sizes ?? {})) {
+      metrics.gauge('state_keys').inc({ store: `evaluate_${store}` }, keys);
+      metrics.gauge('state_bytes').inc({ store: `evaluate_${store}` }, bytes);
     }
   }
   metrics.gauge('state_budget_bytes').set(pipeline.budget.limitBytes);

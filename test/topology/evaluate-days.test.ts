@@ -54,7 +54,7 @@ describe('a campaign’s zone that changes', () => {
 
   test('moves its days, also where an experiment has the same id', () => {
     const fed = new Fed();
-    fed.take([{ name: 'contaminated', group: { entity: 'c' }, atMs: 0, values: [1] }, units('c', 'a', 1), spend('c', 5, EVENING)]);
+    fed.take([units('c', 'a', 1), spend('c', 5, EVENING)]);
     fed.stage.register(zoned('UTC', 1));
     fed.stage.register(zoned('Asia/Tokyo', 2));
     expect(fed.shown()).toMatchObject(MOVED);

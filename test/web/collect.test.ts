@@ -73,6 +73,8 @@ test('counts come from committed state only, of what is owned here, and never go
       `${PREFIX}watermark_lag_seconds{stream="impressions",partition="0"} 3630`,
       `${PREFIX}consumer_lag_records{stream="impressions",partition="0"} 0`,
       `${PREFIX}state_keys{store="dedup"} 3`,
+      `${PREFIX}state_keys{store="evaluate_ids"} 1`,
+      `${PREFIX}forgotten_cells_total 0`,
       `${PREFIX}tasks{stage="ingest",state="running"} 3`,
       `${PREFIX}tasks{stage="evaluate",state="running"} 1`,
     ]),
