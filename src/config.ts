@@ -13,6 +13,8 @@ const ms = (defaultMs: number, says: string) => z.number().int().positive().defa
 const minute = 60_000;
 const hour = 3_600_000;
 const day = 24 * hour;
+/** Evaluate holds slots this much longer than `slotRetentionMs`. */
+const SLOT_SLACK_MS = 2 * day;
 
 const fields = z
   .record(z.string(), z.string().min(1))
@@ -249,46 +251,68 @@ const valueAt = (root: unknown, path: readonly PropertyKey[]): unknown =>
   );
 
 function checkTogether(env: EnvValues, file: FileSettings): void {
-  const quarter = 15 * minute;
-  if (quarter % file.time.windowMs !== 0) {
-    throw new StreamError(
-      'bad_setting',
-      `time.windowMs is ${file.time.windowMs}: expected a divisor of ${quarter} (a quarter of an hour), since days of all zones are sums of quarter hours`,
-    );
-  }
-  if (file.time.dedupTtlMs / file.time.dedupBucketMs > 56) {
-    throw new StreamError(
-      'bad_setting',
-      `time.dedupTtlMs is ${file.time.dedupTtlMs}: expected at most 56 buckets of time.dedupBucketMs (${file.time.dedupBucketMs})`,
-    );
-  }
-  if (file.time.dedupTtlMs < file.time.allowedLatenessMs) {
-    throw new StreamError(
-      'bad_setting',
-      `time.dedupTtlMs is ${file.time.dedupTtlMs}: expected at least time.allowedLatenessMs (${file.time.allowedLatenessMs}), else a duplicate in time would be counted twice`,
-    );
-  }
+  checkTimes(file);
+  checkTopics(file);
   if (env.KAFKA_SASL_MECHANISM && (!env.KAFKA_SASL_USERNAME || !env.KAFKA_SASL_PASSWORD)) {
-    throw new StreamError(
-      'bad_setting',
-      'KAFKA_SASL_MECHANISM is set: expected KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE) too',
-    );
+    throw wrong('KAFKA_SASL_MECHANISM is set: expected KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE) too');
   }
   if (Boolean(env.KAFKA_SSL_CERT_FILE) !== Boolean(env.KAFKA_SSL_KEY_FILE)) {
-    throw new StreamError('bad_setting', 'KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
+    throw wrong('KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
   }
   for (const stream of STREAMS) {
     const [problem] = mappingProblems(stream, file.streams[stream].fields);
-    if (problem !== undefined) throw new StreamError('bad_setting', `streams.${stream}.fields: ${problem}`);
-  }
-  const topics = Object.values(file.streams).map((entry) => entry.topic);
-  if (new Set(topics).size !== topics.length) {
-    throw new StreamError('bad_setting', `streams.*.topic is ${topics.join(', ')}: expected three different topics`);
+    if (problem !== undefined) throw wrong(`streams.${stream}.fields: ${problem}`);
   }
 }
 
+function checkTimes({ time, limits }: FileSettings): void {
+  const quarter = 15 * minute;
+  if (quarter % time.windowMs !== 0) {
+    throw wrong(
+      `time.windowMs is ${time.windowMs}: expected a divisor of ${quarter} (a quarter of an hour), since days of all zones are sums of quarter hours`,
+    );
+  }
+  if (time.dedupTtlMs / time.dedupBucketMs > 56) {
+    throw wrong(`time.dedupTtlMs is ${time.dedupTtlMs}: expected at most 56 buckets of time.dedupBucketMs (${time.dedupBucketMs})`);
+  }
+  if (time.dedupTtlMs < time.allowedLatenessMs) {
+    throw wrong(
+      `time.dedupTtlMs is ${time.dedupTtlMs}: expected at least time.allowedLatenessMs (${time.allowedLatenessMs}), else a duplicate in time would be counted twice`,
+    );
+  }
+  const heldMs = limits.slotRetentionMs + SLOT_SLACK_MS;
+  for (const [name, takenMs] of [
+    ['time.allowedLatenessMs', time.allowedLatenessMs],
+    ['limits.evidenceMs', limits.evidenceMs],
+  ] as const) {
+    if (heldMs > takenMs) continue;
+    throw wrong(
+      `limits.slotRetentionMs is ${limits.slotRetentionMs}: expected more than ${name} (${takenMs}) less two days, else what ingest still counts would find its day forgotten`,
+    );
+  }
+}
+
+function checkTopics(file: FileSettings): void {
+  const topics = STREAMS.map((stream) => file.streams[stream].topic);
+  if (new Set(topics).size !== topics.length) {
+    throw wrong(`streams.*.topic is ${topics.join(', ')}: expected three different topics`);
+  }
+  for (const output of OUTPUTS) {
+    const topic = outputTopic(file, output);
+    const stream = STREAMS.find((name) => file.streams[name].topic === topic);
+    if (stream !== undefined) {
+      throw wrong(
+        `streams.${stream}.topic is ${topic}: expected another topic than the output .${output}, which would be read again for ever`,
+      );
+    }
+  }
+}
+
+const wrong = (says: string): StreamError => new StreamError('bad_setting', says);
+
 /** Names of the output topics. */
-export type OutputName = 'partials' | 'state' | 'unique' | 'duplicates' | 'late' | 'invalid' | 'violations' | 'alerts';
+const OUTPUTS = ['partials', 'state', 'unique', 'duplicates', 'late', 'invalid', 'violations', 'alerts'] as const;
+export type OutputName = (typeof OUTPUTS)[number];
 
 export const outputTopic = (settings: Pick<FileSettings, 'outputs'>, name: OutputName): string => settings.outputs.prefix + name;
 

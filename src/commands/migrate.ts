@@ -23,6 +23,9 @@ export interface MigrateOptions extends CommonOptions {
   confirm?: boolean;
 }
 
+/** What the state is tied to, whatever the epoch (state/header.ts). */
+const REPARTITIONED = 'a new GROUP_ID and an empty state (STATE_DIR, and .state with STATE_STORE=kafka), to count anew';
+
 type Say = (status: Status, text: string) => void;
 
 interface TopicsResult {
@@ -91,8 +94,9 @@ function refuseUnconfirmed(settings: Settings): never {
   const partials = outputTopic(settings, 'partials');
   throw new StreamError(
     'bad_setting',
-    `--new-epoch is for after ${partials} was recreated or repartitioned: versions begin anew, and whatever an older process still writes is refused. ` +
-      'Stop all `run` processes first, then say it again with --confirm.',
+    `--new-epoch is for after ${partials} was recreated: versions begin anew, and whatever an older process still writes is refused. ` +
+      'Stop all `run` processes first, then say it again with --confirm. With another number of partitions that alone is not enough: ' +
+      `${REPARTITIONED}.`,
   );
 }
 
@@ -102,7 +106,7 @@ async function raiseEpoch(settings: Settings, say: Say): Promise<number> {
     const { rows } = await pool.query<{ epoch: number }>(
       'update exposure_stream.stream_epoch set epoch = epoch + 1 returning epoch::float8 as epoch',
     );
-    say('ok', `The epoch is now ${rows[0].epoch}: start the processes again`);
+    say('ok', `The epoch is now ${rows[0].epoch}: start the processes again. With another number of partitions, first: ${REPARTITIONED}`);
     return rows[0].epoch;
   } catch (error) {
     throw namePostgresError(error, 'The epoch was not raised');

@@ -47,7 +47,10 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
   command('migrate', 'bring Postgres (and with --topics, Kafka) to what this version needs; changes nothing twice')
     .option('--topics', 'also create the topics that are missing')
     .option('--partitions <n>', 'partitions of topics that are created', wholeNumber, 8)
-    .option('--new-epoch', 'after `.partials` was recreated or repartitioned: versions begin anew')
+    .option(
+      '--new-epoch',
+      'after `.partials` was recreated: versions begin anew (repartitioned: take a new GROUP_ID and an empty state too)',
+    )
     .option('--confirm', 'with --new-epoch: yes, all processes are stopped')
     .action(async (options) => exit(await (await import('./migrate.ts')).migrateCommand(host, options)));
 
