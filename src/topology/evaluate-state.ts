@@ -86,6 +86,8 @@ export class EvaluateState {
 
   /** The state is complete: days are made, and what has ended is no longer shown. */
   owned(): void {
+    // One that was under way is not gone on with.
+    this.#snapshot = [];
     this.days.restored();
     this.experiments.endOld(this.sources.watermarkMs('exposures'));
     this.touchAll();

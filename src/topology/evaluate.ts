@@ -60,7 +60,6 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   #zonesUntilMs = Number.POSITIVE_INFINITY;
   #writtenMs = Number.NEGATIVE_INFINITY;
   #pending = false;
-  #lag = 0;
   /** What Postgres has, or is being sent. */
   #sourcesVersion = -1;
   /** Kafka times of records whose effect is not in Redis yet; for end_to_end_seconds. */
@@ -77,11 +76,6 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
 
   get uncommitted(): boolean {
     return this.#state.uncommitted;
-  }
-
-  /** Records to the end of the log, as the last fetch knew it. */
-  get lag(): number {
-    return this.#lag;
   }
 
   get lossy(): boolean {
@@ -130,7 +124,6 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     const view = this.#view;
     while (batch.next(view)) this.#take(view);
     this.#state.position = batch.nextOffset;
-    this.#lag = batch.endOffset - batch.nextOffset;
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): CounterBatch | null {

@@ -58,10 +58,6 @@ export class Emitter {
     if (judged.oldestMs < this.#oldestRecordMs) this.#oldestRecordMs = judged.oldestMs;
   }
 
-  get lag(): number {
-    return this.#lag;
-  }
-
   dueMs(): number {
     if (!this.#unsent) return this.#sentMs + MARK_MS;
     const { emitMs, emitCatchingUpMs } = this.#options.pace;

@@ -88,11 +88,6 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#state.watermark.ms;
   }
 
-  /** Records to the end of the log, as the last fetch knew it. */
-  get lag(): number {
-    return this.#emitter.lag;
-  }
-
   get lastRecordMs(): number {
     return this.#state.lastRecordMs;
   }
@@ -112,6 +107,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   restore(commit: Commit): void {
     this.#state.restore(commit);
+    this.#copyTotals();
   }
 
   skipTo(position: number): void {
@@ -128,7 +124,6 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   owned(claim: number, now: Now): void {
     this.#emitter.owned(claim, now);
-    this.#copyTotals();
   }
 
   process(batch: RecordBatch, now: Now): void {
