@@ -71,9 +71,28 @@ describeIntegration('a writer to a real Kafka', ({ kafkaBrokers }) => {
 
   test('a topic that does not exist is named', async () => {
     const bed = await KafkaBed.open(kafkaBrokers, 1);
-    const writer = writerOn(bed);
+    const writer = writerOn(bed, { absentAfterMs: 500 });
     const send = writer.send([{ topic: `${bed.topic}-not-there`, partition: 0, key: null, value: null }]);
     await expect(send).rejects.toMatchObject({ code: 'topic_missing' });
+    await writer.close();
+    await bed.close();
+  });
+
+  test('a topic that the broker does not know yet is waited for, and holds up no other', async () => {
+    const { createTopics } = await import('../../src/topology/sources/kafka-topics.ts');
+    const bed = await KafkaBed.open(kafkaBrokers, 1);
+    const writer = writerOn(bed);
+    const unknown = uniqueName('later');
+    let ended = false;
+    const waiting = writer.send([{ ...record(bed, Buffer.from('a')), topic: unknown }, record(bed, Buffer.from('b'))]).then(() => {
+      ended = true;
+    });
+    await writer.send([record(bed, Buffer.from('c'))]);
+    expect((await readPartition(bed, 0)).map(({ value }) => value)).toEqual(['b', 'c']);
+    expect(ended).toBe(false);
+    await createTopics(bed.kafka, [{ name: unknown, partitions: 1 }]);
+    await waiting;
+    await bed.withAdmin((admin) => admin.deleteTopics({ topics: [unknown] }));
     await writer.close();
     await bed.close();
   });

@@ -1,0 +1,71 @@
+/** Records on their way to a topic. */
+import type { Message } from 'kafkajs';
+import type { OutRecord } from '../types.ts';
+
+export interface Call {
+  /** Records not yet acknowledged or given up; the call ends with the last. */
+  left: number;
+  failure: Error | null;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** A record on its way, and whose it is. Its partition is settled at the first attempt and stays. */
+export interface Item {
+  message: Message;
+  bytes: number;
+  call: Call;
+}
+
+const MAX_REQUEST_BYTES = 8 << 20;
+/** Framing, offset, timestamp and lengths of a record, generously. */
+const RECORD_OVERHEAD_BYTES = 40;
+
+export const grouped = <Key, T>(items: readonly T[], keyOf: (item: T) => Key): Map<Key, T[]> => {
+  const groups = new Map<Key, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+};
+
+export const messageOf = ({ key, value, partition, headers }: OutRecord): Message => ({
+  key: key && bufferOf(key),
+  value: value && bufferOf(value),
+  ...(partition === null ? {} : { partition }),
+  ...(headers ? { headers } : {}),
+});
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+export const sizeOf = ({ key, value, headers }: OutRecord): number => {
+  let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  // At most 3 bytes of UTF-8 a unit.
+  for (const name in headers) bytes += 10 + 3 * (name.length + headers[name].length);
+  return bytes;
+};
+
+/** Cuts where a partition (records without one: the topic) would get a batch above the limit, or the request become too large. */
+export const chunks = (items: readonly Item[], maxBatchBytes: number): Item[][] => {
+  const cut: Item[][] = [];
+  let chunk: Item[] = [];
+  let batches = new Map<number | undefined, number>();
+  let chunkBytes = 0;
+  for (const item of items) {
+    const { partition } = item.message;
+    const batchBytes = item.bytes + (batches.get(partition) ?? 0);
+    if (chunk.length > 0 && (batchBytes > maxBatchBytes || chunkBytes + item.bytes > MAX_REQUEST_BYTES)) {
+      cut.push(chunk);
+      chunk = [];
+      batches = new Map();
+      chunkBytes = 0;
+    }
+    chunk.push(item);
+    batches.set(partition, chunkBytes === 0 ? item.bytes : batchBytes);
+    chunkBytes += item.bytes;
+  }
+  if (chunk.length > 0) cut.push(chunk);
+  return cut;
+};

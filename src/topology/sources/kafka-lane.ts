@@ -1,0 +1,195 @@
+import type { Kafka, Message, Producer } from 'kafkajs';
+import { asError, StreamError } from '../../errors.ts';
+import type { Clock, OutRecord } from '../types.ts';
+import { Absence } from './kafka-absence.ts';
+import { type KafkaLogger, rootOf } from './kafka-client.ts';
+import { type Call, chunks, grouped, type Item, messageOf, sizeOf } from './kafka-lane-items.ts';
+import { partitionOf } from './murmur2.ts';
+
+export interface LaneOptions {
+  clock: Clock;
+  logger: KafkaLogger;
+  /** kafkajs's number of a codec. */
+  compression: number;
+  maxBatchBytes: number;
+  absentAfterMs: number;
+}
+
+interface Held {
+  behind: Item[];
+  done: Promise<void>;
+}
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5000;
+
+/**
+ * Records for one topic, over a connection of its own: kafkajs knows the partitions of all topics of a producer or of none. One request
+ * in flight; what is called for meanwhile goes together into the next, so order is kept and round trips are shared. When the broker
+ * refuses a part, each partition is retried alone, with what comes for it queued behind; the others go on.
+ */
+export class KafkaLane {
+  readonly #topic: string;
+  readonly #options: LaneOptions;
+  readonly #producer: Producer;
+  readonly #absence: Absence;
+  readonly #closing = new AbortController();
+  readonly #held = new Map<number, Held>();
+  #waiting: Item[] = [];
+  #sending: Promise<void> | null = null;
+  #connecting: Promise<void> | null = null;
+  /** 0 before the first request. */
+  #partitions = 0;
+  #withoutKey = 0;
+
+  constructor(kafka: Kafka, topic: string, options: LaneOptions) {
+    this.#topic = topic;
+    this.#options = options;
+    this.#absence = new Absence(options.clock, options.absentAfterMs);
+    const createPartitioner =
+      () =>
+      ({ message, partitionMetadata }: { message: Message; partitionMetadata: readonly unknown[] }): number => {
+        this.#partitions = partitionMetadata.length;
+        return this.#place(message);
+      };
+    // Without retries of its own: kafkajs would append again what was acknowledged.
+    this.#producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner, retry: { retries: 0 } });
+  }
+
+  /** Resolves when all are acknowledged. When it rejects (`message_too_large`, what cannot mend itself, closed) any part may be written. */
+  send(records: readonly OutRecord[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const call: Call = { left: records.length, failure: null, resolve, reject };
+      for (const record of records) this.#waiting.push({ message: messageOf(record), bytes: sizeOf(record), call });
+      this.#sending ??= this.#sendAll();
+    });
+  }
+
+  /** Calls that have not ended by then reject. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#sending;
+    await Promise.all([...this.#held.values()].map(({ done }) => done));
+    await this.#producer.disconnect();
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const items = this.#waiting.filter((item) => !this.#queuedBehind(item));
+      this.#waiting = [];
+      for (const chunk of chunks(items, this.#options.maxBatchBytes)) {
+        // A partition may have been held up by the chunk before.
+        const free = chunk.filter((item) => !this.#queuedBehind(item));
+        if (free.length > 0) await this.#sendChunk(free, false);
+      }
+    }
+    this.#sending = null;
+  }
+
+  #queuedBehind(item: Item): boolean {
+    if (this.#held.size === 0) return false;
+    const held = this.#held.get(this.#place(item.message));
+    held?.behind.push(item);
+    return held !== undefined;
+  }
+
+  /** @param alone nothing else waits for it: it is tried again for as long as it takes */
+  async #sendChunk(chunk: readonly Item[], alone: boolean): Promise<void> {
+    let retryMs = FIRST_RETRY_MS;
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#request(chunk);
+        this.#absence.over();
+        return ended(chunk, null);
+      } catch (error) {
+        if (isTooLarge(error)) return this.#sendHalves(chunk, alone, error);
+        const fatal = this.#absence.fatal(error);
+        if (fatal) return ended(chunk, fatal);
+        const { clock, logger } = this.#options;
+        logger.warn(
+          { err: asError(error), code: 'kafka_unreachable', topic: this.#topic, retryMs },
+          'records were not acknowledged, sending again',
+        );
+        if (!alone && this.#placed(chunk) && isRefusal(error)) return this.#hold(chunk);
+        await clock.sleep(retryMs, this.#closing.signal);
+        retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
+      }
+    }
+    ended(chunk, closedError());
+  }
+
+  /** A topic may accept less than our batches hold. */
+  async #sendHalves(chunk: readonly Item[], alone: boolean, cause: unknown): Promise<void> {
+    if (chunk.length === 1) {
+      const says = `A record of ${chunk[0].bytes} bytes for ${this.#topic} was refused: raise max.message.bytes of that topic.`;
+      return ended(chunk, new StreamError('message_too_large', says, { cause }));
+    }
+    const middle = chunk.length >> 1;
+    await this.#sendChunk(chunk.slice(0, middle), alone);
+    // The first half may have been held up.
+    const rest = alone ? chunk.slice(middle) : chunk.slice(middle).filter((item) => !this.#queuedBehind(item));
+    if (rest.length > 0) await this.#sendChunk(rest, alone);
+  }
+
+  /** Every partition is settled, also of what comes. */
+  #placed(chunk: readonly Item[]): boolean {
+    return this.#partitions > 0 && chunk.every(({ message }) => message.partition !== undefined);
+  }
+
+  #hold(chunk: readonly Item[]): void {
+    for (const [partition, items] of grouped(chunk, ({ message }) => message.partition as number)) {
+      const held: Held = { behind: items, done: Promise.resolve() };
+      this.#held.set(partition, held);
+      held.done = this.#sendHeld(partition, held);
+    }
+  }
+
+  async #sendHeld(partition: number, held: Held): Promise<void> {
+    await this.#options.clock.sleep(FIRST_RETRY_MS, this.#closing.signal);
+    while (held.behind.length > 0) {
+      const items = held.behind;
+      held.behind = [];
+      for (const chunk of chunks(items, this.#options.maxBatchBytes)) await this.#sendChunk(chunk, true);
+    }
+    this.#held.delete(partition);
+  }
+
+  /** Kafka's own: murmur2 of the key over all partitions; without a key one after the other. */
+  #place(message: Message): number {
+    if (message.partition !== undefined) return message.partition;
+    if (message.key === null || message.key === undefined) {
+      message.partition = this.#withoutKey++ % this.#partitions;
+    } else {
+      const key = Buffer.from(message.key as Buffer);
+      message.partition = partitionOf(key, 0, key.length, this.#partitions);
+    }
+    return message.partition;
+  }
+
+  async #request(chunk: readonly Item[]): Promise<void> {
+    this.#connecting ??= this.#producer.connect();
+    await this.#connecting.catch((error: unknown) => {
+      this.#connecting = null;
+      throw error;
+    });
+    const messages = chunk.map(({ message }) => message);
+    const { compression } = this.#options;
+    await this.#producer.sendBatch({ acks: -1, compression, topicMessages: [{ topic: this.#topic, messages }] });
+  }
+}
+
+export const closedError = (): Error => new StreamError('kafka_unreachable', 'The writer was closed before all records were acknowledged.');
+
+const ended = (chunk: readonly Item[], failure: Error | null): void => {
+  for (const { call } of chunk) {
+    call.failure ??= failure;
+    if (--call.left > 0) continue;
+    if (call.failure === null) call.resolve();
+    else call.reject(call.failure);
+  }
+};
+
+const isTooLarge = (error: unknown): boolean => ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].includes(rootOf(error).type ?? '');
+
+/** A broker has answered: it may concern one partition and not the others. */
+const isRefusal = (error: unknown): boolean => rootOf(error).type !== undefined;

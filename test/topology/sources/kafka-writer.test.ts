@@ -1,0 +1,110 @@
+import type { Kafka, Message, TopicMessages } from 'kafkajs';
+import { expect, test } from 'vitest';
+import { KafkaWriter } from '../../../src/topology/sources/kafka-writer.ts';
+import type { OutRecord } from '../../../src/topology/types.ts';
+import { HandClock } from '../hand-clock.ts';
+
+const nothing = (): void => undefined;
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+const PARTITIONS = 4;
+
+type Partition = (given: { message: Message; partitionMetadata: object[] }) => number;
+
+/** Topics of four partitions over kafkajs's producer: a request is answered as a whole, though parts of it may have been appended. */
+const cluster = () => {
+  const ill = new Set<string>();
+  const log = new Map<string, string[]>();
+  const append = (partition: Partition, { topic, messages }: TopicMessages): boolean => {
+    const places = messages.map((message) => `${topic}/${partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) })}`);
+    messages.forEach(({ value }, i) => {
+      if (!ill.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), String(value)]);
+    });
+    return places.every((place) => !ill.has(place));
+  };
+  const kafka = {
+    producer: ({ createPartitioner }: { createPartitioner: () => Partition }) => {
+      const partition = createPartitioner();
+      return {
+        connect: async () => undefined,
+        disconnect: async () => undefined,
+        sendBatch: async ({ topicMessages }: { topicMessages: TopicMessages[] }) => {
+          const whole = topicMessages.map((messages) => append(partition, messages)).every(Boolean);
+          if (!whole) throw Object.assign(new Error('too few replicas'), { type: 'NOT_ENOUGH_REPLICAS' });
+        },
+      };
+    },
+  };
+  const clock = new HandClock(1_700_000_000_000);
+  return { ill, log, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
+};
+
+const record = (topic: string, partition: number | null, value: string): OutRecord => ({
+  topic,
+  partition,
+  key: Buffer.from('key'),
+  value: Buffer.from(value),
+});
+
+/** Resolves to whether the call has ended. */
+const watched = (call: Promise<void>): { ended: string | null } => {
+  const state: { ended: string | null } = { ended: null };
+  call.then(
+    () => (state.ended = 'written'),
+    () => (state.ended = 'rejected'),
+  );
+  return state;
+};
+
+test('a partition of .late that takes nothing holds up only the calls that have a record for it', async () => {
+  const { ill, log, clock, writer } = cluster();
+  ill.add('late/1');
+  const stuck = watched(writer.send([record('late', 0, 'a'), record('late', 1, 'b'), record('partials', 0, 'c')]));
+  await clock.pass(1);
+  const others = [
+    watched(writer.send([record('partials', 0, 'd'), record('partials', 1, 'e')])),
+    watched(writer.send([record('late', 0, 'f'), record('late', 2, 'g')])),
+  ];
+  const behind = watched(writer.send([record('late', 1, 'h')]));
+  await clock.pass(30_000);
+  expect([stuck, ...others, behind].map(({ ended }) => ended)).toEqual([null, 'written', 'written', null]);
+  ill.clear();
+  await clock.pass(10_000);
+  expect([stuck.ended, behind.ended]).toEqual(['written', 'written']);
+  expect(log.get('late/1')).toEqual(['b', 'h']);
+  expect(log.get('partials/0')).toEqual(['c', 'd']);
+});
+
+test('what was acknowledged beside a partition that takes nothing is not appended at every attempt', async () => {
+  const { ill, log, clock, writer } = cluster();
+  ill.add('late/1');
+  const call = watched(writer.send([record('late', 0, 'a'), record('late', 1, 'b')]));
+  await clock.pass(60_000);
+  expect(log.get('late/0')?.length).toBeLessThanOrEqual(2);
+  ill.clear();
+  await clock.pass(10_000);
+  expect(call.ended).toBe('written');
+});
+
+test('records without a partition keep their order behind one that is held up', async () => {
+  const { ill, log, clock, writer } = cluster();
+  const places = Array.from({ length: PARTITIONS }, (_, i) => `late/${i}`);
+  for (const place of places) ill.add(place);
+  const first = watched(writer.send([record('late', null, 'a')]));
+  await clock.pass(1000);
+  const second = watched(writer.send([record('late', null, 'b')]));
+  await clock.pass(1000);
+  ill.clear();
+  await clock.pass(10_000);
+  expect([first.ended, second.ended]).toEqual(['written', 'written']);
+  expect([...log.values()]).toEqual([['a', 'b']]);
+});
+
+test('closing rejects what is held up', async () => {
+  const { ill, clock, writer } = cluster();
+  ill.add('late/1');
+  const calls = [watched(writer.send([record('late', 1, 'a')]))];
+  await clock.pass(1000);
+  calls.push(watched(writer.send([record('late', 1, 'b')])));
+  await writer.close();
+  expect(calls.map(({ ended }) => ended)).toEqual(['rejected', 'rejected']);
+});
