@@ -5,16 +5,13 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { StreamError } from './errors.ts';
-import { mappingProblems } from './operators/field-mapping.ts';
+import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
-import { STREAMS } from './topology/types.ts';
 
 const ms = (defaultMs: number, says: string) => z.number().int().positive().default(defaultMs).describe(says);
 const minute = 60_000;
 const hour = 3_600_000;
 const day = 24 * hour;
-/** Evaluate holds slots this much longer than `slotRetentionMs`. */
-const SLOT_SLACK_MS = 2 * day;
 
 const fields = z
   .record(z.string(), z.string().min(1))
@@ -177,7 +174,7 @@ export const ENVIRONMENT = {
   CONFIG_FILE: { schema: z.string().optional(), says: 'YAML file with streams, times and limits; `config --example` prints one.' },
 } as const satisfies Record<string, EnvSetting>;
 
-type EnvValues = { [Name in keyof typeof ENVIRONMENT]: z.infer<(typeof ENVIRONMENT)[Name]['schema']> };
+export type EnvValues = { [Name in keyof typeof ENVIRONMENT]: z.infer<(typeof ENVIRONMENT)[Name]['schema']> };
 
 /** All settings, checked. `env` keeps the names of the environment: one name everywhere. */
 export interface Settings extends FileSettings {
@@ -204,7 +201,7 @@ export function loadSettings(environment: Environment, readFile: (path: string) 
   }
   const values = env as EnvValues;
   const file = loadFile(values.CONFIG_FILE, readFile);
-  checkTogether(values, file);
+  checkTogether(values, file, new Map(OUTPUTS.map((name) => [outputTopic(file, name), name])));
   return { env: values, ...file };
 }
 
@@ -249,66 +246,6 @@ const valueAt = (root: unknown, path: readonly PropertyKey[]): unknown =>
     (value, key) => (typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
     root,
   );
-
-function checkTogether(env: EnvValues, file: FileSettings): void {
-  checkTimes(file);
-  checkTopics(file);
-  if (env.KAFKA_SASL_MECHANISM && (!env.KAFKA_SASL_USERNAME || !env.KAFKA_SASL_PASSWORD)) {
-    throw wrong('KAFKA_SASL_MECHANISM is set: expected KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE) too');
-  }
-  if (Boolean(env.KAFKA_SSL_CERT_FILE) !== Boolean(env.KAFKA_SSL_KEY_FILE)) {
-    throw wrong('KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
-  }
-  for (const stream of STREAMS) {
-    const [problem] = mappingProblems(stream, file.streams[stream].fields);
-    if (problem !== undefined) throw wrong(`streams.${stream}.fields: ${problem}`);
-  }
-}
-
-function checkTimes({ time, limits }: FileSettings): void {
-  const quarter = 15 * minute;
-  if (quarter % time.windowMs !== 0) {
-    throw wrong(
-      `time.windowMs is ${time.windowMs}: expected a divisor of ${quarter} (a quarter of an hour), since days of all zones are sums of quarter hours`,
-    );
-  }
-  if (time.dedupTtlMs / time.dedupBucketMs > 56) {
-    throw wrong(`time.dedupTtlMs is ${time.dedupTtlMs}: expected at most 56 buckets of time.dedupBucketMs (${time.dedupBucketMs})`);
-  }
-  if (time.dedupTtlMs < time.allowedLatenessMs) {
-    throw wrong(
-      `time.dedupTtlMs is ${time.dedupTtlMs}: expected at least time.allowedLatenessMs (${time.allowedLatenessMs}), else a duplicate in time would be counted twice`,
-    );
-  }
-  const heldMs = limits.slotRetentionMs + SLOT_SLACK_MS;
-  for (const [name, takenMs] of [
-    ['time.allowedLatenessMs', time.allowedLatenessMs],
-    ['limits.evidenceMs', limits.evidenceMs],
-  ] as const) {
-    if (heldMs > takenMs) continue;
-    throw wrong(
-      `limits.slotRetentionMs is ${limits.slotRetentionMs}: expected more than ${name} (${takenMs}) less two days, else what ingest still counts would find its day forgotten`,
-    );
-  }
-}
-
-function checkTopics(file: FileSettings): void {
-  const topics = STREAMS.map((stream) => file.streams[stream].topic);
-  if (new Set(topics).size !== topics.length) {
-    throw wrong(`streams.*.topic is ${topics.join(', ')}: expected three different topics`);
-  }
-  for (const output of OUTPUTS) {
-    const topic = outputTopic(file, output);
-    const stream = STREAMS.find((name) => file.streams[name].topic === topic);
-    if (stream !== undefined) {
-      throw wrong(
-        `streams.${stream}.topic is ${topic}: expected another topic than the output .${output}, which would be read again for ever`,
-      );
-    }
-  }
-}
-
-const wrong = (says: string): StreamError => new StreamError('bad_setting', says);
 
 /** Names of the output topics. */
 const OUTPUTS = ['partials', 'state', 'unique', 'duplicates', 'late', 'invalid', 'violations', 'alerts'] as const;

@@ -5,13 +5,14 @@
 import type { LimitSettings, TimeSettings } from '../config.ts';
 import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { Watermark } from '../operators/watermark.ts';
-import { ByteReader, ByteWriter } from '../state/bytes.ts';
+import { ByteReader, type ByteWriter } from '../state/bytes.ts';
 import { CellTable, exactSum, TO_COMMIT } from '../state/cells.ts';
 import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
+import { IngestJournal, readJournal } from './ingest-journal.ts';
 import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
@@ -20,8 +21,6 @@ import { DISPOSITIONS } from './types.ts';
 const MAX_SUSPECT_BUCKETS = 48;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-
-const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8 } as const;
 
 /** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
 export const TOTALS = [
@@ -80,7 +79,7 @@ export class IngestState {
   readonly totals: IngestTotals;
   readonly #dedupBucketMs: number;
   readonly #suspectBucketMs: number;
-  readonly #journal = new ByteWriter(64 * 1024);
+  readonly #journal = new IngestJournal();
   #journaledStep = Number.NEGATIVE_INFINITY;
   #committed = 0;
   #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk } | null = null;
@@ -109,20 +108,20 @@ export class IngestState {
 
   /** Whether there is anything a commit would add. */
   get uncommitted(): boolean {
-    return this.position !== this.#committed || this.#journal.length > 0;
+    return this.position !== this.#committed || !this.#journal.empty;
   }
 
   /** Looks an event_id up and, when it is absent and its bucket is live, enters it. True when it was there. */
   seenBefore(hi: number, lo: number, eventTs: number): boolean {
     const outcome = this.dedup.addIfAbsent(hi, lo, eventTs);
-    if (outcome === ADDED) this.#fingerprint(OP.dedup, hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
+    if (outcome === ADDED) this.#journal.dedup(hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
     return outcome === PRESENT;
   }
 
   /** The same for a suspect's key, of an accepted record. */
   suspectedBefore(hi: number, lo: number, eventTs: number): boolean {
     const outcome = this.suspects.addIfAbsent(hi, lo, eventTs);
-    if (outcome === ADDED) this.#fingerprint(OP.suspect, hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
+    if (outcome === ADDED) this.#journal.suspect(hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
     return outcome === PRESENT;
   }
 
@@ -136,19 +135,19 @@ export class IngestState {
   variantOf(experiment: number, variantId: ByteRef): number {
     const { size } = this.variants;
     const variant = this.variants.intern(experiment, variantId);
-    if (this.variants.size > size) this.#journalVariant(experiment, variantId.bytes, variantId.start, variantId.end);
+    if (this.variants.size > size) this.#journal.variant(experiment, variantId);
     return variant;
   }
 
   /** Notes a unit whose payload judgeExposure has changed. */
   journalUnit(experiment: number, hi: number, lo: number): void {
-    this.#unit(experiment, hi, lo, this.units.get(experiment, hi, lo));
+    this.#journal.unit(experiment, hi, lo, this.units.get(experiment, hi, lo));
   }
 
   touchExperiment(experiment: number, eventTs: number): void {
     if (eventTs <= this.units.lastTouched(experiment)) return;
     this.units.touch(experiment, eventTs);
-    this.#journalTouch(experiment, eventTs);
+    this.#journal.touch(experiment, eventTs);
   }
 
   /** The watermark follows an accepted record; buckets that it has passed are gone. */
@@ -159,28 +158,27 @@ export class IngestState {
     const step = Math.floor(eventTs / this.#suspectBucketMs);
     if (step === this.#journaledStep) return;
     this.#journaledStep = step;
-    this.#journalWatermark();
+    this.#journal.watermark(this.watermark.highestEventTs);
   }
 
   /** Drops the units and variants of experiments without an accepted exposure since the cutoff. */
   forgetExperiments(cutoffMs: number): void {
     for (const experiment of this.units.expire(cutoffMs)) {
       this.variants.forget(experiment);
-      this.#journalForgotten(experiment);
+      this.#journal.forgotten(experiment);
     }
   }
 
   forgetIfExpired(experiment: number, cutoffMs: number): void {
     if (!(this.units.lastTouched(experiment) < cutoffMs)) return;
     this.#forget(experiment);
-    this.#journalForgotten(experiment);
+    this.#journal.forgotten(experiment);
   }
 
   /** The commit from the last one to here. What was sent must have been acknowledged. */
   takeCommit(): Commit {
-    const out = this.#journal;
-    if (this.lossy) out.u8(OP.lossy);
-    out.u8(OP.end);
+    if (this.lossy) this.#journal.lossy();
+    const out = this.#journal.end();
     out.varint(this.origin);
     optional(out, this.watermark.highestEventTs);
     optional(out, this.lastRecordMs);
@@ -203,7 +201,7 @@ export class IngestState {
   /** Applies one commit of an earlier owner. */
   restore(commit: Commit): void {
     const from = new ByteReader(commit.changes);
-    this.#restoreJournal(from);
+    this.#restoreChanges(from);
     this.origin = from.varint();
     const highest = optionalOf(from);
     if (Number.isFinite(highest)) this.#advance(highest);
@@ -223,12 +221,12 @@ export class IngestState {
     for (const ids of [this.entities, this.groups]) ids.rewind();
     for (const name of CELL_NAMES) this.cells[name].touchNext({ index: 0, generation: -1 }, Number.POSITIVE_INFINITY, TO_COMMIT);
     this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk() };
-    this.variants.visit((experiment, id) => this.#journalVariant(experiment, id, 0, id.length));
+    this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {
       const touchedMs = this.units.lastTouched(experiment);
-      if (Number.isFinite(touchedMs)) this.#journalTouch(experiment, touchedMs);
+      if (Number.isFinite(touchedMs)) this.#journal.touch(experiment, touchedMs);
     }
-    if (Number.isFinite(this.watermark.highestEventTs)) this.#journalWatermark();
+    if (Number.isFinite(this.watermark.highestEventTs)) this.#journal.watermark(this.watermark.highestEventTs);
   }
 
   /** Writes the next `slots` slots of the tables into the journal; true when all is written. */
@@ -236,9 +234,9 @@ export class IngestState {
     const places = this.#snapshot;
     if (places === null) return true;
     const done =
-      this.dedup.walk(places.dedup, slots, (hi, lo, bucket) => this.#fingerprint(OP.dedup, hi, lo, bucket)) &&
-      this.suspects.walk(places.suspects, slots, (hi, lo, bucket) => this.#fingerprint(OP.suspect, hi, lo, bucket)) &&
-      this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#unit(experiment, hi, lo, payload));
+      this.dedup.walk(places.dedup, slots, (hi, lo, bucket) => this.#journal.dedup(hi, lo, bucket)) &&
+      this.suspects.walk(places.suspects, slots, (hi, lo, bucket) => this.#journal.suspect(hi, lo, bucket)) &&
+      this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#journal.unit(experiment, hi, lo, payload));
     if (done) this.#snapshot = null;
     return done;
   }
@@ -259,63 +257,20 @@ export class IngestState {
     this.variants.forget(experiment);
   }
 
-  #journalVariant(experiment: number, bytes: Uint8Array, start: number, end: number): void {
-    this.#journal.u8(OP.variant);
-    this.#journal.varint(experiment);
-    this.#journal.varint(end - start);
-    this.#journal.bytes(bytes, start, end);
-  }
-
-  #unit(experiment: number, hi: number, lo: number, payload: number): void {
-    this.#journal.u8(OP.unit);
-    this.#journal.varint(experiment);
-    this.#journal.u32(hi);
-    this.#journal.u32(lo);
-    this.#journal.u16(payload);
-  }
-
-  #journalTouch(experiment: number, eventTs: number): void {
-    this.#journal.u8(OP.touch);
-    this.#journal.varint(experiment);
-    this.#journal.varint(eventTs);
-  }
-
-  #journalWatermark(): void {
-    this.#journal.u8(OP.watermark);
-    this.#journal.varint(this.watermark.highestEventTs);
-  }
-
-  #journalForgotten(experiment: number): void {
-    this.#journal.u8(OP.forgotten);
-    this.#journal.varint(experiment);
-  }
-
-  #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
-    const out = this.#journal;
-    out.u8(op);
-    out.u32(hi);
-    out.u32(lo);
-    out.varint(bucket);
-  }
-
-  #restoreJournal(from: ByteReader): void {
-    for (let op = from.u8(); op !== OP.end; op = from.u8()) {
-      if (op === OP.dedup) this.dedup.add(from.u32(), from.u32(), from.varint() * this.#dedupBucketMs);
-      else if (op === OP.suspect) this.suspects.add(from.u32(), from.u32(), from.varint() * this.#suspectBucketMs);
-      else if (op === OP.unit) this.units.set(from.varint(), from.u32(), from.u32(), from.u16());
-      else if (op === OP.touch) this.units.touch(from.varint(), from.varint());
-      else if (op === OP.watermark) this.#advance(from.varint());
-      else if (op === OP.forgotten) this.#forget(from.varint());
-      else if (op === OP.variant) this.#restoreVariant(from);
-      else if (op === OP.lossy) this.lossy = true;
-      else throw new RangeError(`an unknown change ${op} in a commit`);
-    }
-  }
-
-  #restoreVariant(from: ByteReader): void {
-    const experiment = from.varint();
-    const bytes = from.bytes(from.varint());
-    this.variants.intern(experiment, { bytes, start: 0, end: bytes.length });
+  #restoreChanges(from: ByteReader): void {
+    const { dedup, suspects, units } = this;
+    readJournal(from, {
+      dedup: (hi, lo, bucket) => dedup.add(hi, lo, bucket * this.#dedupBucketMs),
+      suspect: (hi, lo, bucket) => suspects.add(hi, lo, bucket * this.#suspectBucketMs),
+      unit: (experiment, hi, lo, payload) => units.set(experiment, hi, lo, payload),
+      touch: (experiment, eventTs) => units.touch(experiment, eventTs),
+      watermark: (highestEventTs) => this.#advance(highestEventTs),
+      forgotten: (experiment) => this.#forget(experiment),
+      variant: (experiment, id) => this.variants.intern(experiment, id),
+      lossy: () => {
+        this.lossy = true;
+      },
+    });
   }
 
   #advance(highestEventTs: number): void {

@@ -1,0 +1,104 @@
+/** What changes in an ingest state between two commits, written as it happens and read back in the same order. */
+import { type ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { ByteRef } from './types.ts';
+
+const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8 } as const;
+
+/** Receives the changes. Buckets are numbers, experiments indices. */
+export interface JournalVisitor {
+  dedup(hi: number, lo: number, bucket: number): void;
+  suspect(hi: number, lo: number, bucket: number): void;
+  unit(experiment: number, hi: number, lo: number, payload: number): void;
+  touch(experiment: number, eventTs: number): void;
+  /** The highest accepted event time. */
+  watermark(highestEventTs: number): void;
+  /** An experiment with its units and variants. */
+  forgotten(experiment: number): void;
+  lossy(): void;
+  /** The next variant of an experiment, or one that is known. */
+  variant(experiment: number, id: ByteRef): void;
+}
+
+export class IngestJournal implements JournalVisitor {
+  readonly #out = new ByteWriter(64 * 1024);
+
+  get empty(): boolean {
+    return this.#out.length === 0;
+  }
+
+  dedup(hi: number, lo: number, bucket: number): void {
+    this.#fingerprint(OP.dedup, hi, lo, bucket);
+  }
+
+  suspect(hi: number, lo: number, bucket: number): void {
+    this.#fingerprint(OP.suspect, hi, lo, bucket);
+  }
+
+  unit(experiment: number, hi: number, lo: number, payload: number): void {
+    this.#out.u8(OP.unit);
+    this.#out.varint(experiment);
+    this.#out.u32(hi);
+    this.#out.u32(lo);
+    this.#out.u16(payload);
+  }
+
+  touch(experiment: number, eventTs: number): void {
+    this.#out.u8(OP.touch);
+    this.#out.varint(experiment);
+    this.#out.varint(eventTs);
+  }
+
+  watermark(highestEventTs: number): void {
+    this.#out.u8(OP.watermark);
+    this.#out.varint(highestEventTs);
+  }
+
+  forgotten(experiment: number): void {
+    this.#out.u8(OP.forgotten);
+    this.#out.varint(experiment);
+  }
+
+  lossy(): void {
+    this.#out.u8(OP.lossy);
+  }
+
+  variant(experiment: number, { bytes, start, end }: ByteRef): void {
+    this.#out.u8(OP.variant);
+    this.#out.varint(experiment);
+    this.#out.varint(end - start);
+    this.#out.bytes(bytes, start, end);
+  }
+
+  /** Ends the changes; what else a commit says goes behind them. Its `take` begins the next journal. */
+  end(): ByteWriter {
+    this.#out.u8(OP.end);
+    return this.#out;
+  }
+
+  #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
+    this.#out.u8(op);
+    this.#out.u32(hi);
+    this.#out.u32(lo);
+    this.#out.varint(bucket);
+  }
+}
+
+/** Reads up to where `end` was written. */
+export function readJournal(from: ByteReader, to: JournalVisitor): void {
+  for (let op = from.u8(); op !== OP.end; op = from.u8()) {
+    if (op === OP.dedup) to.dedup(from.u32(), from.u32(), from.varint());
+    else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
+    else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());
+    else if (op === OP.touch) to.touch(from.varint(), from.varint());
+    else if (op === OP.watermark) to.watermark(from.varint());
+    else if (op === OP.forgotten) to.forgotten(from.varint());
+    else if (op === OP.lossy) to.lossy();
+    else if (op === OP.variant) to.variant(from.varint(), byteRefOf(from));
+    else throw new RangeError(`an unknown change ${op} in a commit`);
+  }
+}
+
+const byteRefOf = (from: ByteReader): ByteRef => {
+  const bytes = from.bytes(from.varint());
+  return { bytes, start: 0, end: bytes.length };
+};
