@@ -195,7 +195,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     }
     const stage = this.#stage as Stage<Out, Outcome>;
     if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
-    this.#place(stage, bounds);
+    placeStage(stage, { task: id, hasState: this.#begun, bounds, acceptStateLoss: this.#parts.acceptStateLoss });
     this.#begun = true;
     stage.owned(claim.id, clock.now());
     feed.seek(stage.position);
@@ -227,37 +227,6 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     }
     this.#restored = null;
     return progress.commits;
-  }
-
-  /** Where the task goes on: its own position, never the group's (contract: "Where a task starts"). */
-  #place(stage: Stage<Out, Outcome>, bounds: { first: number; end: number; committed: number | null }): void {
-    const { id, acceptStateLoss } = this.#parts;
-    const where = `${id.stage} of ${id.topic}/${id.partition}`;
-    if (!this.#begun) {
-      const lossy = bounds.committed !== null && bounds.first > 0;
-      if (lossy && !acceptStateLoss) {
-        throw new StreamError(
-          'state_lost',
-          `${where}: the group has committed offset ${bounds.committed}, the log begins at ${bounds.first}, and there is no state: restore the state folder, or go on at ${bounds.first} with --accept-state-loss (no counter goes down, but some may stay too low)`,
-        );
-      }
-      stage.begin(bounds.first, lossy);
-      return;
-    }
-    if (stage.position > bounds.end) {
-      throw new StreamError(
-        'position_beyond_log',
-        `${where}: the state is at offset ${stage.position}, the log ends at ${bounds.end}: the topic was recreated or truncated`,
-      );
-    }
-    if (stage.position >= bounds.first) return;
-    if (!acceptStateLoss) {
-      throw new StreamError(
-        'position_before_log',
-        `${where}: the state is at offset ${stage.position}, the log begins at ${bounds.first}: what lies between is gone; go on with --accept-state-loss (no counter goes down, but some may stay too low)`,
-      );
-    }
-    stage.skipTo(bounds.first);
   }
 
   async #drive(feed: PartitionFeed): Promise<void> {
