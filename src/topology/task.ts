@@ -3,9 +3,10 @@
  * Five awaits, five places to crash, each harmless: a restart goes on at the last commit, and all that was written since
  * is written again with the same values.
  */
-import { actionOf, asError, codeOf, StreamError } from '../errors.ts';
+import { actionOf, asError, codeOf } from '../errors.ts';
 import { checkHeader } from '../state/header.ts';
 import { Lifecycle, type TaskState } from './lifecycle.ts';
+import { placeStage } from './place-stage.ts';
 import { type SnapshotPolicy, Snapshotter } from './snapshotter.ts';
 import type { Sink, Stage } from './stage.ts';
 import type { Claim, Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
