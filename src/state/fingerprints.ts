@@ -99,7 +99,7 @@ export class FingerprintStore {
   }
 
   /**
-   * Reads the slots of a batch of keys (`from` to `to`, exclusive; a few hundred) so that they wait in the cache for `addIfAbsent`
+   * Reads the slots of a batch of keys (`from` to `to`, exclusive; 64 or so) so that they wait in the cache for `addIfAbsent`
    * or `has`: their misses then overlap. Halves the cost of a key in a large table. The result means nothing.
    */
   warm(his: Uint32Array, los: Uint32Array, { from, to }: { from: number; to: number }): number {
@@ -273,9 +273,17 @@ export class FingerprintStore {
   }
 
   #rehash(segment: FingerprintSegment): void {
-    const holdsExpired = segment.floorBucket < this.#minLiveBucket;
+    const isOld = segment.floorBucket < this.#minLiveBucket;
+    // Counting takes a pass over the segment: not while nothing has expired anywhere.
+    const holdsExpired = isOld && this.#usedSlots() > this.size - this.#outside.size;
     segment.rehash(this.#live, holdsExpired ? segment.liveKeys(this.#live) : segment.used);
-    if (holdsExpired) segment.floorBucket = this.#minLiveBucket;
+    if (isOld) segment.floorBucket = this.#minLiveBucket;
+  }
+
+  #usedSlots(): number {
+    let sum = 0;
+    for (const { used } of this.#segments) sum += used;
+    return sum;
   }
 
   #emptyTable(): void {
