@@ -169,6 +169,7 @@ const readingConformance = (withBed: WithBed): void => {
       await feed.poll(1);
       expect(feed.endReachedMs(2)).toBeNull();
       expect(feed.endReachedMs(3)).toBeLessThanOrEqual(feed.contactMs());
+      expect(feed.endOffset()).toBe(3);
       await source.stop();
     }),
   );
