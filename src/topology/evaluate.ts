@@ -232,7 +232,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       },
     };
     readCells(from, visitor);
-    state.loss.hear(source, header);
+    state.loss.hear(source, header, view.timestampMs);
     if (state.sources.arrived(source, header, view.timestampMs) && header.oldestRecordMs !== null)
       this.#unseenRecordMs.push(header.oldestRecordMs);
   }

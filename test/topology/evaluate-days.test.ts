@@ -129,10 +129,16 @@ describe('a day that may be known only in part, since state was lost', () => {
     expect(await write()).toEqual(['0', '6']);
   });
 
-  test('is one that began before all sources were past it when they were first heard of', () => {
+  test('is one that began before every source had been read to its end again', () => {
     const fed = new Fed({ lostBefore: 100 });
-    const from = (partition: number, watermarkMs: number) => ({ partition, partitions: 2, watermarkMs });
+    const from = (partition: number, watermarkMs: number, endAgeMs: number | null = 0) => ({
+      partition,
+      partitions: 2,
+      watermarkMs,
+      endAgeMs,
+    });
     fed.take([spend('c', 1), spend('c', 1, START + 3 * DAY), units('e', 'a', 1)], from(0, START));
+    fed.take([], from(1, START - DAY, null)); // counts again from the beginning: it may have been further
     expect(larger(fed)).toEqual(['spend:{c}:2026-03-02', 'spend:{c}:2026-03-05', 'exposed:{e}']);
     const unsure = new Fed({ commits: [fed.snapshot()] });
     expect(larger(unsure)).toEqual(['spend:{c}:2026-03-02', 'spend:{c}:2026-03-05', 'exposed:{e}']);
