@@ -1,0 +1,83 @@
+/** Rate, memory and pauses of the fingerprint store, with every count checked. */
+import { FingerprintStore } from '../src/state/fingerprints.ts';
+import { BLOCK, check, collect, DAY, figure, fillKeys, HOUR, his, los, Meter, millions, print, START } from './figures.ts';
+
+/** Keys to warm at a time. */
+const BATCH = 64;
+const LARGE = 50_000_000;
+
+export interface FingerprintRun {
+  warm: boolean;
+  /** To let the compiler see everything once. */
+  quiet?: boolean;
+}
+
+interface Measured {
+  insert: Meter;
+  lookUp: Meter;
+  expiry: Meter;
+  keys: number;
+  bytesPerKey: number;
+}
+
+function addBlock(store: FingerprintStore, ts: number, warm: boolean): number {
+  let added = 0;
+  for (let from = 0; from < BLOCK; from += BATCH) {
+    const to = from + BATCH;
+    if (warm) store.warm(his, los, { from, to });
+    for (let i = from; i < to; i++) if (store.addIfAbsent(his[i], los[i], ts) === 0) added++;
+  }
+  return added;
+}
+
+/** A day of keys goes in, is found again, and expires. Resolves to resident bytes a key. */
+export function fingerprints(count: number, { warm, quiet = false }: FingerprintRun): number {
+  const measured = measure(count, warm);
+  if (!quiet) tell(measured, warm);
+  return measured.bytesPerKey;
+}
+
+function measure(count: number, warm: boolean): Measured {
+  collect();
+  const residentBefore = process.memoryUsage().rss;
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY });
+  const blocks = Math.ceil(count / BLOCK);
+  const keys = blocks * BLOCK;
+  const [insert, lookUp, expiry] = [new Meter(), new Meter(), new Meter()];
+  let added = 0;
+  for (let block = 0; block < blocks; block++) {
+    const ts = START + Math.floor((block / blocks) * DAY);
+    fillKeys(block * BLOCK);
+    insert.run(() => {
+      store.advance(ts - 30_000);
+      added += addBlock(store, ts, warm);
+    });
+  }
+  collect();
+  const bytesPerKey = (process.memoryUsage().rss - residentBefore) / keys;
+  check('keys added', added, keys);
+  check('size', store.size, added);
+  let found = 0;
+  for (let block = 0; block < blocks; block++) {
+    fillKeys(block * BLOCK);
+    lookUp.run(() => {
+      found += BLOCK - addBlock(store, START + DAY, warm);
+    });
+  }
+  check('keys found again', found, keys);
+  for (let ts = START + DAY; store.size > 0; ts += HOUR / 60) expiry.run(() => store.advance(ts));
+  check('bytes after the last expiry', store.byteLength, 0);
+  return { insert, lookUp, expiry, keys, bytesPerKey };
+}
+
+function tell({ insert, lookUp, expiry, keys, bytesPerKey }: Measured, warm: boolean): void {
+  print(`fingerprints: ${keys.toLocaleString('en-US')} keys of a day, ${warm ? `warmed by ${BATCH}` : 'not warmed'}`);
+  figure('insert if absent', millions(keys, insert.cpuMs), 'M/s', { min: keys >= LARGE ? 5 : 8 });
+  figure('look up', millions(keys, lookUp.cpuMs), 'M/s');
+  figure('growth of RSS a key', bytesPerKey, 'B', { max: 12 });
+  figure(`longest block of ${BLOCK}, CPU`, insert.longestCpuMs, 'ms', { max: 50 });
+  figure(`longest block of ${BLOCK}, by the clock`, insert.longestWallMs, 'ms');
+  figure('expiry of all: longest step, CPU', expiry.longestCpuMs, 'ms', { max: 50 });
+  figure('expiry of all: longest step, by the clock', expiry.longestWallMs, 'ms');
+  figure('expiry of all: whole', expiry.cpuMs, 'ms');
+}
