@@ -75,8 +75,12 @@ export class CampaignDays {
     this.#moved = new Map();
   }
 
-  delivered(): void {
-    for (const [group, zone] of this.#sending) this.#show(group, zone);
+  /** `refused`: a higher version stood somewhere; until this one has passed it, what moved is sent again. */
+  delivered(refused: boolean): void {
+    if (refused && this.#sending.size > 0) {
+      this.#moved = new Map([...this.#sending, ...this.#moved]);
+      for (let i = 0; i < this.table.size; i++) if (this.#sending.has(this.table.groupOf(i))) this.table.touchFor(i, TO_SEND);
+    } else for (const [group, zone] of this.#sending) this.#show(group, zone);
     this.#sending = new Map();
   }
 

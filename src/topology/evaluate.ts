@@ -143,7 +143,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   }
 
   delivered(outcome: CounterOutcome): void {
-    this.#state.days.delivered();
+    this.#state.days.delivered(outcome.refused.length > 0);
     if (!outcome.dataLost) return;
     this.#state.touchAll();
     this.#pending = true;

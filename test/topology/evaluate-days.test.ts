@@ -109,6 +109,21 @@ describe('a campaign’s zone that changes', () => {
   });
 });
 
+describe('a change of zone that Redis refuses, since an owner before was further', () => {
+  test('is sent again, after a restart too', () => {
+    const fed = new Fed();
+    fed.take([spend('c', 5, MIDNIGHT + 22 * HOUR)]);
+    const commits = [fed.commit()];
+    fed.stage.register(zoned('Asia/Tokyo', 1));
+    fed.writes({ refused: [{ key: 'spend:{c}:2026-03-02', epoch: 3, version: 7 }], dataLost: false });
+    commits.push(fed.stage.takeCommit());
+    const moved = ['spend:{c}:2026-03-02', 'spend:{c}:2026-03-03'];
+    fed.take([]);
+    expect(fed.write(2000)).toEqual(moved);
+    expect(Object.keys(new Fed({ registered: zoned('Asia/Tokyo', 1), commits }).shown())).toEqual(moved);
+  });
+});
+
 describe('a day that may be known only in part, since state was lost', () => {
   const larger = (fed: Fed): string[] => {
     fed.stage.owned();

@@ -96,9 +96,9 @@ export class Fed {
   }
 
   /** Everything that has changed, written now. */
-  writes(): CounterWrite[] {
+  writes(outcome = FINE): CounterWrite[] {
     const out = this.stage.emit(at(0), heardAt(0), true);
-    this.stage.delivered(FINE);
+    this.stage.delivered(outcome);
     return out?.writes ?? [];
   }
 
