@@ -8,9 +8,12 @@ export interface ChaosPlan {
   redisRestarts: number;
 }
 
+/** kill and term: it ends and is started again; stop and lose: asked or not, it stays away; start: one more comes. */
+export type What = 'kill' | 'term' | 'redis' | 'start' | 'stop' | 'lose';
+
 export interface Chaos {
   /** Shares of the traffic, 0…1, at which something is to happen, ascending. */
-  moments: { share: number; what: 'kill' | 'term' | 'redis'; worker: number }[];
+  moments: { share: number; what: What; worker: number }[];
 }
 
 const RESTART_AFTER_MS = 1500;
@@ -42,7 +45,7 @@ export interface ChaosParts {
   faults: Set<string>;
 }
 
-/** Ends after the last moment, with everything running again. */
+/** Ends after the last moment, with everything that did not leave for good running again. */
 export async function makeChaos({ chaos, workers, share, restartRedis, ended, say, faults }: ChaosParts): Promise<void> {
   for (const moment of chaos.moments) {
     while (share() < moment.share) await sleep(20);
@@ -52,19 +55,26 @@ export async function makeChaos({ chaos, workers, share, restartRedis, ended, sa
       await restartRedis();
       continue;
     }
-    say(`${worker.name}: ${moment.what === 'kill' ? 'kill -9' : 'SIGTERM'}`);
-    if (moment.what === 'kill') await worker.kill();
+    if (moment.what === 'start') {
+      say(`${worker.name} comes`);
+      worker.start();
+      continue;
+    }
+    const isKill = moment.what === 'kill' || moment.what === 'lose';
+    say(`${worker.name}: ${isKill ? 'kill -9' : 'SIGTERM'}`);
+    if (isKill) await worker.kill();
     else {
       const code = await worker.terminate();
       if (code !== 0) faults.add(`${worker.name} on SIGTERM: ${code === null ? 'still there after 10 s' : `exit ${code}`}`);
     }
     ended();
+    if (moment.what === 'stop' || moment.what === 'lose') continue;
     await sleep(RESTART_AFTER_MS);
     worker.start();
   }
 }
 
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

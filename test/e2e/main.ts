@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { startServices } from '../services/index.ts';
+import { drawChaos } from './chaos.ts';
 import { grouped, type Outcome, runScenario, type ScenarioOptions } from './scenario.ts';
 import { SIDE_OUTPUTS } from './side-outputs.ts';
 
@@ -34,9 +35,12 @@ function optionsFrom(): ScenarioOptions | null {
   if (values.help) return null;
   const number = (name: Exclude<keyof typeof OPTIONS, 'small' | 'help'>, large: number, small = large): number =>
     Number(values[name] ?? (values.small ? small : large));
+  const seed = number('seed', 1);
+  const processes = number('processes', 2);
+  const plan = { kills: number('kills', 3, 1), terms: number('terms', 2, 1), redisRestarts: number('redis-restarts', 1) };
   return {
     traffic: {
-      seed: number('seed', 1),
+      seed,
       // Days of event time that Postgres makes partitions for; whole, so that a run can be told apart from another by its seed alone.
       baseMs: Math.floor((Date.now() - SPAN_MS) / DAY_MS) * DAY_MS,
       spanMs: SPAN_MS,
@@ -46,10 +50,8 @@ function optionsFrom(): ScenarioOptions | null {
       partitions: number('partitions', 8, 4),
       contaminatedShare: 0.03,
     },
-    kills: number('kills', 3, 1),
-    terms: number('terms', 2, 1),
-    redisRestarts: number('redis-restarts', 1),
-    processes: number('processes', 2),
+    chaos: drawChaos(plan, processes, seed),
+    processes,
     produceMs: number('seconds', 75, 20) * 1000,
     settleMs: 240_000,
     holdMs: 6000,

@@ -2,15 +2,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateTraffic, type TrafficSettings } from '../../src/generate/index.ts';
 import { Bed, type ServiceUrls } from './bed.ts';
-import { type ChaosPlan, drawChaos, makeChaos } from './chaos.ts';
+import { type Chaos, makeChaos } from './chaos.ts';
 import { wrongHours } from './hours.ts';
 import type { Codec, ExactProducer, PlacedRecord } from './kafka.ts';
 import { Looks } from './looks.ts';
+import { movesOf, SentTwice } from './moves.ts';
 import { Fingerprints, SideJudge, type SideReport } from './side-outputs.ts';
 import { differences, type Expected, expectedOf } from './truth.ts';
 import { recordsTotal, type Worker } from './worker.ts';
 
-export interface ScenarioOptions extends ChaosPlan {
+export interface ScenarioOptions {
+  chaos: Chaos;
+  /** Beside what each process gets. */
+  environment?: Record<string, string>;
   traffic: Partial<TrafficSettings> & { seed: number; partitions: number };
   /** How long producing takes. */
   produceMs: number;
@@ -19,6 +23,8 @@ export interface ScenarioOptions extends ChaosPlan {
   /** The truth must still stand after this long. */
   holdMs: number;
   processes: number;
+  /** The others come by the chaos; all when absent. */
+  startedAtFirst?: number;
   totalsFlushMs: number;
   say: (text: string) => void;
 }
@@ -49,8 +55,9 @@ export async function runScenario(services: ScenarioServices, options: ScenarioO
   const bed = await Bed.open(services, { partitions: traffic.partitions, settings: { pace: { totalsFlushMs: options.totalsFlushMs } } });
   const looks = new Looks(services.redisUrl, bed.keyPrefix, expected.amounts);
   try {
-    const workers = Array.from({ length: options.processes }, (_, i) => bed.worker(`run-${i + 1}`).start());
-    await Promise.all(workers.map((worker) => worker.ready()));
+    const workers = Array.from({ length: options.processes }, (_, i) => bed.worker(`run-${i + 1}`, options.environment));
+    const first = workers.slice(0, options.startedAtFirst).map((worker) => worker.start());
+    await Promise.all(first.map((worker) => worker.ready()));
     return await new Scenario({ bed, looks, workers, expected, services, options }).run();
   } finally {
     looks.close();
@@ -73,6 +80,7 @@ class Scenario {
   readonly #exits = new Set<string>();
   /** Fingerprint of a record → how many processes had ended when it was first sent. */
   readonly #firstSent = new Map<number, number>();
+  readonly #sentTwice = new SentTwice();
   #ended = 0;
   #duplicatesAcrossEnds = 0;
   #sent = 0;
@@ -98,6 +106,7 @@ class Scenario {
     await looking;
     const redis = await looks.wrong();
     const side = await new SideJudge(bed, expected.oracle, this.#sources).read();
+    const moves = movesOf(bed, workers);
     const checks = {
       'generator and oracle agree': expected.disagreements,
       'spend: and exposed: in Redis': settledMs === null ? ['not right, or not to stay, in time', ...redis] : redis,
@@ -116,6 +125,8 @@ class Scenario {
       settled_s: settledMs === null ? null : seconds(settledMs),
       ended_processes: this.#ended,
       duplicates_across_ends: this.#duplicatesAcrossEnds,
+      moves: moves.length,
+      duplicates_across_moves: this.#sentTwice.straddling(moves),
       side_repeats: side.repeats,
     };
     return { checks, figures, side, ok: Object.values(checks).every((lines) => lines.length === 0) };
@@ -133,7 +144,9 @@ class Scenario {
       while (batch.length < Math.min(due, MOST_IN_BATCH)) {
         const { value: record } = records.next();
         if (!record) break;
-        this.#note(this.#sources.add(record));
+        const fingerprint = this.#sources.add(record);
+        this.#note(fingerprint);
+        this.#sentTwice.note(record, fingerprint, Date.now());
         batch.push(record);
       }
       await producer.send(batch, CODECS[Math.floor(share * 20) % CODECS.length]);
@@ -156,9 +169,8 @@ class Scenario {
       await services.restartRedis();
       looks.forget();
     };
-    const chaos = drawChaos(options, workers.length, options.traffic.seed);
     return makeChaos({
-      chaos,
+      chaos: options.chaos,
       workers,
       share: () => this.#sent / expected.total,
       restartRedis,
@@ -205,7 +217,8 @@ class Scenario {
   }
 
   async #terminateAll(): Promise<void> {
-    const ends = this.#parts.workers.map(async (worker) => ({ worker, code: await worker.terminate() }));
+    const alive = this.#parts.workers.filter((worker) => worker.alive);
+    const ends = alive.map(async (worker) => ({ worker, code: await worker.terminate() }));
     for (const { worker, code } of await Promise.all(ends)) if (code !== 0) this.#exits.add(`${worker.name} at the end: exit ${code}`);
   }
 }

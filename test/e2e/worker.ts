@@ -20,6 +20,7 @@ export class Worker {
   readonly unexpected: string[] = [];
   readonly #options: WorkerOptions;
   #kept: Kept | null = null;
+  readonly #earlierLogs: string[] = [];
   #starts = 0;
   #port: number | null = null;
   #asked = false;
@@ -38,8 +39,14 @@ export class Worker {
     return this.#kept?.log() ?? '';
   }
 
+  /** Of all its starts. */
+  get allLogs(): string {
+    return [...this.#earlierLogs, this.log].join('\n');
+  }
+
   start(args: readonly string[] = this.#options.args ?? []): this {
     const { keeper, environment, name } = this.#options;
+    if (this.#kept !== null) this.#earlierLogs.push(this.#kept.log());
     this.#port = null;
     this.#asked = false;
     const launch = {

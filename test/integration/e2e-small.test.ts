@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { drawChaos } from '../e2e/chaos.ts';
 import { runScenario } from '../e2e/scenario.ts';
 import { startServices, type TestServices } from '../services/index.ts';
 import { describeIntegration } from '../services/integration.ts';
@@ -27,9 +28,7 @@ describeIntegration('two processes in one group', (shared) => {
           partitions: 4,
           contaminatedShare: 0.03,
         },
-        kills: 1,
-        terms: 1,
-        redisRestarts: 1,
+        chaos: drawChaos({ kills: 1, terms: 1, redisRestarts: 1 }, 2, 7),
         processes: 2,
         produceMs: 15_000,
         settleMs: 90_000,
