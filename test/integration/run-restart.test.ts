@@ -76,8 +76,14 @@ describeIntegration('run, started again', (services) => {
     });
     await story.loseState('run');
 
-    expect(await worker.start().exit()).toBe(1);
-    expect(lastError(worker)).toMatchObject({ code: 'state_lost', msg: expect.stringContaining(topic) });
+    worker.start();
+    await until('the tasks without a state are stopped by name', () => lastError(worker)?.code === 'state_lost');
+    expect(lastError(worker)?.msg).toContain(topic);
+    await until('/readyz says which', async () => {
+      const { status, body } = await worker.get('/readyz');
+      return status === 503 && body.includes(`${topic}/0`) && body.includes('--accept-state-loss');
+    });
+    expect(await worker.terminate()).toBe(0);
 
     worker.start(['--accept-state-loss']);
     await worker.ready();
@@ -100,8 +106,11 @@ describeIntegration('run, started again', (services) => {
     const [key] = await redis.keys(`${story.bed.keyPrefix}spend:*`);
     await redis.hset(key, 'version', '1000000000');
     redis.disconnect();
-    expect(await worker.start().exit()).toBe(1);
-    expect(lastError(worker)).toMatchObject({ code: 'redis_ahead', msg: expect.stringContaining('1000000000') });
+    worker.start();
+    await until('its task is stopped by name', () => lastError(worker)?.code === 'redis_ahead');
+    expect(lastError(worker)?.msg).toContain('1000000000');
+    await until('/readyz says so', async () => (await worker.get('/readyz')).body.includes('1000000000'));
+    expect(await worker.terminate()).toBe(0);
   });
 
   it('goes on at the last commit where two processes share one folder and one is killed', async () => {
