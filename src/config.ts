@@ -138,7 +138,7 @@ export const ENVIRONMENT = {
     says: 'Consumer groups are <GROUP_ID>-ingest and <GROUP_ID>-evaluate.',
   },
   STATE_STORE: {
-    schema: z.enum(['kafka', 'dir', 'memory']).default('dir'),
+    schema: z.enum(['kafka', 'dir', 'memory']).default('kafka'),
     says: 'Where state is kept: `kafka` (the state topic: it goes where its partition goes), `dir` (a local folder) or `memory` (lost at the end; trials only).',
   },
   STATE_DIR: {

@@ -27,6 +27,7 @@ test('without anything set, everything has the default of the contract', () => {
   expect(env).toMatchObject({
     KAFKA_BROKERS: 'localhost:9092',
     GROUP_ID: 'exposure-stream',
+    STATE_STORE: 'kafka',
     STATE_DIR: './state',
     HTTP_PORT: 9464,
     OUTPUT_UNIQUE: false,

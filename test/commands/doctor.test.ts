@@ -29,6 +29,7 @@ const environmentOf = (place: string, stateDir = emptyFolder()) => ({
   KAFKA_BROKERS: place,
   REDIS_URL: `redis://:${SECRET}@${place}`,
   DATABASE_URL: `postgres://someone:${SECRET}@${place}/db`,
+  STATE_STORE: 'dir',
   STATE_DIR: stateDir,
 });
 

@@ -27,6 +27,7 @@ export class CommandBed {
       KAFKA_BROKERS: services.kafkaBrokers,
       REDIS_URL: services.redisUrl,
       DATABASE_URL: databaseUrl,
+      STATE_STORE: 'dir',
       STATE_DIR: join(this.folder, 'state'),
       CONFIG_FILE: config,
     };

@@ -7,13 +7,16 @@ import { lastError, logLines, Story } from './story.ts';
 
 const NOBODY = '127.0.0.1:1';
 
+/** State that can be taken away by deleting a folder. */
+const IN_FOLDER = { STATE_STORE: 'dir' };
+
 describeIntegration('run, started again', (services) => {
   let story: Story;
   afterEach(() => story.end());
 
   it('stops by name when a topic has another number of partitions than before', async () => {
     story = await Story.begin(services, 21);
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     await story.send(0, 0.3);
     await worker.ready();
     await story.allJudged(story.share(0.3), worker);
@@ -28,14 +31,14 @@ describeIntegration('run, started again', (services) => {
     story = await Story.begin(services, 28);
     const late = `${story.bed.name}.out.late`;
     await story.bed.withAdmin((admin) => admin.deleteTopics({ topics: [late] }));
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     expect(await worker.exit()).toBe(1);
     expect(lastError(worker)).toMatchObject({ code: 'topic_missing', msg: expect.stringContaining(`no topic ${late}:`) });
   });
 
   it('stops by name when a topic gains partitions while it runs', async () => {
     story = await Story.begin(services, 27);
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     await worker.ready();
     const topic = story.bed.topic('assignments');
     await story.bed.withAdmin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] }));
@@ -45,7 +48,7 @@ describeIntegration('run, started again', (services) => {
 
   it('recomputes lost state from a complete log, exactly, and no counter is ever lower meanwhile', async () => {
     story = await Story.begin(services, 22);
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     await story.send(0, 0.7);
     await worker.ready();
     await story.allJudged(story.share(0.7), worker);
@@ -62,7 +65,7 @@ describeIntegration('run, started again', (services) => {
 
   it('stops when state and the head of the log are lost; told to accept that it goes on, and nothing goes down', async () => {
     story = await Story.begin(services, 23);
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     await story.send(0, 0.7);
     await worker.ready();
     await story.allJudged(story.share(0.7), worker);
@@ -97,7 +100,7 @@ describeIntegration('run, started again', (services) => {
 
   it('stops by name when Redis holds a version beyond the end of .partials', async () => {
     story = await Story.begin(services, 24);
-    const worker = story.bed.worker('run').start();
+    const worker = story.bed.worker('run', IN_FOLDER).start();
     await story.send(0, 1);
     await worker.ready();
     await story.counted(worker);
@@ -115,7 +118,7 @@ describeIntegration('run, started again', (services) => {
 
   it('goes on at the last commit where two processes share one folder and one is killed', async () => {
     story = await Story.begin(services, 25);
-    const shared = { STATE_DIR: story.bed.stateDir('shared') };
+    const shared = { ...IN_FOLDER, STATE_DIR: story.bed.stateDir('shared') };
     const [first, second] = [story.bed.worker('first', shared).start(), story.bed.worker('second', shared)];
     await story.send(0, 0.5);
     await first.ready();
