@@ -31,10 +31,12 @@ export interface WritePlan {
   keys: number;
   /** A commit after so many keys; null: after each second of work. */
   keysPerCommit: number | null;
+  /** Also the second key that an accepted record has. */
+  suspects?: boolean;
 }
 
 /** Judges keys as ingest does: look up, journal, watermark; nothing else. */
-export async function writeDay(store: StateStore, { keys: count, keysPerCommit }: WritePlan): Promise<Written> {
+export async function writeDay(store: StateStore, { keys: count, keysPerCommit, suspects = false }: WritePlan): Promise<Written> {
   const log = store.open(TASK);
   await log.claim(HEADER);
   const state = newState();
@@ -48,7 +50,10 @@ export async function writeDay(store: StateStore, { keys: count, keysPerCommit }
     const ts = START + Math.floor((block / blocks) * DAY);
     fillKeys(block * BLOCK);
     state.observe(ts);
-    for (let i = 0; i < BLOCK; i++) if (state.seenBefore(his[i], los[i], ts)) throw new Error(`key ${block * BLOCK + i} was there`);
+    for (let i = 0; i < BLOCK; i++) {
+      if (state.seenBefore(his[i], los[i], ts)) throw new Error(`key ${block * BLOCK + i} was there`);
+      if (suspects) state.suspectedBefore(los[i], his[i], ts);
+    }
     state.position += BLOCK;
     const pending = state.position - written.commits * (keysPerCommit ?? 0);
     const isDue = keysPerCommit === null ? performance.now() - committedMs >= COMMIT_MS : pending >= keysPerCommit;

@@ -15,9 +15,9 @@ const SLOT_BYTES = 8;
 const MAX_LOAD = 0.88;
 /**
  * Sizes of a segment are GROWTH ** (n + s), with s between 0 and 1 and another one for each segment, so that at any time they
- * are evenly between just grown and full: 8 / .88 bytes a key × 1.22 = 11.1 over all. Less growth costs more moves a key.
+ * are evenly between just grown and full: 8 / .88 bytes a key × 1.18 = 10.7 over all. Less growth costs more moves a key.
  */
-export const GROWTH = 1.5;
+export const GROWTH = 1.4;
 /** A rehash leaves room for at least this many times the live keys. */
 const MIN_ROOM = 1.06;
 /** Words between two cache lines. */
