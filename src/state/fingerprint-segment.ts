@@ -1,6 +1,6 @@
 /**
- * A sixty-fourth of a fingerprint table: open addressing over 8-byte slots, two 32-bit words each. The first word is the
- * bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash, the second its low 32 bits; the top 6 bits are the segment's number.
+ * A 128th of a fingerprint table: open addressing over 8-byte slots, two 32-bit words each. The first word is the
+ * bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash, the second its low 32 bits; the segment's number has the top 6 bits, and one more.
  */
 
 import { freeNow, type MemoryBudget } from './memory-budget.ts';
