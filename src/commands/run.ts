@@ -187,9 +187,13 @@ class Service {
   }
 
   /** Undefined when it takes longer. */
-  #within<Result>(ms: number, work: Promise<Result>): Promise<Result | undefined> {
+  async #within<Result>(ms: number, work: Promise<Result>): Promise<Result | undefined> {
     const cut = new AbortController();
-    return Promise.race([work.finally(() => cut.abort()), this.#host.clock.sleep(ms, cut.signal).then(() => undefined)]);
+    try {
+      return await Promise.race([work, this.#host.clock.sleep(ms, cut.signal).then(() => undefined)]);
+    } finally {
+      cut.abort();
+    }
   }
 
   #source(stage: 'ingest' | 'evaluate', topics: string[]): Source {

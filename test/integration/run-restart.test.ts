@@ -53,6 +53,7 @@ describeIntegration('run, started again', (services) => {
     await worker.ready();
     await story.allJudged(story.share(0.7), worker);
     expect(await worker.terminate()).toBe(0);
+    expect(logLines(worker.log).at(-1)?.msg).toBe('stopped, everything committed');
     await story.looks.look();
     await story.loseState('run');
     worker.start();
