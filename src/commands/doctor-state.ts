@@ -64,7 +64,9 @@ async function checkCopies(folder: string, topics: Promise<Topics | null>, topic
   }
   try {
     await tryFolder(folder);
-    return [{ name, status: 'ok', says: `State is kept in ${topic}, copies of it in ${folder}.` }];
+    const copies = join(folder, 'kafka');
+    const sound: Finding = { name, status: 'ok', says: `State is kept in ${topic}, copies of it in ${folder}.` };
+    return [sound, ...comparePartitions(copies, await headersIn(copies), known)];
   } catch (error) {
     return [{ ...failedCheck(name, error, todo), status: 'warning' }];
   }
@@ -137,11 +139,11 @@ function comparePartitions(folder: string, headers: readonly StateHeader[], topi
   return [...said.values()];
 }
 
-/** Headers of `<stage>/<topic>/<partition>/<claim>.log`, of each task the one that counts. */
+/** Headers of `<stage>/<topic>/<partition>/<claim>.log` (or `.copy`), of each task the one that counts. The copies of the state topic are laid out alike. */
 async function headersIn(folder: string): Promise<StateHeader[]> {
   const entries = await readdir(folder, { recursive: true }).catch(() => []);
   const newest = new Map<string, string>();
-  for (const path of entries.filter((entry) => /^(ingest|evaluate)\/[^/]+\/\d+\/\d{10}\.log$/.test(entry)).sort()) {
+  for (const path of entries.filter((entry) => /^(ingest|evaluate)\/[^/]+\/\d+\/\d+\.(log|copy)$/.test(entry)).sort()) {
     newest.set(dirname(path), join(folder, path));
   }
   const read = await Promise.all([...newest.values()].slice(0, MOST_TASKS).map(headerOf));
