@@ -3,7 +3,7 @@
  * Five awaits, five places to crash, each harmless: a restart goes on at the last commit, and all that was written since
  * is written again with the same values.
  */
-import { actionOf, asError, codeOf } from '../errors.ts';
+import { actionOf, asError, codeOf, StreamError } from '../errors.ts';
 import { checkHeader } from '../state/header.ts';
 import { Lifecycle, type TaskState } from './lifecycle.ts';
 import { placeStage } from './place-stage.ts';
@@ -150,7 +150,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   /** True when the task should try again. */
   async #failed(error: Error, feed: PartitionFeed): Promise<boolean> {
     const { id, clock, observer } = this.#parts;
-    if (feed.lost) {
+    this.#restored = null;
+    if (feed.lost || (this.#over(feed) && codeOf(error) === 'partition_lost')) {
       this.#life.to('idle');
       return false;
     }
@@ -192,7 +193,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
       this.#life.to('restoring');
       this.#forget();
       this.#stage = this.#parts.stage();
-      commits = await this.#restore(claim, this.#stage);
+      commits = await this.#restore(claim, this.#stage, feed);
     }
     const stage = this.#stage as Stage<Out, Outcome>;
     if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
@@ -210,12 +211,14 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   }
 
   /** Applies every commit that counts; reading them leaves the event loop to others between two. */
-  async #restore(claim: Claim, stage: Stage<Out, Outcome>): Promise<number> {
+  async #restore(claim: Claim, stage: Stage<Out, Outcome>, feed: PartitionFeed): Promise<number> {
     const { id, clock, observer } = this.#parts;
     const progress: RestoreProgress = { commits: 0, bytes: 0, position: 0 };
     this.#restored = progress;
     let toldMs = clock.now().monotonicMs;
     for await (const commit of claim.commits()) {
+      // A long restore of what has gone elsewhere, or on the way out, would only hold memory and time.
+      if (this.#over(feed)) throw new StreamError('partition_lost', 'the restore was broken off');
       stage.restore(commit);
       this.#begun = true;
       progress.commits++;
