@@ -32,7 +32,11 @@ export class MemoryBudget {
   }
 }
 
-/** Gives an array's memory back at once; left to the garbage collector, growing tables hold half as much again. */
+/** Below this, giving memory back costs more than it brings. */
+const WORTH_FREEING_BYTES = 64 * 1024;
+
+/** Gives a large array's memory back at once; left to the garbage collector, growing tables hold half as much again. */
 export function freeNow(array: Int32Array | Uint16Array): void {
+  if (array.byteLength < WORTH_FREEING_BYTES) return;
   (array.buffer as ArrayBuffer & { transfer(bytes: number): ArrayBuffer }).transfer(0);
 }

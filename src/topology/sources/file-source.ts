@@ -38,6 +38,8 @@ export class FileSource implements Source {
   #listener: AssignmentListener | null = null;
   #file: FileHandle | null = null;
   #reading: Promise<void> | null = null;
+  /** The next read, begun already. */
+  #ahead: Promise<number> | null = null;
   #line = 0;
   #stopped = false;
 
@@ -72,6 +74,7 @@ export class FileSource implements Source {
     this.#stopped = true;
     for (const feed of this.#feeds) feed.lose();
     await this.#reading?.catch(() => undefined);
+    await this.#ahead?.catch(() => undefined);
     await this.#file?.close();
     this.#file = null;
   }
@@ -98,7 +101,8 @@ export class FileSource implements Source {
   async #readChunk(): Promise<void> {
     const buffer = this.#buffer;
     try {
-      const bytesRead = (await this.#file?.read(buffer.bytes, buffer.length, buffer.bytes.length - buffer.length))?.bytesRead ?? 0;
+      const bytesRead = await (this.#ahead ?? this.#read());
+      this.#ahead = null;
       const { bytes } = buffer;
       const filled = buffer.length + bytesRead;
       const complete = bytesRead === 0 ? filled : bytes.lastIndexOf(NEWLINE, filled - 1) + 1;
@@ -109,6 +113,11 @@ export class FileSource implements Source {
         bytes.copy(buffer.bytes, 0, complete, filled);
       }
       buffer.length = filled - complete;
+      // The disk works while these lines are judged. Only where the rest of a line has moved: the old buffer belongs to its batches.
+      if (complete > 0 && bytesRead > 0) {
+        this.#ahead = this.#read();
+        this.#ahead.catch(() => undefined);
+      }
       this.#deal(bytes, complete);
       if (bytesRead === 0) this.#end();
     } catch (error) {
@@ -116,6 +125,11 @@ export class FileSource implements Source {
       this.#listener?.failed(this.#failure);
       throw this.#failure;
     }
+  }
+
+  async #read(): Promise<number> {
+    const { bytes, length } = this.#buffer;
+    return (await this.#file?.read(bytes, length, bytes.length - length))?.bytesRead ?? 0;
   }
 
   #end(): void {
