@@ -152,7 +152,7 @@ export interface Claim {
   readonly id: number;
   /** True when nobody else has claimed since this log object's last claim: what is in memory still stands. */
   readonly current: boolean;
-  /** The newest header recorded before this claim, null in an empty log. */
+  /** Header of the newest earlier claim whose commits count, null when there is none: a refused process locks nobody out. */
   readonly previous: StateHeader | null;
   /** Every commit that counts, oldest first, from the latest complete snapshot on. Iterate it at most once, and before the first append. */
   commits(): AsyncIterable<Commit>;
