@@ -19,6 +19,8 @@ interface Measured {
   insertMs: number;
   lookUpMs: number;
   expiryMs: number;
+  /** Reading one word of as much memory for each key, at random, a batch at a time: what no table can beat. */
+  ceilingMs: number;
   /** Blocks and steps, by the clock. */
   longest: { insertMs: number; expiryMs: number };
 }
@@ -37,6 +39,21 @@ function addBlock(store: FingerprintStore, ts: number, warm: boolean): number {
 export function fingerprints(count: number, { warm, quiet = false }: FingerprintRun): void {
   const measured = measure(count, warm);
   if (!quiet) tell(measured, warm);
+}
+
+/** CPU time to read `keys` words at random out of `bytes`. */
+function randomReads(keys: number, bytes: number): number {
+  const words = new Int32Array(bytes / 4).fill(1);
+  const meter = new Meter();
+  let sum = 0;
+  for (let first = 0; first < keys; first += BLOCK) {
+    fillKeys(first);
+    meter.run(() => {
+      for (let i = 0; i < BLOCK; i++) sum += words[Math.floor((his[i] / 2 ** 32) * words.length)];
+    });
+  }
+  check('words read', sum, keys);
+  return meter.cpuMs;
 }
 
 function measure(count: number, warm: boolean): Measured {
@@ -69,16 +86,19 @@ function measure(count: number, warm: boolean): Measured {
   }
   check('keys found again', found, keys);
   const lookUpMs = lookUp.cpuMs;
-  for (let ts = START + DAY; store.size > 0; ts += HOUR / 60) expiry.run(() => store.advance(ts));
+  const { byteLength } = store;
+  for (let ts = START + DAY; store.byteLength > 0; ts += HOUR / 60) expiry.run(() => store.advance(ts));
   check('bytes after the last expiry', store.byteLength, 0);
+  const ceilingMs = randomReads(keys, byteLength);
   const longest = { insertMs: insert.longestMs, expiryMs: expiry.longestMs };
-  return { keys, bytesPerKey, insertMs, lookUpMs, expiryMs: expiry.cpuMs, longest };
+  return { keys, bytesPerKey, insertMs, lookUpMs, expiryMs: expiry.cpuMs, ceilingMs, longest };
 }
 
-function tell({ keys, bytesPerKey, insertMs, lookUpMs, expiryMs, longest }: Measured, warm: boolean): void {
+function tell({ keys, bytesPerKey, insertMs, lookUpMs, expiryMs, ceilingMs, longest }: Measured, warm: boolean): void {
   print(`fingerprints: ${keys.toLocaleString('en-US')} keys of a day, ${warm ? `warmed by ${BATCH}` : 'not warmed'}`);
-  figure('insert if absent', millions(keys, insertMs), 'M/s', { min: keys >= LARGE ? 5 : 8 });
+  figure('insert if absent', millions(keys, insertMs), 'M/s', warm ? { min: keys >= LARGE ? 5 : 8 } : {});
   figure('look up', millions(keys, lookUpMs), 'M/s');
+  figure('for comparison: one random read a key, nothing else', millions(keys, ceilingMs), 'M/s');
   figure('growth of RSS a key', bytesPerKey, 'B', { max: 12 });
   figure(`longest block of ${BLOCK}`, longest.insertMs, 'ms', { max: 50 });
   figure('expiry of all: longest step', longest.expiryMs, 'ms', { max: 50 });

@@ -3,19 +3,26 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 
-import { FINGERPRINT_MASK, FingerprintSegment, GROWTH, TAG_SHIFT, TAGS } from './fingerprint-segment.ts';
+import { FINGERPRINT_MASK, FingerprintTable, type KeyVisitor, NO_ROOM, PRESENT_AT, TAG_SHIFT, TAGS } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 
 export { MemoryBudget } from './memory-budget.ts';
 
-/** So many that to rebuild one of a hundred million keys takes 20 ms. A segment is chosen by the top bits of the hash. */
-export const SEGMENTS = 128;
-const SEGMENT_SHIFT = 25;
-const FIRST_CAPACITY = 32;
-/** One round of the sweep takes at most this many buckets of watermark. */
+/** A sweep begins at most so many buckets of watermark after the one before. */
 const SWEEP_BUCKETS = 8;
-/** Of the buckets that can be told apart and are not live, a round takes this share: it ends well before a tag comes round again. */
+/** Of the buckets that can be told apart and are not live, that long at most: it ends well before a tag comes round again. */
 const SWEEP_SHARE = 1 / 3;
+/** A sweep is done in half of that time, in so many steps. */
+const SWEEP_STEPS = 128;
+/** The most slots of a step, a few ms; and of one while keys wait outside the table for a tag. */
+const MAX_STEP = 2 ** 20;
+const URGENT_STEP = 2 ** 13;
+/** Table work is done after so many new slots, and moves so many slots for each: then a pass ends with a sixteenth more keys. */
+const WORK_EVERY = 2048;
+const SLOTS_EACH = 16;
+/** Beyond this many keys outside, or this load, the table is put in order at once. */
+const MAX_OUTSIDE = 100_000;
+const FULL = 0.93;
 
 export const ADDED = 0;
 export const PRESENT = 1;
@@ -31,12 +38,9 @@ export interface FingerprintOptions {
   budget?: MemoryBudget;
 }
 
-/** Where a walk over a table is. */
+/** Where a walk over a table is: the next hash. */
 export class TableWalk {
-  segment = 0;
-  index = 0;
-  /** The segment's array when it was begun: another one means it was rebuilt. */
-  slots: Int32Array | null = null;
+  next = 0;
 }
 
 export class FingerprintStore {
@@ -44,9 +48,9 @@ export class FingerprintStore {
   readonly #ttlMs: number;
   /** How many buckets are live at once, the one ahead of the watermark included. */
   readonly #span: number;
-  /** Watermark between one segment's turn in the sweep and the next one's. */
-  readonly #sweepStepMs: number;
-  readonly #segments: FingerprintSegment[] = [];
+  /** Watermark between two sweeps. */
+  readonly #sweepMs: number;
+  readonly #table: FingerprintTable;
   /** By tag: 1 when its bucket is live. */
   readonly #live = new Uint8Array(TAGS + 1);
   /** By tag: keys. */
@@ -56,13 +60,21 @@ export class FingerprintStore {
   #base = Number.NaN;
   /** Tag of bucket `#base`. */
   #baseTag = 1;
-  /** Live keys of buckets outside that range. Nearly always empty: only what comes before the watermark that belongs to it. */
+  /** Live keys of buckets outside that range, or without room near their home. Nearly always empty. */
   readonly #outside = new Map<bigint, number>();
   #watermarkMs = Number.NEGATIVE_INFINITY;
   /** The watermark at which there is something to do. */
   #dueMs = Number.NEGATIVE_INFINITY;
   #sweepDueMs = Number.POSITIVE_INFINITY;
-  #sweepCursor = 0;
+  #stepDueMs = Number.POSITIVE_INFINITY;
+  /** The lowest bucket that the table may hold once the pass under way has ended. */
+  #passFloor = Number.NEGATIVE_INFINITY;
+  /** New slots until there is table work to do. */
+  #untilWork = 0;
+  readonly #stray: KeyVisitor = (hi, lo, tag) => {
+    this.#keys[tag]--;
+    this.#outside.set(bigKey(hi, lo), this.#bucketOf(tag));
+  };
 
   /** Throws RangeError when the TTL holds more buckets than tags can tell apart. */
   constructor({ bucketMs, ttlMs, budget = new MemoryBudget() }: FingerprintOptions) {
@@ -72,10 +84,8 @@ export class FingerprintStore {
     }
     this.#bucketMs = bucketMs;
     this.#ttlMs = ttlMs;
-    const sweepBuckets = Math.min(SWEEP_BUCKETS, (TAGS - this.#span) * SWEEP_SHARE);
-    this.#sweepStepMs = (bucketMs * sweepBuckets) / SEGMENTS;
-    // Sizes that differ, so that the segments do not all grow at the same moment.
-    for (let i = 0; i < SEGMENTS; i++) this.#segments.push(new FingerprintSegment(FIRST_CAPACITY * GROWTH ** (i / SEGMENTS), budget));
+    this.#sweepMs = bucketMs * Math.min(SWEEP_BUCKETS, (TAGS - this.#span) * SWEEP_SHARE);
+    this.#table = new FingerprintTable(budget);
   }
 
   /** Live keys. */
@@ -86,9 +96,7 @@ export class FingerprintStore {
   }
 
   get byteLength(): number {
-    let sum = 0;
-    for (const segment of this.#segments) sum += segment.byteLength;
-    return sum;
+    return this.#table.byteLength;
   }
 
   bucketLive(ts: number): boolean {
@@ -96,7 +104,7 @@ export class FingerprintStore {
   }
 
   has(hi: number, lo: number): boolean {
-    if (this.#segments[hi >>> SEGMENT_SHIFT].has(hi & FINGERPRINT_MASK, lo | 0, this.#live)) return true;
+    if (this.#table.find(hi, lo | 0, this.#live) === PRESENT_AT) return true;
     return this.#outside.size > 0 && this.#outside.has(bigKey(hi, lo));
   }
 
@@ -104,9 +112,10 @@ export class FingerprintStore {
    * Reads the slots of a batch of keys (`from` to `to`, exclusive; 64 or so) so that they wait in the cache for `addIfAbsent`
    * or `has`: their misses then overlap. Halves the cost of a key in a large table. The result means nothing.
    */
-  warm(his: Uint32Array, los: Uint32Array, { from, to }: { from: number; to: number }): number {
+  warm(his: Uint32Array, _los: Uint32Array, { from, to }: { from: number; to: number }): number {
+    const table = this.#table;
     let read = 0;
-    for (let i = from; i < to; i++) read ^= this.#segments[his[i] >>> SEGMENT_SHIFT].firstProbed(los[i]);
+    for (let i = from; i < to; i++) read ^= table.atHome(his[i]);
     return read;
   }
 
@@ -118,25 +127,24 @@ export class FingerprintStore {
   /** Looks up and enters in one probe. Throws `state_memory_full`, with nothing entered. */
   addIfAbsent(hi: number, lo: number, ts: number): AddOutcome {
     const bucket = Math.floor(ts / this.#bucketMs);
-    const word = hi & FINGERPRINT_MASK;
     const low = lo | 0;
-    const segment = this.#segments[hi >>> SEGMENT_SHIFT];
-    let index = segment.find(word, low, this.#live);
-    if (index < 0 || (this.#outside.size > 0 && this.#outside.has(bigKey(hi, lo)))) return PRESENT;
+    const table = this.#table;
+    let index = table.find(hi, low, this.#live);
+    if (index === PRESENT_AT || (this.#outside.size > 0 && this.#outside.has(bigKey(hi, lo)))) return PRESENT;
     if (bucket < this.#minLiveBucket) return BUCKET_GONE;
-    if (!(bucket >= this.#base && bucket < this.#base + TAGS)) {
-      if (!this.#makeRoomFor(bucket)) {
-        this.#outside.set(bigKey(hi, lo), bucket);
-        return ADDED;
-      }
-      index = segment.find(word, low, this.#live);
+    const inRange = bucket >= this.#base && bucket < this.#base + TAGS;
+    if (this.#untilWork <= 0 || !inRange) {
+      const hasTag = this.#makeReady(bucket);
+      index = hasTag ? table.find(hi, low, this.#live) : NO_ROOM;
     }
-    if (segment.used >= segment.limit && segment.slots[index] === 0) {
-      this.#rehash(segment);
-      index = segment.find(word, low, this.#live);
+    if (index === NO_ROOM) {
+      this.#outside.set(bigKey(hi, lo), bucket);
+      return ADDED;
     }
     const tag = this.#tagOf(bucket);
-    segment.put(index, (tag << TAG_SHIFT) | word, low);
+    const { used } = table;
+    table.put(index, (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK), low);
+    this.#untilWork -= table.used - used;
     this.#keys[tag]++;
     return ADDED;
   }
@@ -146,56 +154,34 @@ export class FingerprintStore {
     if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs;
     if (this.#watermarkMs < this.#dueMs || this.#watermarkMs === Number.NEGATIVE_INFINITY) return;
     this.#expire();
-    if (this.#sweepDueMs <= this.#watermarkMs) this.#sweepOne();
-    const nextExpiryMs = (this.#minLiveBucket + 1) * this.#bucketMs + this.#ttlMs;
-    this.#dueMs = Math.min(nextExpiryMs, this.#sweepDueMs);
+    this.#sweep();
+    if (this.#table.trimming) this.#table.trim();
+    this.#dueMs = this.#table.trimming ? Number.NEGATIVE_INFINITY : this.#nextDueMs();
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */
   forEach(visit: (hi: number, lo: number, bucket: number) => void): void {
-    for (let number = 0; number < SEGMENTS; number++) this.forEachIn(number, visit);
-    for (const [key, bucket] of this.#outside) visit(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket);
+    this.walk(new TableWalk(), Number.POSITIVE_INFINITY, visit);
   }
 
   /**
-   * Goes on with a walk over the table for about `count` slots; true at its end. Between two calls anything may happen: a
-   * segment that was rebuilt is begun anew, and a key added meanwhile may or may not be visited.
+   * Goes on with a walk over the table for about `count` slots; true at its end. Between two calls anything may happen: a key
+   * that is there all the time is visited once, one added meanwhile perhaps.
    */
   walk(place: TableWalk, count: number, visit: (hi: number, lo: number, bucket: number) => void): boolean {
-    for (let left = count; left > 0; ) {
-      if (place.segment === SEGMENTS) break;
-      const { slots } = this.#segments[place.segment];
-      if (place.slots !== slots) Object.assign(place, { slots, index: 0 });
-      const end = Math.min(slots.length, place.index + 2 * left);
-      left -= (end - place.index) / 2 + 1;
-      this.#visit(place.segment, place.index, end, visit);
-      place.index = end;
-      if (end === slots.length) Object.assign(place, { segment: place.segment + 1, slots: null });
-    }
-    if (place.segment < SEGMENTS) return false;
+    const live = this.#live;
+    const withBucket: KeyVisitor = (hi, lo, tag) => visit(hi, lo, this.#bucketOf(tag));
+    // A pass under way divides the table in two.
+    for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, { count, live }, withBucket);
+    if (place.next < 2 ** 32) return false;
     for (const [key, bucket] of this.#outside) visit(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket);
     return true;
-  }
-
-  /** As forEach, of one of the SEGMENTS parts of the table: for a snapshot that is taken in steps. */
-  forEachIn(number: number, visit: (hi: number, lo: number, bucket: number) => void): void {
-    this.#visit(number, 0, this.#segments[number].slots.length, visit);
   }
 
   /** Forgets all keys; the watermark stays. */
   clear(): void {
     this.#outside.clear();
-    this.#emptyTable();
-  }
-
-  #visit(number: number, start: number, end: number, visit: (hi: number, lo: number, bucket: number) => void): void {
-    const { slots } = this.#segments[number];
-    for (let i = start; i < end; i += 2) {
-      const tag = slots[i] >>> TAG_SHIFT;
-      if (this.#live[tag] === 0) continue;
-      const bucket = this.#base + ((tag - this.#baseTag + TAGS) % TAGS);
-      visit(((number << SEGMENT_SHIFT) | (slots[i] & FINGERPRINT_MASK)) >>> 0, slots[i + 1] >>> 0, bucket);
-    }
+    this.#emptyTable(true);
   }
 
   #tagOf(bucket: number): number {
@@ -203,28 +189,51 @@ export class FingerprintStore {
     return tag > TAGS ? tag - TAGS : tag;
   }
 
-  /** Tries to bring `bucket`, which is live, into the range of the table. */
-  #makeRoomFor(bucket: number): boolean {
-    if (Number.isNaN(this.#base)) {
-      this.#setBase(Math.max(this.#minLiveBucket, bucket - this.#span));
-    } else if (bucket >= this.#base + TAGS && this.#minLiveBucket > bucket - TAGS) {
-      for (const segment of this.#segments) if (segment.floorBucket <= bucket - TAGS) this.#sweep(segment);
-      this.#raiseBase();
-    }
+  #bucketOf(tag: number): number {
+    return this.#base + ((tag - this.#baseTag + TAGS) % TAGS);
+  }
+
+  get #inTable(): number {
+    return this.size - this.#outside.size;
+  }
+
+  /** Table work that has become due, and room for a live bucket in its range: false where there is none yet. */
+  #makeReady(bucket: number): boolean {
+    if (Number.isNaN(this.#base)) this.#setBase(Math.max(this.#minLiveBucket, bucket - this.#span));
+    const isAhead = bucket >= this.#base + TAGS;
+    const mayFit = isAhead && this.#minLiveBucket > bucket - TAGS;
+    const table = this.#table;
+    if (table.trimming) table.trim();
+    if (!table.moving && (table.used >= table.limit || mayFit)) this.#beginPass();
+    if (mayFit) this.#stepPass(this.#outside.size < MAX_OUTSIDE ? URGENT_STEP : Number.POSITIVE_INFINITY);
+    else if (table.used >= table.capacity * FULL) this.#stepPass(Number.POSITIVE_INFINITY);
+    else if (table.moving) this.#stepPass(WORK_EVERY * SLOTS_EACH * (table.used >= table.limit ? 2 : 1));
+    this.#untilWork = table.moving ? WORK_EVERY : Math.min(WORK_EVERY, table.limit - table.used);
     return bucket >= this.#base && bucket < this.#base + TAGS;
   }
 
-  /** The table can tell apart what begins at the lowest bucket that any segment may still hold. */
-  #raiseBase(): void {
-    let lowest = Number.POSITIVE_INFINITY;
-    for (const segment of this.#segments) lowest = Math.min(lowest, segment.floorBucket);
-    if (lowest > this.#base) this.#setBase(lowest);
+  #beginPass(): void {
+    const floor = this.#minLiveBucket;
+    this.#table.begin(this.#inTable, this.#live, this.#stray);
+    this.#passFloor = floor;
+    this.#sweepDueMs = this.#watermarkMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : this.#watermarkMs + this.#sweepMs;
+    this.#stepDueMs = this.#watermarkMs;
+    if (!this.#table.moving) this.#passed();
+  }
+
+  #stepPass(slots: number): void {
+    if (this.#table.moving && this.#table.step(slots, this.#live, this.#stray)) this.#passed();
+  }
+
+  /** The table holds nothing any more that had expired when the pass began. */
+  #passed(): void {
+    this.#stepDueMs = Number.POSITIVE_INFINITY;
+    if (this.#passFloor > this.#base) this.#setBase(this.#passFloor);
   }
 
   #setBase(bucket: number): void {
     this.#base = bucket;
     this.#baseTag = (((bucket % TAGS) + TAGS) % TAGS) + 1;
-    for (const segment of this.#segments) if (segment.floorBucket < bucket) segment.floorBucket = bucket;
     this.#markLive();
   }
 
@@ -240,14 +249,32 @@ export class FingerprintStore {
 
   #expire(): void {
     const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
-    if (this.#sweepDueMs === Number.POSITIVE_INFINITY) this.#sweepDueMs = this.#watermarkMs + this.#sweepStepMs;
+    if (this.#sweepDueMs === Number.POSITIVE_INFINITY) this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
     if (minLiveBucket <= this.#minLiveBucket) return;
     this.#minLiveBucket = minLiveBucket;
     if (!Number.isNaN(this.#base)) {
       this.#markLive();
-      if (this.size === this.#outside.size) this.#emptyTable();
+      if (this.#inTable === 0) this.#emptyTable(false);
     }
     if (this.#outside.size > 0) this.#bringIn();
+  }
+
+  /** One step at most of what the watermark has made due. */
+  #sweep(): void {
+    if (Number.isNaN(this.#base)) return;
+    const table = this.#table;
+    if (!table.moving) {
+      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginPass();
+      return;
+    }
+    if (this.#watermarkMs < this.#stepDueMs) return;
+    this.#stepDueMs += this.#sweepMs / 2 / SWEEP_STEPS;
+    this.#stepPass(Math.min(MAX_STEP, Math.ceil(table.capacity / SWEEP_STEPS)));
+  }
+
+  #nextDueMs(): number {
+    const nextExpiryMs = (this.#minLiveBucket + 1) * this.#bucketMs + this.#ttlMs;
+    return Math.min(nextExpiryMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
   }
 
   /** Enters what has come into range. */
@@ -258,41 +285,14 @@ export class FingerprintStore {
     }
   }
 
-  #sweepOne(): void {
-    this.#sweep(this.#segments[this.#sweepCursor]);
-    this.#sweepCursor = (this.#sweepCursor + 1) % SEGMENTS;
-    this.#sweepDueMs += this.#sweepStepMs;
-    if (this.#sweepCursor > 0) return;
-    this.#raiseBase();
-    // The next round begins on time, or at once when the watermark has jumped.
-    this.#sweepDueMs = Math.max(this.#sweepDueMs, this.#watermarkMs);
-  }
-
-  #sweep(segment: FingerprintSegment): void {
-    if (segment.floorBucket >= this.#minLiveBucket) return;
-    if (segment.liveKeys(this.#live) < segment.used) this.#rehash(segment);
-    segment.floorBucket = this.#minLiveBucket;
-  }
-
-  #rehash(segment: FingerprintSegment): void {
-    const isOld = segment.floorBucket < this.#minLiveBucket;
-    // Counting takes a pass over the segment: not while nothing has expired anywhere.
-    const holdsExpired = isOld && this.#usedSlots() > this.size - this.#outside.size;
-    segment.rehash(this.#live, holdsExpired ? segment.liveKeys(this.#live) : segment.used);
-    if (isOld) segment.floorBucket = this.#minLiveBucket;
-  }
-
-  #usedSlots(): number {
-    let sum = 0;
-    for (const { used } of this.#segments) sum += used;
-    return sum;
-  }
-
-  #emptyTable(): void {
-    for (const segment of this.#segments) segment.clear();
+  #emptyTable(atOnce: boolean): void {
+    this.#table.clear(atOnce);
     this.#base = Number.NaN;
     this.#live.fill(0);
     this.#keys.fill(0);
+    this.#untilWork = 0;
+    this.#stepDueMs = Number.POSITIVE_INFINITY;
+    this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
     this.#dueMs = Number.NEGATIVE_INFINITY;
   }
 }

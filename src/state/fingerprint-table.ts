@@ -1,0 +1,318 @@
+/**
+ * Open addressing over 8-byte slots in one array that lies in order of the hash: a key's home is its top 32 bits times the
+ * capacity. So the table grows, shrinks and is cleaned in place and a little at a time: a *pass* takes the keys of a stretch
+ * of slots out and puts them where they belong under the next capacity, and beyond a *frontier* that is where they are looked
+ * for. Upwards in size it runs from the top down, else from the bottom up; the two parts never meet, for a key lies at most
+ * `MAX_REACH` behind its home. No moment at which all moves, no second copy, and memory is what was ever touched.
+ *
+ * First word of a slot: the bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash; second: its low 32 bits. The top 6
+ * bits are not kept: where the slot lies tells them.
+ */
+import type { MemoryBudget } from './memory-budget.ts';
+import { ReservedSlots, SLOT_BYTES } from './reserved-slots.ts';
+
+export const TAG_SHIFT = 26;
+export const FINGERPRINT_MASK = 2 ** TAG_SHIFT - 1;
+/** Tag values 1 to 63; 0 is an empty slot. */
+export const TAGS = 63;
+
+/** `find`: the key is there and live. */
+export const PRESENT_AT = -1;
+/** `find`: absent, and the slots in reach of its home are taken. With a hash that is one, as good as never. */
+export const NO_ROOM = -2;
+
+const MIN_CAPACITY = 1024;
+/** Up to here a table is rebuilt in one go, which takes a fraction of a millisecond. */
+const WHOLE = 2 ** 16;
+/** Slots of a signed 32-bit index of words. */
+const MAX_CAPACITY = 2 ** 30 - 8192;
+const REGIONS = 64;
+const MAX_REACH = 4094;
+/** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
+const LAST_STRETCH = 4 * (MAX_REACH + 2);
+/** At this share of used slots a table grows by GROWTH: 9.6 bytes a key then, 11.7 at most when it is done. Small ones, whose reach is short, sooner. */
+const LOAD = 0.83;
+const SMALL_LOAD = 0.7;
+const SMALL = 2 ** 18;
+const GROWTH = 1.3;
+/** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD; that is less than .7 of the size. */
+const SPARSE = 0.42;
+const SHRUNK_LOAD = 0.62;
+const NO_FRONTIER = 0x7fff_ffff;
+/** Hashes of a region, by their top 32 bits. */
+const REGION = 2 ** TAG_SHIFT;
+/** Absorbs the rounding of sums and divisions; far below a reach. */
+const ROUNDING = 1 / 16;
+
+/** Which tags are of live buckets; entry 0 (an empty slot) is never. */
+export type LiveTags = Uint8Array;
+export type KeyVisitor = (hi: number, lo: number, tag: number) => void;
+
+/** Keys on the way from one place to the other: three words each. */
+let lifted = new Int32Array(3 * 1024);
+
+const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
+const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
+const limitOf = (capacity: number): number => Math.floor(capacity * (capacity < SMALL ? SMALL_LOAD : LOAD));
+
+export class FingerprintTable {
+  readonly #memory: ReservedSlots;
+  slots: Int32Array;
+  /** Slots that are not empty, expired ones included. */
+  used = 0;
+  #capacity = 0;
+  #reach = 0;
+  #scale = 0;
+  /** Under a pass: what comes after it. */
+  #next = 0;
+  #nextScale = 0;
+  /** A home (under the old capacity) from here on, or before it where `#flip` is −1, has been moved. */
+  #frontier = NO_FRONTIER;
+  #flip = 0;
+
+  constructor(budget: MemoryBudget) {
+    this.#memory = new ReservedSlots(budget);
+    this.slots = this.#memory.words;
+  }
+
+  get byteLength(): number {
+    return this.#memory.byteLength;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Whether a pass is under way. */
+  get moving(): boolean {
+    return this.#frontier !== NO_FRONTIER;
+  }
+
+  /** Whether there is memory to be given back. */
+  get trimming(): boolean {
+    return this.#memory.trimming;
+  }
+
+  /** Used slots at which to grow. */
+  get limit(): number {
+    return limitOf(this.#capacity);
+  }
+
+  /** The index of the slot that the key may take: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
+  find(hi: number, lo: number, live: LiveTags): number {
+    const slots = this.slots;
+    const word = hi & FINGERPRINT_MASK;
+    const home = this.#homeOf(hi) << 1;
+    let expired = -1;
+    let i = home;
+    for (let first = slots[i]; first !== 0; first = slots[i]) {
+      if (slots[i + 1] === lo && (first & FINGERPRINT_MASK) === word) return live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
+      if (expired < 0 && live[first >>> TAG_SHIFT] === 0) expired = i;
+      i += 2;
+    }
+    if (expired >= 0) i = expired;
+    return i - home <= 2 * this.#reach ? i : NO_ROOM;
+  }
+
+  /** What lies at a key's home; only for the sake of reading it. */
+  atHome(hi: number): number {
+    return this.slots[this.#homeOf(hi) << 1];
+  }
+
+  /** Fills a slot that `find` has found. */
+  put(index: number, first: number, lo: number): void {
+    if (this.slots[index] === 0) this.used++;
+    this.slots[index] = first;
+    this.slots[index + 1] = lo;
+  }
+
+  /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
+  begin(liveKeys: number, live: LiveTags, strays: KeyVisitor): void {
+    const next = this.#sizeFor(liveKeys);
+    if (next > this.#capacity) this.#resize(next);
+    if (this.#capacity <= WHOLE) {
+      this.#rebuild(next, live, strays);
+      return;
+    }
+    this.#next = next;
+    this.#nextScale = next / 2 ** 32;
+    this.#reach = Math.min(reachOf(this.#capacity), reachOf(next));
+    this.#flip = next > this.#capacity ? 0 : -1;
+    this.#frontier = next > this.#capacity ? this.#capacity : 0;
+  }
+
+  /** Moves about `count` slots on; true when no pass is under way any more. `strays` gets what finds no place in its reach. */
+  step(count: number, live: LiveTags, strays: KeyVisitor): boolean {
+    if (!this.moving) return true;
+    const from = this.#flip === 0 ? this.#stretchDown(count) : this.#frontier;
+    const to = this.#flip === 0 ? this.#endOf(this.#frontier) : this.#stretchUp(count);
+    const keys = this.#lift(from, to, live);
+    this.slots.fill(0, from * 2, to * 2);
+    this.#frontier = this.#flip === 0 ? from : to;
+    const ends = this.#flip === 0 ? from === 0 : to >= this.#capacity;
+    if (ends) {
+      const shrinks = this.#next < this.#capacity;
+      this.#settle(this.#next);
+      if (shrinks) this.#memory.shrinkTo(slotsFor(this.#capacity));
+    }
+    this.#drop(keys, strays);
+    return ends;
+  }
+
+  /** Gives a bounded piece of memory back. */
+  trim(): void {
+    this.#memory.trim();
+    this.slots = this.#memory.words;
+  }
+
+  /** Empties the table. The memory goes with `trim`, or `atOnce`. */
+  clear(atOnce: boolean): void {
+    this.#memory.drop(atOnce);
+    this.slots = this.#memory.words;
+    this.used = 0;
+    this.#settle(0);
+  }
+
+  /**
+   * Visits the live keys from the hash `from` (its top 32 bits) on, about `count` slots of them; returns where to go on, 2^32 at
+   * the end. Whatever is added or moved between two calls, a key that is there all the time is visited once.
+   */
+  visit(from: number, { count, live }: { count: number; live: LiveTags }, visit: KeyVisitor): number {
+    const border = this.moving ? this.#firstWith(this.#frontier, this.#scale) : 2 ** 32;
+    const isLow = from < border;
+    const until = isLow ? border : 2 ** 32;
+    const capacity = this.moving && isLow === (this.#flip === -1) ? this.#next : this.#capacity;
+    const scale = capacity / 2 ** 32;
+    const start = Math.floor(from * scale);
+    const last = Math.min(start + count, Math.floor(until * scale));
+    let slot = start;
+    for (; slot < last || this.slots[slot * 2] !== 0; slot++) {
+      const first = this.slots[slot * 2];
+      if (live[first >>> TAG_SHIFT] === 0) continue;
+      const hi = hashAt(slot, first, capacity);
+      if (hi >= from && hi < until) visit(hi, this.slots[slot * 2 + 1] >>> 0, first >>> TAG_SHIFT);
+    }
+    return Math.min(until, this.#firstWith(slot + 1, scale));
+  }
+
+  #homeOf(hi: number): number {
+    const home = ((hi >>> 0) * this.#scale) | 0;
+    return ((home - this.#frontier) ^ this.#flip) >= 0 ? ((hi >>> 0) * this.#nextScale) | 0 : home;
+  }
+
+  /** The lowest hash whose home is that slot or a later one. */
+  #firstWith(slot: number, scale: number): number {
+    let hi = Math.min(2 ** 32, Math.ceil(slot / scale));
+    while (hi < 2 ** 32 && Math.floor(hi * scale) < slot) hi++;
+    while (hi > 0 && Math.floor((hi - 1) * scale) >= slot) hi--;
+    return hi;
+  }
+
+  #sizeFor(liveKeys: number): number {
+    if (liveKeys >= this.limit * 0.9) return Math.max(MIN_CAPACITY, Math.ceil(this.#capacity * GROWTH));
+    if (liveKeys >= this.#capacity * SPARSE) return this.#capacity;
+    return Math.max(MIN_CAPACITY, Math.ceil(liveKeys / SHRUNK_LOAD));
+  }
+
+  #resize(capacity: number): void {
+    if (capacity > MAX_CAPACITY) throw this.#memory.full(slotsFor(capacity) * SLOT_BYTES);
+    this.#memory.resize(slotsFor(capacity));
+    this.slots = this.#memory.words;
+  }
+
+  #rebuild(capacity: number, live: LiveTags, strays: KeyVisitor): void {
+    const keys = this.#lift(0, slotsFor(this.#capacity), live);
+    this.slots.fill(0);
+    if (capacity < this.#capacity) this.#resize(capacity);
+    this.#settle(capacity);
+    this.#drop(keys, strays);
+  }
+
+  #settle(capacity: number): void {
+    this.#capacity = capacity;
+    this.#scale = capacity / 2 ** 32;
+    this.#reach = reachOf(capacity);
+    this.#frontier = NO_FRONTIER;
+    this.#flip = 0;
+  }
+
+  /** Where a stretch below the frontier begins: behind an empty slot, so that no key of an earlier home lies in it. */
+  #stretchDown(count: number): number {
+    let from = this.#frontier - count;
+    while (from > 0 && this.slots[from * 2 - 2] !== 0) from--;
+    return from < LAST_STRETCH ? 0 : from;
+  }
+
+  /** Where a stretch above the frontier ends: at an empty slot. The first one is long, to open the gap. */
+  #stretchUp(count: number): number {
+    const to = this.#frontier + (this.#frontier === 0 ? Math.max(count, LAST_STRETCH) : count);
+    return to >= this.#capacity ? slotsFor(this.#capacity) : this.#endOf(to);
+  }
+
+  #endOf(slot: number): number {
+    let end = slot;
+    while (this.slots[end * 2] !== 0) end++;
+    return end;
+  }
+
+  /** Copies the live keys of these slots, all placed under the old capacity, to `lifted`; `used` is without any of the slots then. */
+  #lift(from: number, to: number, live: LiveTags): number {
+    if (this.#capacity === 0) return 0;
+    const slots = this.slots;
+    const capacity = this.#capacity;
+    if (lifted.length < 3 * (to - from) + 3) lifted = new Int32Array(4 * (to - from) + 3);
+    const words = lifted;
+    const perSlot = (REGIONS * REGION) / capacity;
+    let region = Math.floor((from * REGIONS) / capacity);
+    // Of the end of a slot, from the beginning of its region on; a key whose home is in this region is not from behind it.
+    let within = from * perSlot - region * REGION + ROUNDING;
+    let end = 0;
+    let used = 0;
+    for (let i = from * 2; i < to * 2; i += 2) {
+      within += perSlot;
+      if (within >= REGION) {
+        within -= REGION;
+        region++;
+      }
+      const first = slots[i];
+      const low = first & FINGERPRINT_MASK;
+      used += (first | -first) >>> 31;
+      // Written also where it is not kept: a branch taken at random costs more than all of this.
+      words[end] = ((low > within ? region - 1 : region) << TAG_SHIFT) | low;
+      words[end + 1] = first;
+      words[end + 2] = slots[i + 1];
+      end += 3 * live[first >>> TAG_SHIFT];
+    }
+    this.used -= used;
+    return end;
+  }
+
+  /** Puts what was lifted where it belongs now. */
+  #drop(end: number, strays: KeyVisitor): void {
+    const slots = this.slots;
+    const words = lifted;
+    const scale = this.moving ? this.#nextScale : this.#scale;
+    const reach = 2 * this.#reach;
+    let placed = 0;
+    for (let k = 0; k < end; k += 3) {
+      const home = (((words[k] >>> 0) * scale) | 0) << 1;
+      let i = home;
+      while (slots[i] !== 0) i += 2;
+      if (i - home > reach) {
+        strays(words[k] >>> 0, words[k + 2] >>> 0, words[k + 1] >>> TAG_SHIFT);
+        continue;
+      }
+      slots[i] = words[k + 1];
+      slots[i + 1] = words[k + 2];
+      placed++;
+    }
+    this.used += placed;
+  }
+}
+
+/** The top 32 bits of the hash in a slot: it lies at its home or less than a region behind it. */
+function hashAt(slot: number, first: number, capacity: number): number {
+  const within = first & FINGERPRINT_MASK;
+  const region = Math.floor(((slot + 1) * REGIONS) / capacity + (ROUNDING - within) / REGION);
+  return region * REGION + within;
+}
