@@ -74,14 +74,14 @@ export class KafkaCommitLog implements CommitLog {
       if (fold.position !== null && commit.from !== fold.position) {
         throw new StreamError('unexpected', `${this.#task}: a commit from ${commit.from}, but the position is ${fold.position}.`);
       }
-      const seq = fold.nextSeq;
+      const link = { claim: this.#claim, seq: fold.nextSeq, before: fold.chain ?? 0 };
       const chunks = this.#codec.chunksOf(commit);
       this.#certain = false;
       let offset = -1;
       for (let chunk = 0; chunk < chunks; chunk++) {
-        offset = await this.#write(() => this.#codec.chunk(this.#claim, seq, commit, chunk));
+        offset = await this.#write(() => this.#codec.chunk(link, commit, chunk));
       }
-      const counted = fold.count(seq, offset, commit);
+      const counted = fold.count(link, offset, commit);
       this.#folded = offset + 1;
       this.#certain = true;
       await this.#copy?.add(counted);
@@ -216,14 +216,16 @@ export class KafkaCommitLog implements CommitLog {
   async #loadCopy(until: number): Promise<void> {
     const found = await this.#copy?.load();
     if (!found || found.offset >= until) return;
-    const { fold, offset } = found;
+    const { fold, offset, before } = found;
     for await (const { record } of this.#log.records(offset, offset + 1)) {
       if (record.kind !== 'chunk' || record.claim !== fold.claim || record.seq !== fold.nextSeq - 1) continue;
+      // The chain up to here is that of the topic, so every commit before is; of this one its last chunk tells.
+      if (record.before !== before || !endsIn(found.last.changes, record.bytes)) continue;
       this.#fold = fold;
       this.#folded = offset + 1;
       return;
     }
-    this.#logger.info({ task: this.#task, offset }, 'the local copy of the state ends in a commit that the topic no longer holds');
+    this.#logger.info({ task: this.#task, offset }, 'the local copy of the state ends in a commit that the topic does not hold, or not so');
   }
 
   /** Feeds the fold, and the copy with what counts. */
@@ -262,3 +264,5 @@ export class KafkaCommitLog implements CommitLog {
     if (end !== position) throw await this.#log.damaged(`the snapshot ends at ${end}, not ${position}`, restorable.until);
   }
 }
+
+const endsIn = (bytes: Uint8Array, end: Uint8Array): boolean => Buffer.compare(bytes.subarray(-end.length || bytes.length), end) === 0;

@@ -4,17 +4,10 @@
  * of slots out and puts them where they belong under the next capacity, and beyond a *frontier* that is where they are looked
  * for. Upwards in size it runs from the top down, else from the bottom up; the two parts never meet, for a key lies at most
  * `MAX_REACH` behind its home. No moment at which all moves, no second copy, and memory is what was ever touched.
- *
- * First word of a slot: the bucket tag (6 bits, 0 in an empty slot) and 26 bits of the hash; second: its low 32 bits. The top 6
- * bits are not kept: where the slot lies tells them.
  */
+import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, TAG_SHIFT } from './fingerprint-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { ReservedSlots, SLOT_BYTES } from './reserved-slots.ts';
-
-export const TAG_SHIFT = 26;
-export const FINGERPRINT_MASK = 2 ** TAG_SHIFT - 1;
-/** Tag values 1 to 63; 0 is an empty slot. */
-export const TAGS = 63;
 
 /** `find`: the key is there and live. */
 export const PRESENT_AT = -1;
@@ -26,7 +19,6 @@ const MIN_CAPACITY = 1024;
 const WHOLE = 2 ** 16;
 /** Slots of a signed 32-bit index of words. */
 const MAX_CAPACITY = 2 ** 30 - 8192;
-const REGIONS = 64;
 const MAX_REACH = 4094;
 /** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
 const LAST_STRETCH = 4 * (MAX_REACH + 2);
@@ -39,17 +31,6 @@ const GROWTH = 1.3;
 const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
 const NO_FRONTIER = 0x7fff_ffff;
-/** Hashes of a region, by their top 32 bits. */
-const REGION = 2 ** TAG_SHIFT;
-/** Absorbs the rounding of sums and divisions; far below a reach. */
-const ROUNDING = 1 / 16;
-
-/** Which tags are of live buckets; entry 0 (an empty slot) is never. */
-export type LiveTags = Uint8Array;
-export type KeyVisitor = (hi: number, lo: number, tag: number) => void;
-
-/** Keys on the way from one place to the other: three words each. */
-let lifted = new Int32Array(3 * 1024);
 
 const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
 const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
@@ -255,64 +236,17 @@ export class FingerprintTable {
     return end;
   }
 
-  /** Copies the live keys of these slots, all placed under the old capacity, to `lifted`; `used` is without any of the slots then. */
+  /** Copies the live keys of these slots, all placed under the old capacity, away; `used` is without any of the slots then. */
   #lift(from: number, to: number, live: LiveTags): number {
     if (this.#capacity === 0) return 0;
-    const slots = this.slots;
-    const capacity = this.#capacity;
-    if (lifted.length < 3 * (to - from) + 3) lifted = new Int32Array(4 * (to - from) + 3);
-    const words = lifted;
-    const perSlot = (REGIONS * REGION) / capacity;
-    let region = Math.floor((from * REGIONS) / capacity);
-    // Of the end of a slot, from the beginning of its region on; a key whose home is in this region is not from behind it.
-    let within = from * perSlot - region * REGION + ROUNDING;
-    let end = 0;
-    let used = 0;
-    for (let i = from * 2; i < to * 2; i += 2) {
-      within += perSlot;
-      if (within >= REGION) {
-        within -= REGION;
-        region++;
-      }
-      const first = slots[i];
-      const low = first & FINGERPRINT_MASK;
-      used += (first | -first) >>> 31;
-      // Written also where it is not kept: a branch taken at random costs more than all of this.
-      words[end] = ((low > within ? region - 1 : region) << TAG_SHIFT) | low;
-      words[end + 1] = first;
-      words[end + 2] = slots[i + 1];
-      end += 3 * live[first >>> TAG_SHIFT];
-    }
+    const { used, lifted } = lift(this.slots, { from, to, capacity: this.#capacity }, live);
     this.used -= used;
-    return end;
+    return lifted;
   }
 
   /** Puts what was lifted where it belongs now. */
-  #drop(end: number, strays: KeyVisitor): void {
-    const slots = this.slots;
-    const words = lifted;
+  #drop(lifted: number, strays: KeyVisitor): void {
     const scale = this.moving ? this.#nextScale : this.#scale;
-    const reach = 2 * this.#reach;
-    let placed = 0;
-    for (let k = 0; k < end; k += 3) {
-      const home = (((words[k] >>> 0) * scale) | 0) << 1;
-      let i = home;
-      while (slots[i] !== 0) i += 2;
-      if (i - home > reach) {
-        strays(words[k] >>> 0, words[k + 2] >>> 0, words[k + 1] >>> TAG_SHIFT);
-        continue;
-      }
-      slots[i] = words[k + 1];
-      slots[i + 1] = words[k + 2];
-      placed++;
-    }
-    this.used += placed;
+    this.used += drop(this.slots, { lifted, scale, reach: this.#reach }, strays);
   }
-}
-
-/** The top 32 bits of the hash in a slot: it lies at its home or less than a region behind it. */
-function hashAt(slot: number, first: number, capacity: number): number {
-  const within = first & FINGERPRINT_MASK;
-  const region = Math.floor(((slot + 1) * REGIONS) / capacity + (ROUNDING - within) / REGION);
-  return region * REGION + within;
 }

@@ -3,7 +3,8 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 
-import { FINGERPRINT_MASK, FingerprintTable, type KeyVisitor, NO_ROOM, PRESENT_AT, TAG_SHIFT, TAGS } from './fingerprint-table.ts';
+import { FINGERPRINT_MASK, type KeyVisitor, TAG_SHIFT, TAGS } from './fingerprint-slots.ts';
+import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 
 export { MemoryBudget } from './memory-budget.ts';
@@ -14,8 +15,9 @@ const SWEEP_BUCKETS = 8;
 const SWEEP_SHARE = 1 / 3;
 /** A sweep is done in half of that time, in so many steps. */
 const SWEEP_STEPS = 128;
-/** The most slots of a step, a few ms; and of one while keys wait outside the table for a tag. */
+/** The most slots of a step, a few ms. */
 const MAX_STEP = 2 ** 20;
+/** Those of a step while keys wait outside the table for a tag. */
 const URGENT_STEP = 2 ** 13;
 /** Table work is done after so many new slots, and moves so many slots for each: then a pass ends with a sixteenth more keys. */
 const WORK_EVERY = 2048;
@@ -119,11 +121,6 @@ export class FingerprintStore {
     return read;
   }
 
-  /** Enters a key that is absent. One whose bucket is gone is not entered. */
-  add(hi: number, lo: number, ts: number): void {
-    this.addIfAbsent(hi, lo, ts);
-  }
-
   /** Looks up and enters in one probe. Throws `state_memory_full`, with nothing entered. */
   addIfAbsent(hi: number, lo: number, ts: number): AddOutcome {
     const bucket = Math.floor(ts / this.#bucketMs);
@@ -222,7 +219,9 @@ export class FingerprintStore {
   }
 
   #stepPass(slots: number): void {
-    if (this.#table.moving && this.#table.step(slots, this.#live, this.#stray)) this.#passed();
+    for (let left = slots; this.#table.moving && left > 0; left -= MAX_STEP) {
+      if (this.#table.step(Math.min(left, MAX_STEP), this.#live, this.#stray)) this.#passed();
+    }
   }
 
   /** The table holds nothing any more that had expired when the pass began. */

@@ -7,7 +7,7 @@
  */
 
 import type { Commit, StateHeader } from '../topology/types.ts';
-import type { LogRecord } from './topic-records.ts';
+import { type ChunkRecord, chained, type LogRecord } from './topic-records.ts';
 
 /** The commits that count under one claim. */
 export interface FoldedSegment {
@@ -20,6 +20,8 @@ export interface FoldedSegment {
 export interface CountedCommit {
   segment: FoldedSegment;
   seq: number;
+  /** The chain of the commits before it. */
+  before: number;
   /** Of its last chunk. */
   offset: number;
   commit: Commit;
@@ -35,6 +37,8 @@ export class LogFold {
   claim = -1;
   nextSeq = 0;
   position: number | null = null;
+  /** Of the commits that count; null while only their end is known. */
+  chain: number | null = 0;
   /** From the latest complete snapshot on, oldest first; only those with commits. */
   segments: FoldedSegment[] = [];
   /** Claim of the latest complete snapshot; -1 for none. */
@@ -49,6 +53,7 @@ export class LogFold {
   static at(nextSeq: number): LogFold {
     const fold = new LogFold();
     fold.nextSeq = nextSeq;
+    fold.chain = null;
     return fold;
   }
 
@@ -68,8 +73,8 @@ export class LogFold {
     this.#whole = true;
   }
 
-  /** Counts a commit under the latest claim. */
-  count(seq: number, offset: number, commit: Commit): CountedCommit {
+  /** Counts a commit under the latest claim, after a chain of commits. */
+  count({ seq, before }: { seq: number; before: number }, offset: number, commit: Commit): CountedCommit {
     let segment = this.segments.at(-1);
     if (segment?.claim !== this.claim) {
       segment = { claim: this.claim, header: this.#header as StateHeader, firstSeq: seq, bytes: 0 };
@@ -78,7 +83,8 @@ export class LogFold {
     segment.bytes += commit.changes.length;
     this.position = commit.to;
     this.nextSeq = seq + 1;
-    return { segment, seq, offset, commit };
+    this.chain = chained(before, commit);
+    return { segment, seq, before, offset, commit };
   }
 
   /** Nothing before the latest claim is needed any more. */
@@ -88,8 +94,8 @@ export class LogFold {
     this.broken = null;
   }
 
-  #chunk(record: LogRecord & { kind: 'chunk' }, offset: number): CountedCommit | null {
-    const { claim, seq, chunk, chunks, from, to } = record;
+  #chunk(record: ChunkRecord, offset: number): CountedCommit | null {
+    const { claim, seq, chunk, chunks, from, to, before } = record;
     if (claim > this.claim) this.#break(`the claim at offset ${claim} is missing`);
     if (claim !== this.claim) return null;
     const first = this.segments.at(-1)?.claim !== claim;
@@ -107,9 +113,11 @@ export class LogFold {
       // An owner begins where it saw the log end: another view of that is damage.
       if (!first) return null;
       this.#break(`commit ${seq} is from ${from}, the position is ${this.position}`);
+    } else if (this.chain !== null && before !== this.chain) {
+      this.#break(`what was read before commit ${seq} is not what its owner had`);
     }
     const changes = parts.length === 1 ? record.bytes : Buffer.concat(parts as Uint8Array[]);
-    return this.count(seq, offset, { from, to, changes });
+    return this.count({ seq, before }, offset, { from, to, changes });
   }
 
   #complete({ claim, first, end }: LogRecord & { kind: 'complete' }, offset: number): void {

@@ -12,7 +12,7 @@ import { type CountedCommit, type FoldedSegment, LogFold } from './log-fold.ts';
 import { type Frame, frameHead, KIND, readFrames } from './segment-file.ts';
 import type { StateLogger } from './state-topic.ts';
 
-const MAGIC = new TextEncoder().encode('EXSCPY01');
+const MAGIC = new TextEncoder().encode('EXSCPY02');
 const NAME = /^(\d{16})\.copy$/;
 const NAME_DIGITS = 16;
 
@@ -25,6 +25,7 @@ interface CopyHead {
 
 interface CopiedCommit {
   seq: number;
+  before: number;
   offset: number;
   commit: Commit;
 }
@@ -34,6 +35,9 @@ export interface CopyEnd {
   fold: LogFold;
   /** Of the last commit in the topic. */
   offset: number;
+  last: Commit;
+  /** The chain of the commits before it. */
+  before: number;
 }
 
 export interface CopyPlace {
@@ -70,10 +74,10 @@ export class TopicCopy {
     return null;
   }
 
-  async add({ segment, seq, offset, commit }: CountedCommit): Promise<void> {
+  async add({ segment, seq, before, offset, commit }: CountedCommit): Promise<void> {
     const head = new ByteWriter(48);
     head.u8(KIND.commit);
-    for (const part of [seq, offset, commit.from, commit.to]) head.varint(part);
+    for (const part of [seq, before, offset, commit.from, commit.to]) head.varint(part);
     await this.#writing(async () => {
       if (segment.claim !== this.#claim) await this.#begin(segment);
       await this.#append([head.take(), commit.changes]);
@@ -124,7 +128,7 @@ export class TopicCopy {
   async #load(): Promise<CopyEnd | null> {
     const claims = await this.#claims();
     const fold = new LogFold();
-    let last: { claim: number; end: number; offset: number } | null = null;
+    let last: (CopiedCommit & { claim: number; end: number }) | null = null;
     for (const claim of claims) {
       for await (const { payload, end } of this.#frames(claim)) {
         if (payload[0] === KIND.header) {
@@ -132,14 +136,15 @@ export class TopicCopy {
         } else if (payload[0] === KIND.complete) {
           fold.completed();
         } else {
-          const { seq, offset, commit } = commitOf(payload);
+          const copied = commitOf(payload);
+          const { seq, before, offset, commit } = copied;
           // Files before a complete snapshot may be gone, so any number may be the first.
-          if (fold.segments.length === 0) fold.nextSeq = seq;
-          if (seq !== fold.nextSeq || (fold.position !== null && commit.from !== fold.position)) {
+          if (fold.segments.length === 0) Object.assign(fold, { nextSeq: seq, chain: before });
+          if (seq !== fold.nextSeq || before !== fold.chain || (fold.position !== null && commit.from !== fold.position)) {
             throw new Error(`${this.#path(claim)}: commit ${seq} does not follow`);
           }
-          fold.count(seq, offset, commit);
-          last = { claim, end, offset };
+          fold.count(copied, offset, commit);
+          last = { ...copied, claim, end };
         }
         if (last?.claim === claim) last.end = end;
       }
@@ -152,7 +157,7 @@ export class TopicCopy {
     await this.#file.truncate(last.end);
     this.#claim = last.claim;
     this.#end = last.end;
-    return { fold, offset: last.offset };
+    return { fold, offset: last.offset, before: last.before, last: last.commit };
   }
 
   #headOf(payload: Uint8Array, claim: number): CopyHead {
@@ -233,6 +238,6 @@ export class TopicCopy {
 /** Copies: the payload's buffer is used again. */
 function commitOf(payload: Uint8Array): CopiedCommit {
   const reader = new ByteReader(payload, 1);
-  const [seq, offset, from, to] = [reader.varint(), reader.varint(), reader.varint(), reader.varint()];
-  return { seq, offset, commit: { from, to, changes: new Uint8Array(reader.bytes(reader.remaining)) } };
+  const [seq, before, offset, from, to] = Array.from({ length: 5 }, () => reader.varint());
+  return { seq, before, offset, commit: { from, to, changes: new Uint8Array(reader.bytes(reader.remaining)) } };
 }

@@ -11,16 +11,40 @@ import type { Commit, StateHeader } from '../topology/types.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { StateRecord, StoredRecord } from './state-topic.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 const KIND = { claim: 0, chunk: 1, complete: 2 } as const;
 const CRC_BYTES = 4;
 const NONCE_BYTES = 8;
 /** Below the limit of a batch on a broker with default settings, 1 MiB. */
 const CHUNK_BYTES = 900_000;
 
+/** A piece of a commit. */
+export interface ChunkRecord {
+  kind: 'chunk';
+  claim: number;
+  seq: number;
+  chunk: number;
+  chunks: number;
+  from: number;
+  to: number;
+  /** The chain of all commits that counted before this one (`chained`). */
+  before: number;
+  bytes: Uint8Array;
+}
+
+/** Where a commit stands in its log. */
+export interface Link {
+  claim: number;
+  seq: number;
+  before: number;
+}
+
+/** A checksum over the commits of a log: of two logs that agree in it, what came before is the same. 0 before the first. */
+export const chained = (before: number, { changes }: Commit): number => crc32(changes, before);
+
 export type LogRecord =
   | { kind: 'claim'; header: StateHeader }
-  | { kind: 'chunk'; claim: number; seq: number; chunk: number; chunks: number; from: number; to: number; bytes: Uint8Array }
+  | ChunkRecord
   /** The commits `first` to `end` (exclusive) under this claim are enough to restore from. */
   | { kind: 'complete'; claim: number; first: number; end: number }
   | { kind: 'corrupt' };
@@ -51,12 +75,12 @@ export class RecordCodec {
     return Math.max(1, Math.ceil(changes.length / CHUNK_BYTES));
   }
 
-  chunk(claim: number, seq: number, commit: Commit, chunk: number): StateRecord {
+  chunk({ claim, seq, before }: Link, commit: Commit, chunk: number): StateRecord {
     const key = this.#key(KIND.chunk, (out) => {
       for (const part of [claim, seq, chunk, this.#attempt++]) out.varint(part);
     });
     const head = new ByteWriter(32);
-    for (const part of [this.chunksOf(commit), commit.from, commit.to]) head.varint(part);
+    for (const part of [this.chunksOf(commit), commit.from, commit.to, before]) head.varint(part);
     return sealed(key, [head.take(), commit.changes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES)]);
   }
 
@@ -95,8 +119,8 @@ export class RecordCodec {
       );
     }
     const [claim, seq, chunk] = [name.varint(), name.varint(), name.varint()];
-    const [chunks, from, to] = [body.varint(), body.varint(), body.varint()];
-    return { kind: 'chunk', claim, seq, chunk, chunks, from, to, bytes: body.bytes(body.remaining) };
+    const [chunks, from, to, before] = [body.varint(), body.varint(), body.varint(), body.varint()];
+    return { kind: 'chunk', claim, seq, chunk, chunks, from, to, before, bytes: body.bytes(body.remaining) };
   }
 
   #key(kind: number, rest: (out: ByteWriter) => void): Uint8Array {

@@ -102,8 +102,9 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     if (lossy || position > 0) this.#state.loss.begin();
   }
 
-  restore(commit: Commit): void {
+  restore(commit: Commit): Iterable<void> {
     this.#state.restore(commit);
+    return [];
   }
 
   skipTo(position: number): void {

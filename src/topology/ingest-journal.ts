@@ -83,9 +83,11 @@ export class IngestJournal implements JournalVisitor {
   }
 }
 
-/** Reads up to where `end` was written. */
-export function readJournal(from: ByteReader, to: JournalVisitor): void {
-  for (let op = from.u8(); op !== OP.end; op = from.u8()) {
+/** Reads up to where `end` was written, `most` changes at most; true when it is there. */
+export function readJournal(from: ByteReader, to: JournalVisitor, most = Number.POSITIVE_INFINITY): boolean {
+  for (let left = most; left > 0; left--) {
+    const op = from.u8();
+    if (op === OP.end) return true;
     if (op === OP.dedup) to.dedup(from.u32(), from.u32(), from.varint());
     else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
     else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());
@@ -96,6 +98,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor): void {
     else if (op === OP.variant) to.variant(from.varint(), byteRefOf(from));
     else throw new RangeError(`an unknown change ${op} in a commit`);
   }
+  return false;
 }
 
 const byteRefOf = (from: ByteReader): ByteRef => {

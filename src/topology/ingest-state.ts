@@ -12,13 +12,16 @@ import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
-import { IngestJournal, readJournal } from './ingest-journal.ts';
+import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
 import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
 
 /** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
 const MAX_SUSPECT_BUCKETS = 48;
+
+/** Of a restore: a few ms, even where each misses the cache. */
+const CHANGES_A_STEP = 32_768;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -198,10 +201,11 @@ export class IngestState {
     return commit;
   }
 
-  /** Applies one commit of an earlier owner. */
-  restore(commit: Commit): void {
+  /** Applies one commit of an earlier owner, some ms of it a step. Half applied it is of no use. */
+  *restore(commit: Commit): Generator<void> {
     const from = new ByteReader(commit.changes);
-    this.#restoreChanges(from);
+    const changes = this.#changes();
+    while (!readJournal(from, changes, CHANGES_A_STEP)) yield;
     this.origin = from.varint();
     const highest = optionalOf(from);
     if (Number.isFinite(highest)) this.#advance(highest);
@@ -257,11 +261,11 @@ export class IngestState {
     this.variants.forget(experiment);
   }
 
-  #restoreChanges(from: ByteReader): void {
+  #changes(): JournalVisitor {
     const { dedup, suspects, units } = this;
-    readJournal(from, {
-      dedup: (hi, lo, bucket) => dedup.add(hi, lo, bucket * this.#dedupBucketMs),
-      suspect: (hi, lo, bucket) => suspects.add(hi, lo, bucket * this.#suspectBucketMs),
+    return {
+      dedup: (hi, lo, bucket) => dedup.addIfAbsent(hi, lo, bucket * this.#dedupBucketMs),
+      suspect: (hi, lo, bucket) => suspects.addIfAbsent(hi, lo, bucket * this.#suspectBucketMs),
       unit: (experiment, hi, lo, payload) => units.set(experiment, hi, lo, payload),
       touch: (experiment, eventTs) => units.touch(experiment, eventTs),
       watermark: (highestEventTs) => this.#advance(highestEventTs),
@@ -270,7 +274,7 @@ export class IngestState {
       lossy: () => {
         this.lossy = true;
       },
-    });
+    };
   }
 
   #advance(highestEventTs: number): void {

@@ -105,8 +105,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state.lossy = lossy;
   }
 
-  restore(commit: Commit): void {
-    this.#state.restore(commit);
+  *restore(commit: Commit): Generator<void> {
+    yield* this.#state.restore(commit);
     this.#copyTotals();
   }
 

@@ -13,7 +13,8 @@ export interface Stage<Out, Outcome> {
   readonly lossy: boolean;
   /** Begins without a state at this offset; `lossy` when there had been one. */
   begin(position: number, lossy: boolean): void;
-  restore(commit: Commit): void;
+  /** Applies a commit, some ms of it a step: others may run between two. */
+  restore(commit: Commit): Iterable<void>;
   /** Goes on at a later offset: what lies between is gone, and that was accepted. The stage is lossy from here on. */
   skipTo(position: number): void;
   /** `.partials` was recreated (`migrate --new-epoch`): ingest sends again what it holds, evaluate reads from 0. */

@@ -219,7 +219,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     for await (const commit of claim.commits()) {
       // A long restore of what has gone elsewhere, or on the way out, would only hold memory and time.
       if (this.#over(feed)) throw new StreamError('partition_lost', 'the restore was broken off');
-      stage.restore(commit);
+      for (const _ of stage.restore(commit)) await clock.sleep(0, this.#stopping.signal);
       this.#begun = true;
       progress.commits++;
       progress.bytes += commit.changes.length;

@@ -67,7 +67,7 @@ export class TopicBench implements StateBench {
         if (known) fold.add(record.offset, known);
       }
     }
-    await topic.append(partition, () => [codec.chunk(claim - 1, fold.nextSeq, commit, 0)]);
+    await topic.append(partition, () => [codec.chunk({ claim: claim - 1, seq: fold.nextSeq, before: fold.chain ?? 0 }, commit, 0)]);
   }
 
   async close(): Promise<void> {

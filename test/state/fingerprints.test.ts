@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StreamError } from '../../src/errors.ts';
-import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT } from '../../src/state/fingerprints.ts';
+import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT, TableWalk } from '../../src/state/fingerprints.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -93,7 +93,7 @@ test('an hour at a time for ten weeks, each tag comes round many times and no ke
   const store = daily();
   for (let hour = 0; hour < 24 * 70; hour++) {
     const ts = 1000 * DAY + hour * HOUR;
-    for (let i = 0; i < 40; i++) store.add((hour * 0x9e37_79b1 + i * 0x0400_0000) >>> 0, hour, ts);
+    for (let i = 0; i < 40; i++) store.addIfAbsent((hour * 0x9e37_79b1 + i * 0x0400_0000) >>> 0, hour, ts);
     store.advance(ts);
     const goneHour = hour - 25;
     if (goneHour >= 0) expect(store.has((goneHour * 0x9e37_79b1) >>> 0, goneHour)).toBe(false);
@@ -106,7 +106,7 @@ test('an hour at a time for ten weeks, each tag comes round many times and no ke
 test('a bucket is live until its end and the TTL are behind the watermark, to the millisecond', () => {
   const store = daily();
   const ts = 1000 * DAY;
-  store.add(1, 2, ts);
+  store.addIfAbsent(1, 2, ts);
   store.advance(ts + HOUR + DAY - 1);
   expect(store.has(1, 2)).toBe(true);
   expect(store.bucketLive(ts)).toBe(true);
@@ -119,7 +119,7 @@ test('a bucket is live until its end and the TTL are behind the watermark, to th
 
 test('a watermark that jumps past every bucket leaves an empty table, which takes no memory', () => {
   const store = daily();
-  for (let i = 0; i < 200_000; i++) store.add(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
+  for (let i = 0; i < 200_000; i++) store.addIfAbsent(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
   expect(store.byteLength).toBeGreaterThan(8 * 200_000);
   store.advance(2000 * DAY);
   expect(store.size).toBe(0);
@@ -128,9 +128,9 @@ test('a watermark that jumps past every bucket leaves an empty table, which take
 
 test('when traffic falls, the sweep gives memory back', () => {
   const store = daily();
-  for (let i = 0; i < 200_000; i++) store.add(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
+  for (let i = 0; i < 200_000; i++) store.addIfAbsent(Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, 1000 * DAY);
   for (let hour = 1; hour < 40; hour++) {
-    store.add(hour, hour, 1000 * DAY + hour * HOUR);
+    store.addIfAbsent(hour, hour, 1000 * DAY + hour * HOUR);
     for (let minute = 0; minute < 60; minute++) store.advance(1000 * DAY + hour * HOUR + minute * 60_000);
   }
   expect(store.size).toBe(25);
@@ -143,7 +143,7 @@ test('a full budget stops by name, with everything still there', () => {
   const key = (i: number): [number, number] => [Math.imul(i, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0];
   let entered = 0;
   const fill = (): void => {
-    for (; entered < 100_000; entered++) store.add(...key(entered), 1000 * DAY);
+    for (; entered < 100_000; entered++) store.addIfAbsent(...key(entered), 1000 * DAY);
   };
   expect(fill).toThrow(StreamError);
   expect(fill).toThrow(expect.objectContaining({ code: 'state_memory_full', message: expect.stringContaining('STATE_MEMORY_BYTES') }));
@@ -159,4 +159,81 @@ test('a full budget stops by name, with everything still there', () => {
 test('more buckets than tags are refused at once', () => {
   expect(() => new FingerprintStore({ bucketMs: HOUR, ttlMs: 61 * HOUR })).toThrow(RangeError);
   expect(() => new FingerprintStore({ bucketMs: HOUR, ttlMs: 60 * HOUR })).not.toThrow();
+});
+
+/** Keys that differ in all bits, as hashes do. */
+const scattered = (i: number): [number, number] => {
+  let x = Math.imul(i + 1, 0x9e37_79b1);
+  x = Math.imul(x ^ (x >>> 16), 0x85eb_ca6b);
+  return [(x ^ (x >>> 13)) >>> 0, i];
+};
+
+/** Adds keys `from` to `to`, all of that hour, each of which must be new, and lets the watermark follow. */
+function addHour(store: FingerprintStore, hour: number, { from, to }: { from: number; to: number }): void {
+  const ts = 1000 * DAY + hour * HOUR;
+  for (let i = from; i < to; i++) {
+    const [hi, lo] = scattered(i);
+    // Not expect(): a million of them take a minute.
+    if (store.addIfAbsent(hi, lo, ts + Math.floor(((i - from) / (to - from)) * HOUR)) !== ADDED) expect.fail(`key ${i} was there`);
+    if (i % 97 === 0) store.advance(ts + Math.floor(((i - from) / (to - from)) * HOUR));
+  }
+}
+
+test('while a large table grows, is swept and shrinks a little at a time, every live key is found and no other', () => {
+  const store = daily();
+  const perHour = [6000, 15_000, 30_000, 2000, 500, 100];
+  const firstOf: number[] = [];
+  let next = 0;
+  for (let hour = 0; hour < 150; hour++) {
+    firstOf.push(next);
+    const count = perHour[Math.floor(hour / 25)];
+    addHour(store, hour, { from: next, to: next + count });
+    next += count;
+    const oldest = firstOf[Math.max(0, hour - 24)];
+    for (let i = Math.max(0, oldest - 5000); i < next; i += 211) {
+      const isCertain = i >= oldest || i < (firstOf[hour - 25] ?? 0);
+      if (isCertain && store.has(...scattered(i)) !== i >= oldest) expect.fail(`key ${i} in hour ${hour}`);
+    }
+    if (hour % 25 === 0) expect(new Set(contents(store).map(([key]) => key)).size).toBe(store.size);
+  }
+  expect(store.size).toBeLessThan(100 * 26 + 1);
+  expect(store.byteLength).toBeLessThan(40 * store.size);
+});
+
+test('growing a table of half a million keys takes never more than a little over twelve bytes a key, of which the last are not touched yet', () => {
+  const store = daily();
+  for (let i = 0; i < 600_000; i++) {
+    store.addIfAbsent(...scattered(i), 1000 * DAY);
+    if (i > 300_000 && i % 1000 === 0) expect(store.byteLength / i).toBeLessThan(12.8);
+  }
+});
+
+test('a walk in pieces visits each key once that is there all the time, while the table grows and is swept', () => {
+  const store = daily();
+  addHour(store, 0, { from: 0, to: 5000 });
+  addHour(store, 20, { from: 5000, to: 150_000 });
+  const place = new TableWalk();
+  const visits = new Map<number, number>();
+  let hour = 21;
+  let next = 150_000;
+  while (!store.walk(place, 4000, (_hi, lo) => visits.set(lo, (visits.get(lo) ?? 0) + 1))) {
+    addHour(store, hour, { from: next, to: next + 6000 });
+    next += 6000;
+    if (hour < 30) hour++;
+  }
+  for (let i = 5000; i < 150_000; i++) if (visits.get(i) !== 1) expect.fail(`key ${i} was visited ${visits.get(i)} times`);
+  expect([...visits.values()].every((count) => count === 1)).toBe(true);
+});
+
+test('a watermark that jumps far but not past all is swept in bounded steps, and what came too far ahead is not lost', () => {
+  const store = daily();
+  for (let hour = 0; hour < 24; hour++) addHour(store, hour, { from: hour * 10_000, to: (hour + 1) * 10_000 });
+  store.advance(1000 * DAY + 46 * HOUR);
+  const ts = 1000 * DAY + 46 * HOUR;
+  for (let i = 0; i < 20_000; i++) expect(store.addIfAbsent(...scattered(1_000_000 + i), ts + 40 * HOUR)).toBe(ADDED);
+  for (let i = 0; i < 20_000; i++) expect(store.has(...scattered(1_000_000 + i))).toBe(true);
+  for (let i = 220_000; i < 240_000; i += 17) expect(store.has(...scattered(i))).toBe(true);
+  for (let i = 0; i < 220_000; i += 17) expect(store.has(...scattered(i))).toBe(false);
+  store.advance(ts + 70 * HOUR);
+  expect(store.size).toBe(0);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KafkaStateStore } from '../../src/state/kafka-store.ts';
+import { chained, RecordCodec } from '../../src/state/topic-records.ts';
 import type { MemoryBroker, MemoryPartition, MemoryRecord } from '../../src/topology/sources/memory-log.ts';
 import { MemoryStateTopic } from '../../src/topology/sources/memory-state-topic.ts';
 import type { CommitLog } from '../../src/topology/types.ts';
@@ -248,6 +249,25 @@ test('a copy that is damaged, cut, of another topic or too old is told about and
   expect(await restored({ folder })).toEqual(['7→8 7-8']);
   broker = memoryBroker();
   expect(await restored({ folder })).toEqual([]);
+});
+
+test('a copy of another history of the same length, sound in itself, is not believed: its checksums do not lead to the topic’s', async () => {
+  const log = opened({ folder });
+  await log.claim(HEADER);
+  for (let i = 0; i < 3; i++) await log.append(step(i, i + 1, 'a'));
+  const codec = new RecordCodec(NAME);
+  let before = 0;
+  replace(
+    slots().map((record, offset) => {
+      const read = record?.key && record.value ? codec.read({ key: record.key, value: record.value, offset }) : null;
+      if (record === null || read?.kind !== 'chunk') return record;
+      const commit = { from: read.from, to: read.to, changes: read.seq === 0 ? Buffer.from('b0-1') : read.bytes };
+      const sealed = codec.chunk({ claim: read.claim, seq: read.seq, before }, commit, 0);
+      before = chained(before, commit);
+      return { ...record, ...sealed };
+    }),
+  );
+  expect(await restored({ folder })).toEqual(['0→1 b0-1', '1→2 a1-2', '2→3 a2-3']);
 });
 
 test('a folder that cannot be written is told about once, and restores come from the topic', async () => {
