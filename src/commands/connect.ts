@@ -4,13 +4,14 @@ import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
 import { type OutputName, outputTopic, type Settings } from '../config.ts';
 import { StreamError } from '../errors.ts';
+import { dropStaleCopies, heldLately, keptIn } from '../state/copies.ts';
 import { DirStateStore } from '../state/dir-store.ts';
-import { KafkaStateStore } from '../state/kafka-store.ts';
+import { copiesOf, KafkaStateStore } from '../state/kafka-store.ts';
 import { MemoryStateStore } from '../state/memory-store.ts';
 import type { KafkaAdmin } from '../topology/sources/kafka-admin.ts';
 import { kafkaClient } from '../topology/sources/kafka-client.ts';
 import { KafkaStateTopic } from '../topology/sources/kafka-state-topic.ts';
-import { type Clock, STREAMS, type StateStore } from '../topology/types.ts';
+import { type Clock, STREAMS, type StateStore, type TaskId } from '../topology/types.ts';
 
 const pemOf = (name: string, path: string | undefined): string | undefined => {
   if (path === undefined) return undefined;
@@ -44,6 +45,20 @@ export function openStateStore(settings: Settings, { kafka, clock, log }: { kafk
     return new KafkaStateStore({ topic, logger, folder, ...hashSeed });
   }
   return kind === 'dir' ? new DirStateStore(folder, hashSeed) : new MemoryStateStore(hashSeed);
+}
+
+/** Partitions by topic whose state an earlier process has left here; copies of what has long gone are deleted on the way. */
+export async function heldBefore(settings: Settings, stage: TaskId['stage'], log: Logger): Promise<Record<string, number[]>> {
+  const { STATE_STORE: kind, STATE_DIR: folder } = settings.env;
+  if (kind === 'memory') return {};
+  try {
+    const kept = (await keptIn(kind === 'kafka' ? copiesOf(folder) : folder)).filter((each) => each.stage === stage);
+    if (kind === 'kafka') for (const { path } of await dropStaleCopies(kept)) log.info({ path }, 'an old copy of state was deleted');
+    return heldLately(kept);
+  } catch (err) {
+    log.warn({ err, folder }, 'the state folder cannot be looked through, going on without what it holds');
+    return {};
+  }
 }
 
 export const inputTopics = (settings: Settings): string[] => STREAMS.map((stream) => settings.streams[stream].topic);

@@ -18,7 +18,7 @@ import { collect } from '../web/collect.ts';
 import { STATUS_PAGE } from '../web/page.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
-import { checkTopics, countPartitions, inputTopics, openKafka, openStateStore } from './connect.ts';
+import { checkTopics, countPartitions, heldBefore, inputTopics, openKafka, openStateStore } from './connect.ts';
 import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
 import { watchPartitions } from './partition-watch.ts';
@@ -205,6 +205,7 @@ class Service {
       clock: this.#host.clock,
       logger: log.child({ part: 'kafka', group: groupId }),
       fetchBytes: settings.limits.fetchBytes,
+      held: () => heldBefore(settings, stage, log),
     });
   }
 

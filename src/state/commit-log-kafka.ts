@@ -11,6 +11,9 @@ import type { TopicCopy } from './topic-copy.ts';
 import { type Restorable, TopicLog } from './topic-log.ts';
 import { RecordCodec } from './topic-records.ts';
 
+/** A line of log each time that so much of a topic was read: every few seconds. */
+const TELL_BYTES = 64 << 20;
+
 /** Where a task's log lies. */
 export interface TopicPlace {
   topic: StateTopic;
@@ -220,7 +223,7 @@ export class KafkaCommitLog implements CommitLog {
     for await (const { record } of this.#log.records(offset, offset + 1)) {
       if (record.kind !== 'chunk' || record.claim !== fold.claim || record.seq !== fold.nextSeq - 1) continue;
       // The chain up to here is that of the topic, so every commit before is; of this one its last chunk tells.
-      if (record.before !== before || !endsIn(found.last.changes, record.bytes)) continue;
+      if ((record.before ?? before) !== before || !endsIn(found.last.changes, record.bytes)) continue;
       this.#fold = fold;
       this.#folded = offset + 1;
       return;
@@ -231,7 +234,16 @@ export class KafkaCommitLog implements CommitLog {
   /** Feeds the fold, and the copy with what counts. */
   async #readOn(until: number): Promise<void> {
     const fold = this.#fold as LogFold;
-    for await (const { offset, record } of this.#log.records(this.#folded, until)) {
+    const from = this.#folded;
+    let told = 0;
+    let bytes = 0;
+    for await (const { offset, record } of this.#log.records(from, until)) {
+      if (record.kind === 'chunk') bytes += record.bytes.length;
+      if (bytes - told >= TELL_BYTES) {
+        told = bytes;
+        const share = Math.round((100 * (offset - from)) / (until - from));
+        this.#logger.info({ task: this.#task, bytes, offset, until, percent: share }, 'reading the state topic');
+      }
       const { complete } = fold;
       const counted = fold.add(offset, record);
       this.#folded = offset + 1;

@@ -20,6 +20,9 @@ const SEED_KEY = new TextEncoder().encode('hash-seed/');
 const SEED_PARTITION = 0;
 const TOPIC_ID_BYTES = 16;
 
+/** Where the copies lie in a state folder. */
+export const copiesOf = (folder: string): string => join(folder, 'kafka');
+
 export interface KafkaStateStoreOptions {
   topic: StateTopic;
   logger: StateLogger;
@@ -68,7 +71,7 @@ export class KafkaStateStore implements StateStore {
     const { topicId, partitions } = await this.#known();
     const partition = topic.partitionOf(name, partitions);
     const copy =
-      folder === undefined ? null : new TopicCopy({ folder: join(folder, 'kafka', ...folderOf(task)), topicId, task: name, logger });
+      folder === undefined ? null : new TopicCopy({ folder: join(copiesOf(folder), ...folderOf(task)), topicId, task: name, logger });
     return { topic, partition, copy };
   }
 

@@ -113,11 +113,11 @@ export class LogFold {
       // An owner begins where it saw the log end: another view of that is damage.
       if (!first) return null;
       this.#break(`commit ${seq} is from ${from}, the position is ${this.position}`);
-    } else if (this.chain !== null && before !== this.chain) {
+    } else if (this.chain !== null && before !== null && before !== this.chain) {
       this.#break(`what was read before commit ${seq} is not what its owner had`);
     }
     const changes = parts.length === 1 ? record.bytes : Buffer.concat(parts as Uint8Array[]);
-    return this.count({ seq, before }, offset, { from, to, changes });
+    return this.count({ seq, before: before ?? this.chain ?? 0 }, offset, { from, to, changes });
   }
 
   #complete({ claim, first, end }: LogRecord & { kind: 'complete' }, offset: number): void {

@@ -11,8 +11,9 @@ import type { Commit, StateHeader } from '../topology/types.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { StateRecord, StoredRecord } from './state-topic.ts';
 
-const FORMAT = 2;
-const KIND = { claim: 0, chunk: 1, complete: 2 } as const;
+const FORMAT = 1;
+/** `bare`: a chunk as the first version wrote it, without its chain. */
+const KIND = { claim: 0, bare: 1, complete: 2, chunk: 3 } as const;
 const CRC_BYTES = 4;
 const NONCE_BYTES = 8;
 /** Below the limit of a batch on a broker with default settings, 1 MiB. */
@@ -27,8 +28,8 @@ export interface ChunkRecord {
   chunks: number;
   from: number;
   to: number;
-  /** The chain of all commits that counted before this one (`chained`). */
-  before: number;
+  /** The chain of all commits that counted before this one (`chained`); null where the first version wrote it. */
+  before: number | null;
   bytes: Uint8Array;
 }
 
@@ -112,14 +113,15 @@ export class RecordCodec {
     const kind = name.u8();
     if (kind === KIND.claim) return { kind: 'claim', header: JSON.parse(new TextDecoder().decode(payload)) as StateHeader };
     if (kind === KIND.complete) return { kind: 'complete', claim: name.varint(), first: body.varint(), end: body.varint() };
-    if (kind !== KIND.chunk) {
+    if (kind !== KIND.chunk && kind !== KIND.bare) {
       throw new StreamError(
         'state_newer_format',
         `The state topic, offset ${offset}: a record of kind ${kind}, which this version does not know.`,
       );
     }
     const [claim, seq, chunk] = [name.varint(), name.varint(), name.varint()];
-    const [chunks, from, to, before] = [body.varint(), body.varint(), body.varint(), body.varint()];
+    const [chunks, from, to] = [body.varint(), body.varint(), body.varint()];
+    const before = kind === KIND.chunk ? body.varint() : null;
     return { kind: 'chunk', claim, seq, chunk, chunks, from, to, before, bytes: body.bytes(body.remaining) };
   }
 

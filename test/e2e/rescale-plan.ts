@@ -41,5 +41,6 @@ export const rescaleOptions = (
   processes: RESCALED,
   startedAtFirst: 1,
   environment: { STATE_STORE: 'kafka' },
+  wornState: true,
   chaos: drawRescale(plan),
 });

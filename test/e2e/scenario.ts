@@ -8,6 +8,7 @@ import type { Codec, ExactProducer, PlacedRecord } from './kafka.ts';
 import { Looks } from './looks.ts';
 import { movesOf, SentTwice } from './moves.ts';
 import { Fingerprints, SideJudge, type SideReport } from './side-outputs.ts';
+import { OFTEN, wearOf, wearOut } from './state-topic.ts';
 import { differences, type Expected, expectedOf } from './truth.ts';
 import { recordsTotal, type Worker } from './worker.ts';
 
@@ -26,6 +27,8 @@ export interface ScenarioOptions {
   /** The others come by the chaos; all when absent. */
   startedAtFirst?: number;
   totalsFlushMs: number;
+  /** State in Kafka that is replaced by snapshots and compacted all the time. */
+  wornState?: boolean;
   say: (text: string) => void;
 }
 
@@ -52,7 +55,9 @@ export async function runScenario(services: ScenarioServices, options: ScenarioO
   const expected = expectedOf(traffic);
   const judged = [...expected.records].reduce((sum, [name, count]) => sum + (name.endsWith('/accepted') ? count : 0), 0);
   say(`${grouped(expected.total)} records judged by generator and oracle, ${grouped(judged)} of them accepted`);
-  const bed = await Bed.open(services, { partitions: traffic.partitions, settings: { pace: { totalsFlushMs: options.totalsFlushMs } } });
+  const settings = { pace: { totalsFlushMs: options.totalsFlushMs }, ...(options.wornState ? { limits: OFTEN } : {}) };
+  const bed = await Bed.open(services, { partitions: traffic.partitions, settings });
+  if (options.wornState) await wearOut(bed);
   const looks = new Looks(services.redisUrl, bed.keyPrefix, expected.amounts);
   try {
     const workers = Array.from({ length: options.processes }, (_, i) => bed.worker(`run-${i + 1}`, options.environment));
@@ -107,6 +112,7 @@ class Scenario {
     const redis = await looks.wrong();
     const side = await new SideJudge(bed, expected.oracle, this.#sources).read();
     const moves = movesOf(bed, workers);
+    const wear = options.wornState ? await wearOf(bed) : null;
     const checks = {
       'generator and oracle agree': expected.disagreements,
       'spend: and exposed: in Redis': settledMs === null ? ['not right, or not to stay, in time', ...redis] : redis,
@@ -115,6 +121,7 @@ class Scenario {
       'records_total over all processes': records,
       'hourly views in Postgres': hours,
       'side outputs': side.faults,
+      'state was replaced by snapshots': wear !== null && wear.compacted + wear.tombstones === 0 ? ['none was'] : [],
       'ends of processes': [...this.#exits, ...workers.flatMap(({ unexpected }) => unexpected)],
     };
     const figures = {
@@ -128,6 +135,8 @@ class Scenario {
       moves: moves.length,
       duplicates_across_moves: this.#sentTwice.straddling(moves),
       side_repeats: side.repeats,
+      state_compacted: wear?.compacted ?? null,
+      state_tombstones: wear?.tombstones ?? null,
     };
     return { checks, figures, side, ok: Object.values(checks).every((lines) => lines.length === 0) };
   }

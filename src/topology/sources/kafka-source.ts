@@ -22,6 +22,8 @@ export interface KafkaSourceOptions {
   rebalanceTimeoutMs?: number;
   /** A topic that is missing for this long, at every attempt to join, ends membership. */
   absentAfterMs?: number;
+  /** Partitions by topic whose state is on this machine since before this process began: it asks for them. */
+  held?: () => Promise<Readonly<Record<string, readonly number[]>>>;
 }
 
 const FETCH_BYTES = 1 << 18;
@@ -60,6 +62,7 @@ export class KafkaSource implements Source, GroupObserver {
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: 15_000,
       absentAfterMs: 30_000,
+      held: () => Promise.resolve({}),
       ...options,
     };
     this.#bounds = new GroupBounds(kafka, options.groupId, options.clock);
@@ -95,6 +98,8 @@ export class KafkaSource implements Source, GroupObserver {
   }
 
   async #stayMember(): Promise<void> {
+    // Of the group's generations every one is later: who has been a member meanwhile keeps what it has.
+    this.#last = { generation: 0, owned: await this.#options.held() };
     while (!this.#stopping.signal.aborted) {
       try {
         await this.#memberOnce();
