@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KafkaStateStore } from '../../src/state/kafka-store.ts';
-import { chained, RecordCodec } from '../../src/state/topic-records.ts';
+import { chained, RecordCodec, sealed } from '../../src/state/topic-records.ts';
 import type { MemoryBroker, MemoryPartition, MemoryRecord } from '../../src/topology/sources/memory-log.ts';
 import { MemoryStateTopic } from '../../src/topology/sources/memory-state-topic.ts';
 import type { CommitLog } from '../../src/topology/types.ts';
@@ -268,6 +268,28 @@ test('a copy of another history of the same length, sound in itself, is not beli
     }),
   );
   expect(await restored({ folder })).toEqual(['0→1 b0-1', '1→2 a1-2', '2→3 a2-3']);
+});
+
+test('a log that the first version wrote, without chains, is restored and gone on with', async () => {
+  const log = opened();
+  await log.claim(HEADER);
+  for (let i = 0; i < 3; i++) await log.append(step(i, i + 1));
+  const codec = new RecordCodec(NAME);
+  replace(
+    slots().map((record, offset) => {
+      const read = record?.key && record.value ? codec.read({ key: record.key, value: record.value, offset }) : null;
+      if (record?.key == null || read?.kind !== 'chunk') return record;
+      const key = record.key.with(record.key.length - 5, 1);
+      const payload = Buffer.concat([Uint8Array.of(1, read.from, read.to), read.bytes]);
+      return { ...record, ...sealed(key, [payload]) };
+    }),
+  );
+  expect(await restored({ folder })).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3']);
+  const next = opened({ folder });
+  await next.claim(HEADER);
+  await next.append(step(3, 4));
+  expect(await restored({ folder })).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3', '3→4 3-4']);
+  expect(await restored()).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3', '3→4 3-4']);
 });
 
 test('a folder that cannot be written is told about once, and restores come from the topic', async () => {
