@@ -58,11 +58,14 @@ export class Sources {
     return index;
   }
 
-  /** Takes the mark of a record once all parts of its emission are there. True when the source has advanced. */
-  arrived(index: number, header: PartialHeader, markMs: number): boolean {
-    if (!this.#complete(index, header)) return false;
+  /**
+   * Takes the mark of a record once all parts of its emission are there. Null while some are missing, and for one that is
+   * older than what is known; else whether the source has advanced.
+   */
+  arrived(index: number, header: PartialHeader, markMs: number): boolean | null {
+    if (!this.#complete(index, header)) return null;
     const source = this.#list[index];
-    if (header.origin < source.origin || (header.origin === source.origin && header.position < source.position)) return false;
+    if (header.origin < source.origin || (header.origin === source.origin && header.position < source.position)) return null;
     const advanced = header.position > source.position;
     if (source.origin >= 0 && header.origin > source.origin) this.lost.add(index);
     const { origin, position, watermarkMs, idle, endAgeMs, lastRecordMs, partitions } = header;
@@ -152,6 +155,24 @@ export class Sources {
     }
   }
 
+  /** Emissions of which parts are still missing: a restart in their midst must see them end at the same record. */
+  writeArriving(to: ByteWriter): void {
+    for (const [index, { claim, emission, seen }] of this.#arriving) {
+      for (const number of [index, claim, emission, seen.size, ...seen]) to.varint(number);
+    }
+  }
+
+  /** As of this commit, whatever was arriving before. */
+  readArriving(from: ByteReader | null): void {
+    this.#arriving.clear();
+    while (from !== null && !from.done) {
+      const index = from.varint();
+      const arriving: Arriving = { claim: from.varint(), emission: from.varint(), seen: new Set() };
+      for (let left = from.varint(); left > 0; left--) arriving.seen.add(from.varint());
+      this.#arriving.set(index, arriving);
+    }
+  }
+
   /** All sources of a stream, or null while one of its partitions has not sent a mark. */
   #heardOf(stream: Stream): SourceProgress[] | null {
     const heard = this.#list.filter((source) => source.stream === stream && source.origin >= 0);
@@ -171,7 +192,9 @@ export class Sources {
       this.#arriving.set(index, arriving);
     }
     arriving.seen.add(header.part);
-    return arriving.seen.size === header.parts;
+    if (arriving.seen.size < header.parts) return false;
+    this.#arriving.delete(index);
+    return true;
   }
 }
 

@@ -2,15 +2,19 @@
  * What evaluate knows of its entities: each source's latest values, their sums, and what follows from them (days in the
  * campaigns' zones, units by variant, hours for Postgres). Only the sources' values are committed; the rest is made again.
  */
+import { AlertBook } from '../alerts/book.ts';
 import { mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
+import { Groups } from './evaluate-groups.ts';
 import { DirtyHours, type HourKind } from './evaluate-hours.ts';
 import { Loss } from './evaluate-loss.ts';
+import { isSectioned, readSections, SECTIONS, type Section, writeSections } from './evaluate-sections.ts';
 import { Sources } from './evaluate-sources.ts';
-import { CELL_NAMES, CELLS, type CellName, type GroupName } from './partials.ts';
+import { Fleet } from './fleet.ts';
+import { CELL_NAMES, CELLS, type CellName, cellOfKind, type GroupName, KINDS_OF_STATE_1 } from './partials.ts';
 import type { Commit } from './types.ts';
 
 const SLOTS_PER_HOUR = CELLS.units.slotMs / CELLS.spend.slotMs;
@@ -23,9 +27,6 @@ const ZONE_SLACK_MS = 2 * DAY_MS;
  * data there finds its hours, they are kept so much longer; not for ever, since a partition may well stay empty.
  */
 const UNSEEN_SLACK_MS = 30 * DAY_MS;
-/** Of a group, besides its text: what a snapshot needs for it at most. */
-const GROUP_BYTES = 64;
-const MAX_UTF8_PER_UNIT = 3;
 
 type Tables = Record<CellName, CellTable>;
 const makeTables = (): Tables => Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Tables;
@@ -36,36 +37,35 @@ export class EvaluateState {
   readonly sources = new Sources();
   readonly bySource = makeTables();
   readonly totals = makeTables();
-  readonly groups: GroupName[] = [];
+  readonly #groups = new Groups();
+  readonly groups: readonly GroupName[] = this.#groups.names;
   readonly days = new CampaignDays(this.groups, this.totals.spend);
   readonly experiments = new Experiments(this.groups);
   readonly hours = new DirtyHours();
+  readonly alerts = new AlertBook();
+  /** Filled in partition 0 only. */
+  readonly fleet = new Fleet();
   /** Cells that came after what they belong to was forgotten: counted, not shown. */
   forgottenCells = 0;
-  readonly #groupIndex = new Map<string, number>();
   readonly #journal = new ByteWriter(16 * 1024);
   readonly #growth = new Float64Array(MAX_COLUMNS);
   readonly #values = new Float64Array(MAX_COLUMNS);
-  #groupsWritten = 0;
-  #nameBytes = 0;
   #committed = 0;
   #snapshot: (CellWalk & { name: CellName })[] = [];
   #floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
+  #floorRead = this.#floorMs;
+  readonly #sections = new Map<number, Section>();
+
+  constructor() {
+    for (const section of this.#ownSections()) this.keep(section);
+  }
 
   get uncommitted(): boolean {
-    return this.position !== this.#committed;
+    return this.position !== this.#committed || this.alerts.uncommitted;
   }
 
   groupOf(name: GroupName): number {
-    const key = `${name.version}\u0000${name.entity}\u0000${name.variant}`; // no id holds U+0000
-    let group = this.#groupIndex.get(key);
-    if (group === undefined) {
-      group = this.groups.length;
-      this.#groupIndex.set(key, group);
-      this.groups.push(name);
-      this.#nameBytes += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
-    }
-    return group;
+    return this.#groups.of(name);
   }
 
   /** Takes a source's absolute values for one cell. */
@@ -101,59 +101,95 @@ export class EvaluateState {
 
   takeCommit(): Commit {
     const out = this.#journal;
-    out.varint(this.groups.length - this.#groupsWritten);
-    for (; this.#groupsWritten < this.groups.length; this.#groupsWritten++) {
-      const { entity, version, variant } = this.groups[this.#groupsWritten];
-      out.string(entity);
-      out.varint(version);
-      out.string(variant);
-    }
-    this.sources.writeChanged(out);
-    out.f64(this.#floorMs.spend);
-    out.f64(this.#floorMs.exposure);
-    for (const name of CELL_NAMES) {
-      const table = this.bySource[name];
-      out.varint(table.changed(TO_COMMIT));
-      table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
-    }
-    this.days.writeChangedZones(out);
-    this.experiments.writeTimes(out, this.sources.watermarkMs('exposures'));
-    this.loss.write(out);
+    writeSections(out, this.#sections.values());
     const commit = { from: this.#committed, to: this.position, changes: out.take() };
     this.#committed = this.position;
     return commit;
   }
 
+  /** @throws StreamError state_newer_format */
   restore(commit: Commit): void {
-    const from = new ByteReader(commit.changes);
     this.days.restoring();
-    for (let left = from.varint(); left > 0; left--)
-      this.groupOf({ entity: from.string(), version: from.varint(), variant: from.string() });
-    this.#groupsWritten = this.groups.length;
-    this.sources.readChanged(from);
-    const floorMs = { spend: from.f64(), exposure: from.f64() };
+    this.sources.readArriving(null);
+    const floorMs = this.#floorMs;
+    // Until all is read: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
     this.#floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
-    for (const name of CELL_NAMES) {
-      for (let left = from.varint(); left > 0; left--) {
-        const place = { group: from.varint(), source: from.varint(), time: from.varint() };
-        for (let c = 0; c < CELLS[name].columns; c++) this.#values[c] = from.varint();
-        this.take(name, place, this.#values);
-      }
-      this.bySource[name].takeChanged(TO_COMMIT, () => {});
-    }
-    this.days.readZones(from);
-    this.experiments.readTimes(from);
-    this.loss.read(from);
-    // Only now: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
-    this.#floorMs = floorMs;
-    this.days.floorMs = floorMs.spend;
+    this.#floorRead = floorMs;
+    if (isSectioned(commit.changes)) readSections(commit.changes, this.#sections);
+    else this.#readFormat1(new ByteReader(commit.changes));
+    this.#floorMs = this.#floorRead;
+    this.days.floorMs = this.#floorMs.spend;
     this.position = commit.to;
     this.#committed = commit.to;
   }
 
+  /** What a part keeps goes with the commits from now on; before the first `restore`. */
+  keep(section: Section): void {
+    if (this.#sections.has(section.id)) throw new RangeError(`two sections ${section.id}`);
+    this.#sections.set(section.id, section);
+  }
+
+  /** In the order in which a restore needs them. */
+  #ownSections(): Section[] {
+    const { sources, days, experiments, loss } = this;
+    const groups = this.#groups;
+    return [
+      { id: SECTIONS.groups, write: (out) => groups.writeNew(out), read: (from) => groups.readNew(from) },
+      { id: SECTIONS.sources, write: (out) => sources.writeChanged(out), read: (from) => sources.readChanged(from) },
+      { id: SECTIONS.cells, write: (out) => this.#writeCells(out), read: (from) => this.#readCells(from) },
+      { id: SECTIONS.zones, write: (out) => days.writeChangedZones(out), read: (from) => days.readZones(from) },
+      {
+        id: SECTIONS.lives,
+        write: (out) => experiments.writeTimes(out, sources.watermarkMs('exposures')),
+        read: (from) => experiments.readTimes(from),
+      },
+      { id: SECTIONS.loss, write: (out) => loss.write(out), read: (from) => loss.read(from) },
+      { id: SECTIONS.arriving, write: (out) => sources.writeArriving(out), read: (from) => sources.readArriving(from) },
+      this.alerts,
+      this.fleet,
+    ];
+  }
+
+  #writeCells(out: ByteWriter): void {
+    out.f64(this.#floorMs.spend);
+    out.f64(this.#floorMs.exposure);
+    for (const name of CELL_NAMES) {
+      const table = this.bySource[name];
+      if (table.changed(TO_COMMIT) === 0) continue;
+      out.u8(CELLS[name].kind);
+      out.varint(table.changed(TO_COMMIT));
+      table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
+    }
+  }
+
+  #readCells(from: ByteReader): void {
+    this.#floorRead = { spend: from.f64(), exposure: from.f64() };
+    while (!from.done) this.#readCellsOf(cellOfKind(from.u8(), 'state_newer_format'), from);
+  }
+
+  #readCellsOf(name: CellName, from: ByteReader): void {
+    for (let left = from.varint(); left > 0; left--) {
+      const place = { group: from.varint(), source: from.varint(), time: from.varint() };
+      for (let c = 0; c < CELLS[name].columns; c++) this.#values[c] = from.varint();
+      this.take(name, place, this.#values);
+    }
+    this.bySource[name].takeChanged(TO_COMMIT, () => {});
+  }
+
+  /** States of version 0.1: the same without sections, and six kinds of cells. */
+  #readFormat1(from: ByteReader): void {
+    this.#groups.readNew(from);
+    this.sources.readChanged(from);
+    this.#floorRead = { spend: from.f64(), exposure: from.f64() };
+    for (let kind = 0; kind < KINDS_OF_STATE_1; kind++) this.#readCellsOf(cellOfKind(kind, 'state_newer_format'), from);
+    this.days.readZones(from);
+    this.experiments.readTimes(from);
+    this.loss.read(from);
+  }
+
   /** What a snapshot would be about as large as. */
   get byteLength(): number {
-    return CELL_NAMES.reduce((sum, name) => sum + this.bySource[name].byteLength, this.#nameBytes);
+    return CELL_NAMES.reduce((sum, name) => sum + this.bySource[name].byteLength, this.#groups.byteLength);
   }
 
   /** What it holds in memory, for metrics. */
@@ -162,16 +198,17 @@ export class EvaluateState {
     const sum = (of: (table: CellTable) => number): number => tables.reduce((total, table) => total + of(table), 0);
     return {
       cells: { keys: sum((table) => table.size), bytes: sum((table) => table.byteLength) },
-      ids: { keys: this.groups.length, bytes: this.#nameBytes },
+      ids: { keys: this.groups.length, bytes: this.#groups.byteLength },
     };
   }
 
   /** From here on `snapshotSlice` writes all that a restore needs; all but cells at once. */
   beginSnapshot(): void {
-    this.#groupsWritten = 0;
+    this.#groups.rewind();
     this.sources.touchAll();
     this.days.touchZones();
     this.experiments.touchTimes();
+    for (const section of this.#sections.values()) section.touchAll?.();
     this.#snapshot = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
   }
 

@@ -7,7 +7,9 @@ import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
 import { CounterWrites } from './evaluate-counters.ts';
+import type { EvaluatePart, MakePart } from './evaluate-part.ts';
 import { EvaluateState } from './evaluate-state.ts';
+import { FLEET_MAGIC, type FleetSection, FleetTeller } from './fleet.ts';
 import { hourlyRow } from './hourly-row.ts';
 import { type CellVisitor, readCells, readHeader } from './partials.ts';
 import type { FeedStatus, Stage } from './stage.ts';
@@ -17,6 +19,7 @@ import {
   type CounterWrite,
   type CounterWriter,
   type Now,
+  type OutRecord,
   type RecordBatch,
   RecordView,
 } from './types.ts';
@@ -33,10 +36,19 @@ export interface CounterBatch {
   writes: CounterWrite[];
 }
 
+/** What one step sends: both are acknowledged before the next commit, and both may be repeated. */
+export interface EvaluateOut extends CounterBatch {
+  records: OutRecord[];
+}
+
 export interface EvaluateOptions {
+  /** `.partials`. */
+  topic: string;
   partition: number;
   pace: PaceSettings;
   limits: LimitSettings;
+  /** What it does beyond counting. */
+  parts: readonly MakePart[];
 }
 
 /** What evaluate needs of a registry. */
@@ -50,12 +62,17 @@ export interface Zones {
   zonesUntilMs(): number;
 }
 
-export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
+export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
   readonly #state = new EvaluateState();
   readonly #counters: CounterWrites;
+  readonly #parts: readonly EvaluatePart[];
+  readonly #fleetSections: readonly FleetSection[];
+  readonly #teller: FleetTeller;
   readonly #view = new RecordView();
   #epoch = 0;
+  /** Kafka time of the newest look. */
+  #lookedMs = 0;
   #registryVersion = -1;
   #zonesUntilMs = Number.POSITIVE_INFINITY;
   #writtenMs = Number.NEGATIVE_INFINITY;
@@ -68,6 +85,11 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
   constructor(options: EvaluateOptions) {
     this.#options = options;
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
+    const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition };
+    this.#parts = options.parts.map((make) => make(place));
+    for (const { section } of this.#parts) if (section) this.#state.keep(section);
+    this.#fleetSections = this.#parts.flatMap(({ fleet }) => (fleet ? [fleet] : []));
+    this.#teller = new FleetTeller(options.topic);
   }
 
   get position(): number {
@@ -127,7 +149,9 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     this.#state.position = batch.nextOffset;
   }
 
-  emit(now: Now, feed: FeedStatus, force: boolean): CounterBatch | null {
+  emit(now: Now, feed: FeedStatus, force: boolean): EvaluateOut | null {
+    // The commit before this step, if there was one, has been written.
+    this.#state.alerts.settle();
     if (!this.#state.days.registered) return null;
     const silent = now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS;
     const due = now.monotonicMs >= this.dueMs();
@@ -136,11 +160,16 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       return null;
     }
     if (!due && !force) return null;
-    if (!silent) this.#counters.renew(now.monotonicMs);
+    if (!silent) {
+      this.#counters.renew(now.monotonicMs);
+      for (const part of this.#parts) part.ticked?.(now, feed);
+    }
+    const writer = { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position };
+    const records = silent ? [] : this.#teller.tell(now, writer, this.#fleetSections);
     const writes = this.#counters.take();
     this.#pending = false;
     this.#writtenMs = now.monotonicMs;
-    return { writer: { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position }, writes };
+    return { writer, writes, records };
   }
 
   delivered(outcome: CounterOutcome): void {
@@ -210,7 +239,7 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
 
   #take(view: RecordView): void {
     try {
-      this.#takePartial(view);
+      this.#takeRecord(view);
     } catch (cause) {
       // What the readers throw when bytes end early, or are no text.
       if (!(cause instanceof RangeError) && !(cause instanceof TypeError)) throw cause;
@@ -219,9 +248,14 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
     }
   }
 
-  #takePartial(view: RecordView): void {
-    if (view.value === null) throw new TypeError('a partial has a value');
+  #takeRecord(view: RecordView): void {
+    if (view.value === null) throw new TypeError('a record of .partials has a value');
     const from = new ByteReader(view.value, view.valueStart, view.valueEnd);
+    if (view.value[view.valueStart] === FLEET_MAGIC) this.#state.fleet.take(from);
+    else this.#takePartial(from, view.timestampMs);
+  }
+
+  #takePartial(from: ByteReader, recordMs: number): void {
     const header = readHeader(from);
     const state = this.#state;
     const source = state.sources.of(header);
@@ -233,8 +267,11 @@ export class EvaluateStage implements Stage<CounterBatch, CounterOutcome> {
       },
     };
     readCells(from, visitor);
-    state.loss.hear(source, header, view.timestampMs);
-    if (state.sources.arrived(source, header, view.timestampMs) && header.oldestRecordMs !== null)
-      this.#unseenRecordMs.push(header.oldestRecordMs);
+    state.loss.hear(source, header, recordMs);
+    const advanced = state.sources.arrived(source, header, recordMs);
+    if (advanced === null) return;
+    if (advanced && header.oldestRecordMs !== null) this.#unseenRecordMs.push(header.oldestRecordMs);
+    if (recordMs > this.#lookedMs) this.#lookedMs = recordMs;
+    for (const part of this.#parts) part.looked?.({ source, mark: header, advanced, atMs: this.#lookedMs });
   }
 }

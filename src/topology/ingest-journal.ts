@@ -2,7 +2,7 @@
 import { type ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { ByteRef } from './types.ts';
 
-const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8 } as const;
+const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8, endOfFormat2: 9 } as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
 export interface JournalVisitor {
@@ -71,7 +71,7 @@ export class IngestJournal implements JournalVisitor {
 
   /** Ends the changes; what else a commit says goes behind them. Its `take` begins the next journal. */
   end(): ByteWriter {
-    this.#out.u8(OP.end);
+    this.#out.u8(OP.endOfFormat2);
     return this.#out;
   }
 
@@ -83,11 +83,15 @@ export class IngestJournal implements JournalVisitor {
   }
 }
 
-/** Reads up to where `end` was written, `most` changes at most; true when it is there. */
-export function readJournal(from: ByteReader, to: JournalVisitor, most = Number.POSITIVE_INFINITY): boolean {
+/**
+ * Reads up to where `end` was written, `most` changes at most. Null while there are more; then the format of what follows:
+ * 1 has six kinds of cells, 2 names them.
+ */
+export function readJournal(from: ByteReader, to: JournalVisitor, most = Number.POSITIVE_INFINITY): 1 | 2 | null {
   for (let left = most; left > 0; left--) {
     const op = from.u8();
-    if (op === OP.end) return true;
+    if (op === OP.end) return 1;
+    if (op === OP.endOfFormat2) return 2;
     if (op === OP.dedup) to.dedup(from.u32(), from.u32(), from.varint());
     else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
     else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());
@@ -98,7 +102,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor, most = Number.
     else if (op === OP.variant) to.variant(from.varint(), byteRefOf(from));
     else throw new RangeError(`an unknown change ${op} in a commit`);
   }
-  return false;
+  return null;
 }
 
 const byteRefOf = (from: ByteReader): ByteRef => {

@@ -13,7 +13,7 @@ import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
-import { CELL_NAMES, CELLS, type CellName } from './partials.ts';
+import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
 
@@ -193,6 +193,8 @@ export class IngestState {
     this.groups.writeNew(out);
     for (const name of CELL_NAMES) {
       const table = this.cells[name];
+      if (table.changed(TO_COMMIT) === 0) continue;
+      out.u8(CELLS[name].kind);
       out.varint(table.changed(TO_COMMIT));
       table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
     }
@@ -205,7 +207,8 @@ export class IngestState {
   *restore(commit: Commit): Generator<void> {
     const from = new ByteReader(commit.changes);
     const changes = this.#changes();
-    while (!readJournal(from, changes, CHANGES_A_STEP)) yield;
+    let format = readJournal(from, changes, CHANGES_A_STEP);
+    for (; format === null; format = readJournal(from, changes, CHANGES_A_STEP)) yield;
     this.origin = from.varint();
     const highest = optionalOf(from);
     if (Number.isFinite(highest)) this.#advance(highest);
@@ -215,7 +218,8 @@ export class IngestState {
     for (const name of TOTALS) this.totals.sums[name] = from.varint();
     this.entities.readNew(from);
     this.groups.readNew(from);
-    for (const name of CELL_NAMES) for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
+    if (format === 1) for (let kind = 0; kind < KINDS_OF_STATE_1; kind++) this.#readCells(kind, from);
+    else while (!from.done) this.#readCells(from.u8(), from);
     this.position = commit.to;
     this.#committed = commit.to;
   }
@@ -259,6 +263,11 @@ export class IngestState {
   #forget(experiment: number): void {
     this.units.forget(experiment);
     this.variants.forget(experiment);
+  }
+
+  #readCells(kind: number, from: ByteReader): void {
+    const name = cellOfKind(kind, 'state_newer_format');
+    for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
   }
 
   #changes(): JournalVisitor {

@@ -11,9 +11,10 @@ import type { Stream } from './types.ts';
 import { STREAMS } from './types.ts';
 
 const MAGIC = 0xe5;
-const FORMAT = 1;
+/** 2: other kinds of cells than the first six. */
+const FORMAT = 2;
 
-/** Kinds of cells. `columns` and the length of a time slot; life cells have time 0. */
+/** Kinds of cells; a number is never given to something else. `columns` and the length of a time slot; life cells have time 0. */
 export const CELLS = {
   /** Spend of a campaign in a quarter hour: spendMicros, impressions. */
   spend: { kind: 0, columns: 2, slotMs: 900_000 },
@@ -27,10 +28,22 @@ export const CELLS = {
   unitsTotal: { kind: 4, columns: 1, slotMs: 0 },
   /** Units of an experiment seen in more than one variant, ever. */
   contaminated: { kind: 5, columns: 1, slotMs: 0 },
+  // 6–15 experiments and their tests · 16–19 pacing · 20 and above the reconciler
 } as const;
 export type CellName = keyof typeof CELLS;
 export const CELL_NAMES = Object.keys(CELLS) as CellName[];
-const COLUMNS = CELL_NAMES.map((name) => CELLS[name].columns);
+const MAX_COLUMNS = Math.max(...CELL_NAMES.map((name) => CELLS[name].columns));
+const NAME_OF_KIND = new Map<number, CellName>(CELL_NAMES.map((name) => [CELLS[name].kind, name]));
+
+/** States of format 1 have the first six kinds, in their order. */
+export const KINDS_OF_STATE_1 = 6;
+
+/** The name of a kind of cell. Throws StreamError `code` for one that this program does not know. */
+export function cellOfKind(kind: number, code: 'partial_format' | 'state_newer_format'): CellName {
+  const name = NAME_OF_KIND.get(kind);
+  if (name !== undefined) return name;
+  throw new StreamError(code, `there are cells of kind ${kind}, which a newer version of this program has written: upgrade this one`);
+}
 
 /** How far a source partition is. */
 export interface Mark {
@@ -184,7 +197,7 @@ export function readHeader(from: ByteReader): PartialHeader {
   };
 }
 
-const scratch = new Float64Array(Math.max(...COLUMNS));
+const scratch = new Float64Array(MAX_COLUMNS);
 
 export function readCells(from: ByteReader, visitor: CellVisitor): void {
   const groups: number[] = [];
@@ -194,7 +207,8 @@ export function readCells(from: ByteReader, visitor: CellVisitor): void {
     const kind = from.u8();
     const group = groups[from.varint()];
     const time = from.varint();
-    for (let c = 0; c < COLUMNS[kind]; c++) scratch[c] = from.varint();
-    visitor.cell(CELL_NAMES[kind], group, time, scratch);
+    const name = cellOfKind(kind, 'partial_format');
+    for (let c = 0; c < CELLS[name].columns; c++) scratch[c] = from.varint();
+    visitor.cell(name, group, time, scratch);
   }
 }

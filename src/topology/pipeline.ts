@@ -6,7 +6,10 @@ import type { Registry, RegistrySource } from '../sinks/registry.ts';
 import type { TotalsSink } from '../sinks/totals.ts';
 import { SeededHash } from '../state/hash.ts';
 import { MemoryBudget } from '../state/memory-budget.ts';
-import { type CounterBatch, EvaluateStage } from './evaluate.ts';
+import { type EvaluateOut, EvaluateStage } from './evaluate.ts';
+import type { MakePart } from './evaluate-part.ts';
+import { EVALUATE_PARTS } from './evaluate-parts.ts';
+import { evaluateSink } from './evaluate-sink.ts';
 import { fencedCounters } from './fenced-counters.ts';
 import { IngestStage } from './ingest.ts';
 import { Runner } from './runner.ts';
@@ -28,7 +31,7 @@ import type {
 import { STREAMS } from './types.ts';
 
 /** Raised when what a commit means has changed; older states are read, newer ones refused. */
-export const STATE_FORMAT = 1;
+export const STATE_FORMAT = 2;
 const REGISTRY_RETRY_MS = 1000;
 /** How long ingest waits for the epoch before it begins without. */
 const EPOCH_PATIENCE_MS = 3000;
@@ -61,10 +64,12 @@ export interface PipelineOptions {
   stateMemoryBytes: number;
   acceptStateLoss: boolean;
   observer: PipelineObserver;
+  /** What evaluate does beyond counting; all that there is where not given. */
+  parts?: readonly MakePart[];
 }
 
 export type IngestTask = Task<OutRecord[], void, IngestStage>;
-export type EvaluateTask = Task<CounterBatch, CounterOutcome, EvaluateStage>;
+export type EvaluateTask = Task<EvaluateOut, CounterOutcome, EvaluateStage>;
 
 export class Pipeline {
   readonly budget: MemoryBudget;
@@ -200,14 +205,16 @@ export class Pipeline {
 
   #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
     const { pace, limits } = this.#options.settings;
+    const { parts = EVALUATE_PARTS } = this.#options;
+    const { writer, counters: sink } = this.#ports;
     return new Task({
       ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
       stage: () => {
-        const stage = new EvaluateStage({ partition: feed.partition, pace, limits });
+        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, parts });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },
-      sink: (current) => fencedCounters(this.#ports.counters, current),
+      sink: (current) => evaluateSink(fencedCounters(sink, current), writer),
     });
   }
 

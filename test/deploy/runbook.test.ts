@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ALERT_KINDS } from '../../src/alerts/kinds.ts';
 import { ERRORS } from '../../src/errors.ts';
 import { METRICS } from '../../src/metrics.ts';
 import { alertRules, anchorOf, entriesOf, headingsOf, metricsInRules, ROOT, readText } from './tables.ts';
@@ -17,6 +18,10 @@ describe('the runbook', () => {
 
   it('has an entry for every alert, and none for an alert that does not exist', () => {
     expect(entriesOf(page, 'Alerts').sort()).toEqual(alerts.map(({ alert }) => alert).sort());
+  });
+
+  it('has an entry for every kind of alert that the program raises itself', () => {
+    expect(entriesOf(page, 'Alerts that the stream raises itself').sort()).toEqual(Object.keys(ALERT_KINDS).sort());
   });
 
   it('says in every entry more than its heading', () => {

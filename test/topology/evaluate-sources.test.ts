@@ -25,7 +25,7 @@ const mark = (given: Partial<PartialHeader> = {}): PartialHeader => ({
   ...given,
 });
 
-const arrive = (sources: Sources, given: Partial<PartialHeader> = {}, markMs = 0): boolean => {
+const arrive = (sources: Sources, given: Partial<PartialHeader> = {}, markMs = 0): boolean | null => {
   const header = mark(given);
   return sources.arrived(sources.of(header), header, markMs);
 };
@@ -78,7 +78,7 @@ test('a mark at an equal position replaces; a lower one is ignored', () => {
   const sources = heard({ position: 10, watermarkMs: 1000, endAgeMs: 5 });
   expect(arrive(sources, { position: 10, watermarkMs: 1000, endAgeMs: 700, idle: true }, 77)).toBe(false);
   expect(first(sources)).toMatchObject({ position: 10, endAgeMs: 700, idle: true, markMs: 77 });
-  expect(arrive(sources, { position: 9, endAgeMs: 1, idle: false }, 99)).toBe(false);
+  expect(arrive(sources, { position: 9, endAgeMs: 1, idle: false }, 99)).toBeNull();
   expect(first(sources)).toMatchObject({ position: 10, endAgeMs: 700, idle: true, markMs: 77 });
   expect(arrive(sources, { position: 11, watermarkMs: 1001 })).toBe(true);
 });
@@ -86,14 +86,29 @@ test('a mark at an equal position replaces; a lower one is ignored', () => {
 test('a mark counts only when all parts of its emission are there, in whatever order', () => {
   const sources = heard({ position: 10 });
   const part = (n: number, more: Partial<PartialHeader> = {}) => arrive(sources, { position: 20, emission: 1, part: n, parts: 3, ...more });
-  expect([part(2), part(0), part(0), first(sources).position]).toEqual([false, false, false, 10]);
+  expect([part(2), part(0), part(0), first(sources).position]).toEqual([null, null, null, 10]);
   expect([part(1), first(sources).position]).toEqual([true, 20]);
+});
+
+test('an emission that was half there at a commit is complete with its other half after a restart', () => {
+  const sources = heard({ position: 10 });
+  const part = (of: Sources, n: number) => arrive(of, { position: 20, emission: 1, part: n, parts: 2 });
+  part(sources, 0);
+  const [progress, arriving] = [new ByteWriter(), new ByteWriter()];
+  sources.writeChanged(progress);
+  sources.writeArriving(arriving);
+  const restarted = new Sources();
+  restarted.readChanged(new ByteReader(progress.take()));
+  restarted.readArriving(new ByteReader(arriving.take()));
+  expect(part(restarted, 1)).toBe(true);
+  restarted.readArriving(null);
+  expect(part(restarted, 1)).toBeNull();
 });
 
 test('parts of two emissions, or of two owners, never complete one another', () => {
   const sources = heard({ position: 10 });
   const part = (n: number, emission: number, claim = 1) => arrive(sources, { position: 20, emission, claim, part: n, parts: 2 });
-  expect([part(0, 1), part(1, 2), part(1, 1, 2), part(0, 1, 3), part(1, 1, 4)]).toEqual([false, false, false, false, false]);
+  expect([part(0, 1), part(1, 2), part(1, 1, 2), part(0, 1, 3), part(1, 1, 4)]).toEqual([null, null, null, null, null]);
   expect(first(sources).position).toBe(10);
   expect(part(0, 1, 4)).toBe(true);
 });
@@ -104,7 +119,7 @@ test('a source that counts again from a later offset is reported as lost, its wa
   arrive(sources, { origin: 40, position: 60, watermarkMs: 500 });
   expect(sources.lost).toEqual(new Set([0]));
   expect(first(sources)).toMatchObject({ origin: 40, position: 60, watermarkMs: 9000 });
-  expect(arrive(sources, { origin: 0, position: 101 })).toBe(false);
+  expect(arrive(sources, { origin: 0, position: 101 })).toBeNull();
   expect(first(sources)).toMatchObject({ origin: 40, position: 60 });
 });
 

@@ -1,5 +1,7 @@
 /** Evaluate alone, fed with what ingest would send. */
 import { EvaluateStage, type Zones } from '../../src/topology/evaluate.ts';
+import type { MakePart } from '../../src/topology/evaluate-part.ts';
+import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { CELLS, type CellName, type GroupName, type Mark, PartialBody } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import type { Commit, CounterOutcome, CounterWrite, Now } from '../../src/topology/types.ts';
@@ -45,13 +47,15 @@ export interface FedOptions {
   lostBefore?: number;
   /** Restored from these. */
   commits?: readonly Commit[];
+  parts?: readonly MakePart[];
 }
 
 export class Fed {
-  readonly stage = new EvaluateStage({ partition: 0, pace, limits });
+  readonly stage: EvaluateStage;
   #offset: number;
 
-  constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [] }: FedOptions = {}) {
+  constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [], parts = EVALUATE_PARTS }: FedOptions = {}) {
+    this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, parts });
     if (registered) this.stage.register(registered);
     for (const commit of commits) this.stage.restore(commit);
     if (commits.length === 0) this.stage.begin(lostBefore, lostBefore > 0);

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Metrics } from '../../src/metrics.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
+import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { collect } from '../../src/web/collect.ts';
 import { MINUTE, PARTIALS, SECOND, Story, type StoryProcess } from './drive.ts';
 
@@ -99,7 +100,7 @@ describe('evaluate that has lost its state behind a truncated .partials', () => 
 
   test('knows it by itself where the group has no committed offset to tell of a state', () => {
     const { pace, limits } = story.settings;
-    const stage = new EvaluateStage({ partition: 0, pace, limits });
+    const stage = new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, parts: EVALUATE_PARTS });
     stage.begin(0, false);
     expect(stage.lossy).toBe(false);
     stage.begin(7, false);

@@ -77,7 +77,7 @@ const MARK: PartialHeader = {
 test('a record of a newer format, or of somebody else, is refused by name with what to do', () => {
   const good = new PartialBody().take(MARK);
   const changed = (at: number, value: number): Uint8Array => good.map((byte, i) => (i === at ? value : byte));
-  for (const bytes of [changed(1, 2), changed(1, 255), changed(0, 0x7b), new TextEncoder().encode('{"a":1}')]) {
+  for (const bytes of [changed(1, 3), changed(1, 255), changed(0, 0x7b), new TextEncoder().encode('{"a":1}')]) {
     expect(() => readHeader(new ByteReader(bytes))).toThrow(
       expect.objectContaining({ code: 'partial_format', message: expect.stringContaining('upgrade') }),
     );

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../src/config.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
+import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { Task } from '../../src/topology/task.ts';
 import type { Claim, Commit, CommitLog, PartitionFeed, StateHeader } from '../../src/topology/types.ts';
 import { HandClock } from './hand-clock.ts';
 
 const { pace, limits } = loadSettings({}, () => '');
 const header: StateHeader = { formatVersion: 1, hashSeedId: 'x', partitionCounts: {}, epoch: 1, configuration: '' };
-const makeStage = () => new EvaluateStage({ partition: 0, pace, limits });
+const makeStage = () => new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, parts: EVALUATE_PARTS });
 
 test('a restore ends when its partition has gone elsewhere meanwhile', async () => {
   const written = makeStage();

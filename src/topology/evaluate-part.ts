@@ -1,0 +1,43 @@
+/**
+ * What evaluate does beyond counting: experiments' tests, pacing, alerts. A part sees every look, keeps a section of the
+ * state, raises alerts, and says what decisions over the whole fleet must know of this partition.
+ */
+import type { AlertBook } from '../alerts/book.ts';
+import type { Section } from './evaluate-sections.ts';
+import type { EvaluateState } from './evaluate-state.ts';
+import type { FleetSection } from './fleet.ts';
+import type { PartialHeader } from './partials.ts';
+import type { FeedStatus } from './stage.ts';
+import type { Now } from './types.ts';
+
+/** The end of an emission of one source partition: all its cells, and its mark, are in the state. A function of the log. */
+export interface Look {
+  /** Index in `state.sources`. */
+  source: number;
+  mark: Readonly<PartialHeader>;
+  /** False for a repeat, and where only time went on. */
+  advanced: boolean;
+  /** Kafka time of the record; that of the last one with a time where it has none. Never goes back. */
+  atMs: number;
+}
+
+export interface EvaluatePart {
+  /** What it keeps in the state. */
+  readonly section?: Section;
+  /** What partition 0 is told of this one, at most once a second and only when it has changed. */
+  readonly fleet?: FleetSection;
+  /** Everything it does here is done again, alike, after a crash. */
+  looked?(look: Look): void;
+  /** Before each write, when the broker was heard of lately: for what time alone changes. Not repeated alike after a crash. */
+  ticked?(now: Now, feed: FeedStatus): void;
+}
+
+/** Where a part stands. */
+export interface PartPlace {
+  state: EvaluateState;
+  alerts: AlertBook;
+  /** Partition of `.partials`; 0 decides for the fleet, and alone has anything in `state.fleet`. */
+  partition: number;
+}
+
+export type MakePart = (place: PartPlace) => EvaluatePart;

@@ -1,0 +1,5 @@
+/** What evaluate does beyond counting, in this order. */
+import { lostSources } from '../alerts/lost-sources.ts';
+import type { MakePart } from './evaluate-part.ts';
+
+export const EVALUATE_PARTS: readonly MakePart[] = [lostSources];
