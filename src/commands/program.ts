@@ -62,6 +62,15 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     exit(await (await import('./generate.ts')).generateCommand(host, options)),
   );
 
+  command('srm', 'is this split as it should be? From counts, from a file of looks, or of a running experiment')
+    .option('--counts <list>', 'units of each arm: 821588,815482')
+    .option('--shares <list>', 'what each arm should get: .5,.5')
+    .option('--ratio <ratio>', 'the same as a ratio: 1:1')
+    .option('--looks <file>', 'NDJSON, a look a line: {"experiment_id","allocation_version"?,"shares","counts"}')
+    .option('--experiment <id>', 'a running one: what evaluate knows of it')
+    .option('--alpha <p>', 'chance that a healthy split is ever called broken', '.001')
+    .action(async (options) => exit(await (await import('./srm.ts')).srmCommand(host, options)));
+
   command('config', 'settings: print an example, or what is in force')
     .option('--example', 'a YAML file with every setting and its default')
     .action(async (options) => exit((await import('./config.ts')).configCommand(host, options)));

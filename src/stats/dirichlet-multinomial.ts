@@ -51,7 +51,7 @@ export class DirichletMultinomial {
 
   /** ln e for each k of CONCENTRATIONS; the array is used again by the next call. */
   lnEByConcentration(counts: ArrayLike<number>): Float64Array {
-    const units = this.units(counts);
+    const units = this.arms.length < 2 ? 0 : this.units(counts); // one arm gets all, by any split
     for (let p = 0; p < this.#priors.length; p++) this.#logs[p] = units === 0 ? 0 : this.#lnE(this.#priors[p], counts, units);
     return this.#logs;
   }

@@ -9,16 +9,30 @@ export class OnsetProcesses {
   /** Steps so far. */
   steps = 0;
   /** ln of the weighted evidence of all beginnings so far. */
-  readonly lnA: Float64Array;
+  lnA: Float64Array;
   /** Page's sum: evidence since the beginning that explains it best. */
-  readonly cusum: Float64Array;
+  cusum: Float64Array;
   /** The step after which that beginning lies. */
-  readonly beganAfter: Float64Array;
+  beganAfter: Float64Array;
 
   constructor(hypotheses: number) {
     this.lnA = new Float64Array(hypotheses).fill(Number.NEGATIVE_INFINITY);
     this.cusum = new Float64Array(hypotheses);
     this.beganAfter = new Float64Array(hypotheses);
+  }
+
+  /** Adds hypotheses at the end, as if they had been there from the start with nothing to say. */
+  grow(hypotheses: number): void {
+    const known = this.lnA.length;
+    const longer = (old: Float64Array, value: number): Float64Array => {
+      const grown = new Float64Array(hypotheses).fill(value);
+      grown.set(old);
+      return grown;
+    };
+    if (hypotheses <= known) return;
+    this.lnA = longer(this.lnA, Math.log(this.steps / (this.steps + 1)));
+    this.cusum = longer(this.cusum, 0);
+    this.beganAfter = longer(this.beganAfter, this.steps);
   }
 
   /** @param lnL what happened since the last step: ln of its likelihood ratio under each hypothesis */

@@ -26,6 +26,7 @@ export class TiltedSplit {
 
   /** Adds ln L of each tilt for these counts. */
   addLnLikelihood(counts: ArrayLike<number>, to: Float64Array): void {
+    if (this.#arms.length < 2) return; // one arm gets all, tilted or not
     let units = 0;
     for (const arm of this.#arms) units += counts[arm];
     if (units === 0) return;

@@ -28,6 +28,20 @@ describe('the onset process', () => {
     });
   });
 
+  it('takes a hypothesis later as if it had had nothing to say before', () => {
+    const early = new OnsetProcesses(2);
+    const late = new OnsetProcesses(1);
+    for (const lnL of [0.3, -0.2, 0.5]) {
+      early.step([lnL, 0]);
+      late.step([lnL]);
+    }
+    late.grow(2);
+    for (const process of [early, late]) process.step([0.1, 0.7]);
+    expect(late.lnE(1)).toBeCloseTo(early.lnE(1), 14);
+    expect(late.lnE(0)).toBe(early.lnE(0));
+    expect(late.beganAfter).toEqual(early.beganAfter);
+  });
+
   it('starts at 1, and dates a beginning by where the sum last stood at 0', () => {
     const process = new OnsetProcesses(1);
     expect(process.lnE(0)).toBe(0);
