@@ -3,10 +3,11 @@
  * state, raises alerts, and says what decisions over the whole fleet must know of this partition.
  */
 import type { AlertBook } from '../alerts/book.ts';
+import type { RegistryRows } from '../sinks/registry.ts';
 import type { Section } from './evaluate-sections.ts';
 import type { EvaluateState } from './evaluate-state.ts';
 import type { FleetSection } from './fleet.ts';
-import type { PartialHeader } from './partials.ts';
+import type { CellName, PartialHeader } from './partials.ts';
 import type { FeedStatus } from './stage.ts';
 import type { Now } from './types.ts';
 
@@ -21,6 +22,9 @@ export interface Look {
   atMs: number;
 }
 
+/** What parts are told of the registry. */
+export type RegisteredRows = Pick<RegistryRows, 'experiments' | 'variants' | 'allocations'>;
+
 export interface EvaluatePart {
   /** What it keeps in the state. */
   readonly section?: Section;
@@ -28,6 +32,12 @@ export interface EvaluatePart {
   readonly fleet?: FleetSection;
   /** Everything it does here is done again, alike, after a crash. */
   looked?(look: Look): void;
+  /** A total has grown; also while a restore adds up what commits hold. `growth` is by column, valid until this returns. */
+  grew?(name: CellName, group: number, growth: Float64Array): void;
+  /** The rows of the registry have changed, or are known for the first time. No function of the log. */
+  registered?(rows: RegisteredRows): void;
+  /** The state is complete. */
+  owned?(): void;
   /** Before each write, when the broker was heard of lately: for what time alone changes. Not repeated alike after a crash. */
   ticked?(now: Now, feed: FeedStatus): void;
 }

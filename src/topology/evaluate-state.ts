@@ -47,6 +47,8 @@ export class EvaluateState {
   readonly fleet = new Fleet();
   /** Cells that came after what they belong to was forgotten: counted, not shown. */
   forgottenCells = 0;
+  /** Told of every total that grows. */
+  readonly growing: ((name: CellName, group: number, growth: Float64Array) => void)[] = [];
   readonly #journal = new ByteWriter(16 * 1024);
   readonly #growth = new Float64Array(MAX_COLUMNS);
   readonly #values = new Float64Array(MAX_COLUMNS);
@@ -81,7 +83,8 @@ export class EvaluateState {
       this.days.grew(group, time, this.#growth[0], this.#growth[1]);
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
-    else this.experiments.grew(name, group, this.#growth[0]);
+    else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(name, group, this.#growth[0]);
+    for (const told of this.growing) told(name, group, this.#growth);
   }
 
   /** The state is complete: days are made, and what has ended is no longer shown. */
@@ -259,7 +262,7 @@ export class EvaluateState {
   }
 
   #forgotten(name: CellName, time: number): boolean {
-    if (name === 'unitsTotal' || name === 'contaminated') return false;
+    if (CELLS[name].slotMs === 0) return false;
     const floorMs = name === 'spend' || name === 'spendEvidence' ? this.#floorMs.spend : this.#floorMs.exposure;
     return (time + 1) * CELLS[name].slotMs <= floorMs;
   }

@@ -7,7 +7,7 @@ import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
 import { CounterWrites } from './evaluate-counters.ts';
-import type { EvaluatePart, MakePart } from './evaluate-part.ts';
+import type { EvaluatePart, MakePart, RegisteredRows } from './evaluate-part.ts';
 import { EvaluateState } from './evaluate-state.ts';
 import { FLEET_MAGIC, type FleetSection, FleetTeller } from './fleet.ts';
 import { hourlyRow } from './hourly-row.ts';
@@ -62,6 +62,9 @@ export interface Zones {
   zonesUntilMs(): number;
 }
 
+/** Rows that a caller does not know are not told. */
+export type Registered = Zones & Partial<RegisteredRows>;
+
 export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
   readonly #state = new EvaluateState();
@@ -87,7 +90,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
     const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition };
     this.#parts = options.parts.map((make) => make(place));
-    for (const { section } of this.#parts) if (section) this.#state.keep(section);
+    for (const part of this.#parts) {
+      if (part.section) this.#state.keep(part.section);
+      if (part.grew) this.#state.growing.push((name, group, growth) => part.grew?.(name, group, growth));
+    }
     this.#fleetSections = this.#parts.flatMap(({ fleet }) => (fleet ? [fleet] : []));
     this.#teller = new FleetTeller(options.topic);
   }
@@ -109,9 +115,12 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   }
 
   /** Takes what is registered now. Nothing is written before the first one. */
-  register(zones: Zones): void {
+  register(zones: Registered): void {
     this.#epoch = zones.epoch;
     if (zones.version === this.#registryVersion && zones.asOfMs < this.#zonesUntilMs) return;
+    const { experiments, variants, allocations } = zones;
+    if (zones.version !== this.#registryVersion && experiments && variants && allocations)
+      for (const part of this.#parts) part.registered?.({ experiments, variants, allocations });
     this.#registryVersion = zones.version;
     this.#zonesUntilMs = zones.zonesUntilMs();
     this.#state.days.useZones((id) => zones.zoneOf(id));
@@ -140,6 +149,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   owned(): void {
     this.#state.owned();
+    for (const part of this.#parts) part.owned?.();
     this.#pending = true;
   }
 

@@ -1,5 +1,5 @@
 /** Evaluate alone, fed with what ingest would send. */
-import { EvaluateStage, type Zones } from '../../src/topology/evaluate.ts';
+import { EvaluateStage, type Registered, type Zones } from '../../src/topology/evaluate.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { CELLS, type CellName, type GroupName, type Mark, PartialBody } from '../../src/topology/partials.ts';
@@ -42,7 +42,7 @@ export const units = (entity: string, variant: string, n: number): Cell => ({
 });
 
 export interface FedOptions {
-  registered?: Zones | null;
+  registered?: Registered | null;
   /** Begins at this offset, having lost what was before it. */
   lostBefore?: number;
   /** Restored from these. */
