@@ -116,6 +116,10 @@ export const ENVIRONMENT = {
   KAFKA_SASL_MECHANISM: { schema: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(), says: 'SASL mechanism.' },
   KAFKA_SASL_USERNAME: { schema: z.string().optional(), says: 'SASL user.' },
   KAFKA_SASL_PASSWORD: { schema: z.string().optional(), says: 'SASL password.', secret: true },
+  KAFKA_DECODER: {
+    schema: z.enum(['in_place', 'kafkajs']).default('in_place'),
+    says: 'How records are read out of a fetch: where they lie, or decoded by kafkajs (twice the cost; for when the first is in doubt).',
+  },
   REDIS_URL: {
     schema: z
       .string()

@@ -12,7 +12,11 @@ export const ERRORS = {
   kafka_refused: { action: 'exit_1', says: 'Kafka refuses this client: credentials, permissions or the group’s settings are wrong.' },
   batch_unreadable: {
     action: 'stop',
-    says: 'A batch in Kafka cannot be read: damaged, or compressed in an unknown way. The message names topic, partition and offset.',
+    says: 'A batch in Kafka cannot be read: its checksum does not hold, or it is compressed in an unknown way. The message names topic, partition and offset.',
+  },
+  batch_old_format: {
+    action: 'stop',
+    says: 'A batch in Kafka has a message format from before Kafka 0.11 (v0 or v1). The message names topic, partition and offset.',
   },
   message_too_large: { action: 'stop', says: 'A record is larger than its topic accepts: raise max.message.bytes there.' },
   redis_unreachable: { action: 'retry', says: 'Redis does not answer; counters stand still until it does.' },

@@ -204,6 +204,7 @@ class Service {
       topics,
       clock: this.#host.clock,
       logger: log.child({ part: 'kafka', group: groupId }),
+      decoder: settings.env.KAFKA_DECODER,
       fetchBytes: settings.limits.fetchBytes,
       held: () => heldBefore(settings, stage, log),
     });

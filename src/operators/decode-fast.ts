@@ -9,6 +9,8 @@ import { NameTable } from './name-table.ts';
 /** Stands for the field before the first. */
 const NONE = 31;
 const NULL = 0x6e;
+/** What is around a name: two quotes and a colon. */
+const AFTER_COLON = 3;
 /** A name that JSON can only hold as it is: printable ASCII without quote and backslash. */
 const PLAIN_NAME = /^[ !#-[\]-~]+$/;
 
@@ -54,18 +56,18 @@ export class FastDecoder {
       i = json.afterSpace(bytes, i + 1, end);
       if (bytes[i] !== json.QUOTE) return false;
       let field = this.#followers[previous];
-      if (this.#names.isAt(field, bytes, i + 1)) {
-        i += this.#names.length(field) + 2;
+      if (this.#names.isAt(field, words, i + 1)) {
+        i += this.#names.length(field) + AFTER_COLON;
       } else {
         const nameEnd = json.plainTextEnd(bytes, words, i + 1, end);
         if (nameEnd < 0) return false;
         field = this.#names.find(bytes, i + 1, nameEnd);
         if (field >= 0) this.#followers[previous] = field;
-        i = nameEnd + 1;
+        i = json.afterSpace(bytes, nameEnd + 1, end);
+        if (bytes[i] !== json.COLON) return false;
+        i++;
       }
       i = json.afterSpace(bytes, i, end);
-      if (bytes[i] !== json.COLON) return false;
-      i = json.afterSpace(bytes, i + 1, end);
       if (field < 0) {
         i = json.afterValue(bytes, i, end, 1);
       } else {

@@ -1,28 +1,111 @@
 /** What is counted together: a campaign, or (experiment, allocation version, variant). */
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
-import type { Interner } from '../state/interner.ts';
+import type { SeededHash } from '../state/hash.ts';
+import { Interner } from '../state/interner.ts';
 import type { ByteRef } from '../topology/types.ts';
 
 const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
+/** A length that is written as one byte. */
+const SHORT = 0x7f;
 // An id may begin with U+FEFF, which a decoder would otherwise take for a byte-order mark.
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const scratch = new ByteWriter(1024);
 
-/** The index of a group, made when it is new. */
-export function internGroup(groups: Interner, entity: ByteRef, version = 0, variant: ByteRef = NOTHING): number {
-  scratch.reset();
-  scratch.varint(entity.end - entity.start);
-  scratch.bytes(entity.bytes, entity.start, entity.end);
-  scratch.varint(version);
-  scratch.bytes(variant.bytes, variant.start, variant.end);
-  const packed = scratch.view();
-  return groups.intern(packed, 0, packed.length);
+export interface GroupName {
+  entity: string;
+  /** 0 and '' for a campaign. */
+  version: number;
+  variant: string;
 }
 
-/** A group in words; version 0 and variant '' for a campaign. */
-export function groupName(groups: Interner, group: number): { entity: string; version: number; variant: string } {
-  const from = new ByteReader(groups.bytesOf(group));
-  const entity = utf8.decode(from.bytes(from.varint()));
-  const version = from.varint();
-  return { entity, version, variant: utf8.decode(from.bytes(from.remaining)) };
+/** Groups as small integers. Of a campaign the hash is that of its id, which is known already where it is looked for. */
+export class GroupTable {
+  readonly #hash: SeededHash;
+  readonly #ids: Interner;
+
+  /** @param maxIds how many groups are taken before StreamError too_many_ids */
+  constructor(hash: SeededHash, maxIds: number) {
+    this.#hash = hash;
+    this.#ids = new Interner((bytes, start, end) => this.#hashOfPacked(bytes, start, end), maxIds);
+  }
+
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  get byteLength(): number {
+    return this.#ids.byteLength;
+  }
+
+  /** The group of a campaign whose id has this hash, -1 when there is none yet; perhaps also for a very long id. */
+  findCampaign(campaign: ByteRef, hash: number): number {
+    const length = campaign.end - campaign.start;
+    return length <= SHORT ? this.#ids.findBetween(hash, campaign, length, 0) : -1;
+  }
+
+  /** See Interner.warm. */
+  warm(hash: number): number {
+    return this.#ids.warm(hash);
+  }
+
+  /** The index of a group, made when it is new. */
+  intern(entity: ByteRef, version = 0, variant: ByteRef = NOTHING): number {
+    scratch.reset();
+    scratch.varint(entity.end - entity.start);
+    scratch.bytes(entity.bytes, entity.start, entity.end);
+    scratch.varint(version);
+    scratch.bytes(variant.bytes, variant.start, variant.end);
+    const packed = scratch.view();
+    return this.#ids.intern(packed, 0, packed.length);
+  }
+
+  /** A group in words. */
+  nameOf(group: number): GroupName {
+    const from = new ByteReader(this.#ids.bytesOf(group));
+    const entity = utf8.decode(from.bytes(from.varint()));
+    const version = from.varint();
+    return { entity, version, variant: utf8.decode(from.bytes(from.remaining)) };
+  }
+
+  /** The bytes of a group's entity. */
+  entityOf(group: number): Uint8Array {
+    const from = new ByteReader(this.#ids.bytesOf(group));
+    return from.bytes(from.varint());
+  }
+
+  /** Writes the name as ByteWriter writes text, number and text. */
+  writeName(group: number, to: ByteWriter): void {
+    const packed = this.#ids.bytesOf(group);
+    const from = new ByteReader(packed);
+    from.bytes(from.varint());
+    from.varint();
+    const variantAt = packed.length - from.remaining;
+    to.bytes(packed, 0, variantAt);
+    to.varint(from.remaining);
+    to.bytes(packed, variantAt, packed.length);
+  }
+
+  /** As Interner. */
+  rewind(): void {
+    this.#ids.rewind();
+  }
+
+  writeNew(to: ByteWriter): void {
+    this.#ids.writeNew(to);
+  }
+
+  readNew(from: ByteReader): void {
+    this.#ids.readNew(from);
+  }
+
+  #hashOfPacked(bytes: Uint8Array, start: number, end: number): number {
+    const from = new ByteReader(bytes, start, end);
+    const length = from.varint();
+    const entityAt = from.position;
+    this.#hash.bytes(bytes, entityAt, entityAt + length);
+    const ofEntity = this.#hash.lo;
+    if (entityAt + length + 1 === end && bytes[end - 1] === 0) return ofEntity;
+    this.#hash.bytes(bytes, entityAt + length, end);
+    return ofEntity ^ this.#hash.lo;
+  }
 }

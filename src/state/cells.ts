@@ -1,6 +1,6 @@
 /**
  * Absolute values by (group, member, time), in typed arrays. `group` and `member` are small integers given elsewhere
- * (an interned entity; a source partition, or 0), `time` is a count of slots or hours since the epoch.
+ * (an interned entity; a source partition, or 0; below 2^32 and 2^21), `time` is a count of slots or hours since the epoch.
  *
  * A cell knows two kinds of dirt, because emitting runs ahead of committing: changed since it was last sent, and changed
  * since it was last committed.
@@ -31,16 +31,19 @@ export interface CellWalk {
   generation: number;
 }
 
+/** Of a cell, before its columns: group and member in one, and time. */
+const PLACE = 2;
+/** Members are below this, so that both numbers stay exact. */
+const MAX_MEMBERS = 2 ** 21;
+
 export class CellTable {
   readonly columns: number;
-  /** Index i's columns are values[i * columns …]; integers up to 2^53 − 1. */
-  values: Float64Array;
   /** Changes when indices do. */
   generation = 0;
+  readonly #stride: number;
   #size = 0;
-  #groups: Int32Array;
-  #members: Int32Array;
-  #times: Float64Array;
+  /** Place and columns of a cell beside each other: one cache line, mostly. Columns are integers up to 2^53 − 1. */
+  #cells: Float64Array;
   #slots: Int32Array;
   #marks: Uint8Array;
   readonly #changed: [Int32Array, Int32Array];
@@ -48,10 +51,8 @@ export class CellTable {
 
   constructor(columns: number) {
     this.columns = columns;
-    this.values = new Float64Array(INITIAL_CELLS * columns);
-    this.#groups = new Int32Array(INITIAL_CELLS);
-    this.#members = new Int32Array(INITIAL_CELLS);
-    this.#times = new Float64Array(INITIAL_CELLS);
+    this.#stride = PLACE + columns;
+    this.#cells = new Float64Array(INITIAL_CELLS * this.#stride);
     this.#marks = new Uint8Array(INITIAL_CELLS);
     this.#slots = new Int32Array(INITIAL_CELLS * 2).fill(EMPTY);
     this.#changed = [new Int32Array(INITIAL_CELLS), new Int32Array(INITIAL_CELLS)];
@@ -62,49 +63,65 @@ export class CellTable {
   }
 
   get byteLength(): number {
-    return this.values.byteLength + this.#groups.byteLength * 2 + this.#times.byteLength + this.#slots.byteLength + this.#marks.byteLength;
+    return this.#cells.byteLength + this.#slots.byteLength + this.#marks.byteLength;
   }
 
   groupOf(index: number): number {
-    return this.#groups[index];
+    return Math.floor(this.#cells[index * this.#stride] / MAX_MEMBERS);
   }
 
   memberOf(index: number): number {
-    return this.#members[index];
+    return this.#cells[index * this.#stride] % MAX_MEMBERS;
   }
 
   timeOf(index: number): number {
-    return this.#times[index];
+    return this.#cells[index * this.#stride + 1];
   }
 
   /** The cell's index, or -1. */
   find(group: number, member: number, time: number): number {
-    return this.#slots[this.#probe(group, member, time)];
+    return this.#slots[this.#probe(group * MAX_MEMBERS + member, time)];
   }
 
   /** The cell's index; made with zeros when it was not there. Indices stay valid until `drop`. */
   at(group: number, member: number, time: number): number {
-    const slot = this.#probe(group, member, time);
+    const place = group * MAX_MEMBERS + member;
+    const slot = this.#probe(place, time);
     const found = this.#slots[slot];
     if (found !== EMPTY) return found;
     const index = this.#size++;
-    if (index === this.#groups.length) this.#growCells();
-    this.#groups[index] = group;
-    this.#members[index] = member;
-    this.#times[index] = time;
+    if (index === this.#marks.length) this.#growCells();
+    this.#cells[index * this.#stride] = place;
+    this.#cells[index * this.#stride + 1] = time;
     this.#slots[slot] = index;
     if (this.#size > this.#slots.length * MAX_LOAD) this.#rehash(this.#slots.length * 2);
     return index;
   }
 
+  /** Whether that is the cell of this group, member 0, and time; for who remembers where it was. Any index may be asked about. */
+  isAt(index: number, group: number, time: number): boolean {
+    const at = index * this.#stride;
+    return index >= 0 && index < this.#size && this.#cells[at] === group * MAX_MEMBERS && this.#cells[at + 1] === time;
+  }
+
+  /** Reads a cell, so that it waits in the cache; any index will do. The result means nothing. */
+  warm(index: number): number {
+    return index >= 0 && index < this.#size ? this.#cells[index * this.#stride] : 0;
+  }
+
   get(index: number, column: number): number {
-    return this.values[index * this.columns + column];
+    return this.#cells[index * this.#stride + PLACE + column];
   }
 
   /** Throws StreamError total_overflow when the value would not be exact any more. */
   add(index: number, column: number, amount: number): void {
-    const at = index * this.columns + column;
-    this.values[at] = exactSum(this.values[at], amount);
+    const at = index * this.#stride + PLACE + column;
+    this.#cells[at] = exactSum(this.#cells[at], amount);
+  }
+
+  /** All columns back to 0. */
+  reset(index: number): void {
+    this.#cells.fill(0, index * this.#stride + PLACE, (index + 1) * this.#stride);
   }
 
   /** Lists the cell as changed, for both purposes. */
@@ -157,7 +174,7 @@ export class CellTable {
     }
     const dropped = this.#size - kept;
     if (dropped === 0) return 0;
-    this.values.fill(0, kept * this.columns, this.#size * this.columns);
+    this.#cells.fill(0, kept * this.#stride, this.#size * this.#stride);
     this.#marks.fill(0, kept, this.#size);
     this.#size = kept;
     this.generation++;
@@ -171,16 +188,17 @@ export class CellTable {
 
   /** Group, member, time and columns of one cell. */
   write(index: number, to: ByteWriter): void {
-    to.varint(this.#groups[index]);
-    to.varint(this.#members[index]);
-    to.varint(this.#times[index]);
-    for (let c = 0; c < this.columns; c++) to.varint(this.values[index * this.columns + c]);
+    to.varint(this.groupOf(index));
+    to.varint(this.memberOf(index));
+    to.varint(this.timeOf(index));
+    for (let c = 0; c < this.columns; c++) to.varint(this.get(index, c));
   }
 
   /** Sets the cell that `write` wrote; returns its index, listed as changed for nothing. */
   read(from: ByteReader): number {
     const index = this.at(from.varint(), from.varint(), from.varint());
-    for (let c = 0; c < this.columns; c++) this.values[index * this.columns + c] = from.varint();
+    const at = index * this.#stride + PLACE;
+    for (let c = 0; c < this.columns; c++) this.#cells[at + c] = from.varint();
     return index;
   }
 
@@ -201,35 +219,31 @@ export class CellTable {
 
   #move(from: number, to: number): void {
     if (from === to) return;
-    this.#groups[to] = this.#groups[from];
-    this.#members[to] = this.#members[from];
-    this.#times[to] = this.#times[from];
     this.#marks[to] = this.#marks[from];
-    this.values.copyWithin(to * this.columns, from * this.columns, (from + 1) * this.columns);
+    this.#cells.copyWithin(to * this.#stride, from * this.#stride, (from + 1) * this.#stride);
   }
 
-  #probe(group: number, member: number, time: number): number {
+  #probe(place: number, time: number): number {
+    const cells = this.#cells;
     const mask = this.#slots.length - 1;
-    let slot = mix(group, member, time) & mask;
+    let slot = mix(place, time) & mask;
     for (;;) {
       const index = this.#slots[slot];
       if (index === EMPTY) return slot;
-      if (this.#groups[index] === group && this.#times[index] === time && this.#members[index] === member) return slot;
+      const at = index * this.#stride;
+      if (cells[at] === place && cells[at + 1] === time) return slot;
       slot = (slot + 1) & mask;
     }
   }
 
   #rehash(length: number): void {
     this.#slots = new Int32Array(length).fill(EMPTY);
-    for (let i = 0; i < this.#size; i++) this.#slots[this.#probe(this.#groups[i], this.#members[i], this.#times[i])] = i;
+    for (let i = 0, at = 0; i < this.#size; i++, at += this.#stride) this.#slots[this.#probe(this.#cells[at], this.#cells[at + 1])] = i;
   }
 
   #growCells(): void {
-    const capacity = this.#groups.length * 2;
-    this.values = grown(this.values, new Float64Array(capacity * this.columns));
-    this.#groups = grown(this.#groups, new Int32Array(capacity));
-    this.#members = grown(this.#members, new Int32Array(capacity));
-    this.#times = grown(this.#times, new Float64Array(capacity));
+    const capacity = this.#marks.length * 2;
+    this.#cells = grown(this.#cells, new Float64Array(capacity * this.#stride));
     this.#marks = grown(this.#marks, new Uint8Array(capacity));
   }
 }
@@ -239,11 +253,11 @@ function grown<A extends { set(source: ArrayLike<number>): void }>(old: ArrayLik
   return bigger;
 }
 
-/** Times pass 2^32 in the far future, so both halves count. */
-function mix(group: number, member: number, time: number): number {
+/** Both pass 2^32, so both halves count. */
+function mix(place: number, time: number): number {
   let h =
-    Math.imul(group + 1, 0x9e3779b1) ^
-    Math.imul(member + 1, 0x85ebca6b) ^
+    Math.imul(place | 0, 0x9e3779b1) ^
+    Math.imul((place / 4294967296) | 0, 0x85ebca6b) ^
     Math.imul(time | 0, 0xc2b2ae35) ^
     Math.imul((time / 4294967296) | 0, 0x27d4eb2f);
   h ^= h >>> 15;

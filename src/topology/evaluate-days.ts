@@ -136,7 +136,7 @@ export class CampaignDays {
     const { table } = this;
     for (let i = 0; i < table.size; i++) {
       if (!moved.has(table.groupOf(i)) || this.#isOver(table.timeOf(i))) continue;
-      table.values.fill(0, i * 2, i * 2 + 2);
+      table.reset(i);
       table.touchFor(i, TO_SEND);
     }
     this.#addAll((group) => moved.has(group));

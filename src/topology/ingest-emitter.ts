@@ -1,9 +1,8 @@
 /** When and what ingest sends to `.partials`: to each partition a mark, and the changed cells whose entities hash there. */
 import type { PaceSettings, TimeSettings } from '../config.ts';
-import { groupName } from '../operators/group.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { IngestState } from './ingest-state.ts';
-import { CELL_NAMES, type Mark, PartialBody } from './partials.ts';
+import { CELL_NAMES, GroupNumbers, type Mark, PartialBody, type WriteName } from './partials.ts';
 import { partitionOf } from './sources/murmur2.ts';
 import type { FeedStatus } from './stage.ts';
 import type { Now, OutRecord, Stream } from './types.ts';
@@ -30,6 +29,9 @@ export class Emitter {
   readonly #options: EmitterOptions;
   readonly #state: IngestState;
   readonly #partitionOfGroup: number[] = [];
+  /** By partition and part. */
+  readonly #bodies: PartialBody[][] = [];
+  readonly #numbers = new GroupNumbers();
   #claim = 0;
   #emission = 0;
   #sentMs = Number.NEGATIVE_INFINITY;
@@ -98,14 +100,16 @@ export class Emitter {
   }
 
   #records(mark: Mark): OutRecord[] {
-    const bodies = Array.from({ length: this.#options.partialsPartitions }, () => [new PartialBody()]);
-    const name = (group: number) => groupName(this.#state.groups, group);
+    const bodies = Array.from({ length: this.#options.partialsPartitions }, (_, partition) => [this.#body(partition, 0)]);
+    const { groups } = this.#state;
+    const name: WriteName = (group, to) => groups.writeName(group, to);
     for (const cellName of CELL_NAMES) {
       const cells = this.#state.cells[cellName];
       cells.takeChanged(TO_SEND, (index) => {
         const group = cells.groupOf(index);
-        const parts = bodies[this.#partitionOf(group)];
-        if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(new PartialBody());
+        const partition = this.#partitionOf(group);
+        const parts = bodies[partition];
+        if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
         const out = parts[parts.length - 1].cell(cellName, group, name);
         out.varint(cells.timeOf(index));
         for (let c = 0; c < cells.columns; c++) out.varint(cells.get(index, c));
@@ -120,13 +124,19 @@ export class Emitter {
     });
   }
 
+  #body(partition: number, part: number): PartialBody {
+    while (this.#bodies.length <= partition) this.#bodies.push([]);
+    const bodies = this.#bodies[partition];
+    if (bodies.length === part) bodies.push(new PartialBody(this.#numbers));
+    return bodies[part];
+  }
+
   #partitionOf(group: number): number {
-    let partition = this.#partitionOfGroup[group];
-    if (partition === undefined) {
-      const entity = new TextEncoder().encode(groupName(this.#state.groups, group).entity);
-      partition = partitionOf(entity, 0, entity.length, this.#options.partialsPartitions);
-      this.#partitionOfGroup[group] = partition;
+    // Groups are numbered from 0 without a gap, so this leaves none either.
+    for (let next = this.#partitionOfGroup.length; next <= group; next++) {
+      const entity = this.#state.groups.entityOf(next);
+      this.#partitionOfGroup.push(partitionOf(entity, 0, entity.length, this.#options.partialsPartitions));
     }
-    return partition;
+    return this.#partitionOfGroup[group];
   }
 }

@@ -76,10 +76,7 @@ export class IngestJournal implements JournalVisitor {
   }
 
   #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
-    this.#out.u8(op);
-    this.#out.u32(hi);
-    this.#out.u32(lo);
-    this.#out.varint(bucket);
+    this.#out.tagged(op, hi, lo, bucket);
   }
 }
 

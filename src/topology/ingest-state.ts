@@ -4,6 +4,7 @@
  */
 import type { LimitSettings, TimeSettings } from '../config.ts';
 import { MAX_VARIANTS } from '../operators/first-exposure.ts';
+import { GroupTable } from '../operators/group.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, type ByteWriter } from '../state/bytes.ts';
 import { CellTable, exactSum, TO_COMMIT } from '../state/cells.ts';
@@ -13,6 +14,7 @@ import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
+import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
@@ -76,8 +78,7 @@ export class IngestState {
   /** Campaigns, or experiments. */
   readonly entities: Interner;
   readonly variants: VariantTable;
-  /** (entity, version, variant) packed by `group.ts`. */
-  readonly groups: Interner;
+  readonly groups: GroupTable;
   readonly cells: Record<CellName, CellTable>;
   readonly totals: IngestTotals;
   readonly #dedupBucketMs: number;
@@ -98,7 +99,7 @@ export class IngestState {
     this.entities = new Interner(hash, limits.maxIds);
     const nameOf = (experiment: number): string => utf8.decode(this.entities.bytesOf(experiment));
     this.variants = new VariantTable({ hash, maxOfOne: MAX_VARIANTS, maxIds: limits.maxIds, nameOf });
-    this.groups = new Interner(hash, limits.maxIds);
+    this.groups = new GroupTable(hash, limits.maxIds);
     this.cells = Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Record<CellName, CellTable>;
     this.totals = emptyTotals(reasons);
   }
@@ -132,6 +133,14 @@ export class IngestState {
   addMoney(name: MoneyName, micros: number): void {
     const { sums } = this.totals;
     sums[name] = exactSum(sums[name], micros);
+  }
+
+  /** Reads what judging a block will look up, so that the misses overlap. The result means nothing. */
+  warm({ size, ids, suspects, entities }: IngestBlock): number {
+    const all = { from: 0, to: size };
+    let read = this.dedup.warm(ids.his, ids.los, all) ^ this.suspects.warm(suspects.his, suspects.los, all);
+    for (let i = 0; i < size; i++) read ^= this.groups.warm(entities.los[i]);
+    return read;
   }
 
   /** The number of a variant among those of its experiment. */

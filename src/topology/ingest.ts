@@ -4,20 +4,20 @@
  */
 import type { LimitSettings, PaceSettings, TimeSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
-import { DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
+import { type DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
-import { suspectKey } from '../operators/suspect.ts';
 import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { MemoryBudget } from '../state/memory-budget.ts';
 import { Contribution, EVIDENCE } from './contribution.ts';
+import { IngestBlock } from './ingest-block.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { emptyTotals, IngestState, type IngestTotals, TOTALS } from './ingest-state.ts';
 import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
-import { type Commit, type Now, type OutRecord, type RecordBatch, RecordView, type Stream } from './types.ts';
+import type { Commit, Now, OutRecord, RecordBatch, RecordView, Stream } from './types.ts';
 
 const ACCEPTED = 0;
 const DUPLICATE = 1;
@@ -50,8 +50,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #side: SideOutputs;
   readonly #emitter: Emitter;
   readonly #contribution: Contribution;
-  readonly #event = new DecodedEvent();
-  readonly #view = new RecordView();
+  readonly #block: IngestBlock;
+  readonly #unit = { experiment: 0, hi: 0, lo: 0 };
   readonly #impressions: boolean;
   readonly #exposures: boolean;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
@@ -62,6 +62,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#exposures = options.stream === 'exposures';
     const { time, limits, hash, budget } = options;
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
+    this.#block = new IngestBlock(options.stream, options.decoder, hash);
     this.#side = new SideOutputs(options.topic, options.partition);
     this.#emitter = new Emitter(options, this.#state);
     this.#contribution = new Contribution(options, this.#state);
@@ -127,12 +128,17 @@ export class IngestStage implements Stage<OutRecord[], void> {
   }
 
   process(batch: RecordBatch, now: Now): void {
-    const view = this.#view;
+    const block = this.#block;
     const judged = { records: 0, oldestMs: Number.POSITIVE_INFINITY };
-    while (batch.next(view)) {
-      this.#judge(view);
-      judged.records++;
-      if (view.timestampMs < judged.oldestMs) judged.oldestMs = view.timestampMs;
+    while (block.fill(batch)) {
+      this.#state.warm(block);
+      this.#contribution.warm(block);
+      for (let i = 0; i < block.size; i++) {
+        this.#judge(i);
+        const { timestampMs } = block.views[i];
+        if (timestampMs < judged.oldestMs) judged.oldestMs = timestampMs;
+      }
+      judged.records += block.size;
     }
     this.#state.position = batch.nextOffset;
     this.#emitter.processed(judged, batch.endOffset - batch.nextOffset, now);
@@ -183,22 +189,23 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return commit;
   }
 
-  #judge(record: RecordView): void {
+  /** Record number `i` of the block. */
+  #judge(i: number): void {
+    const { views, events, reasons, ids } = this.#block;
+    const record = views[i];
+    const event = events[i];
     const state = this.#state;
-    const event = this.#event;
     const { sums, dispositions } = state.totals;
     sums.consumed++;
     state.lastRecordMs = record.timestampMs;
-    const reason = this.#options.decoder.decode(record, event);
+    const reason = reasons[i];
     if (reason !== 0) {
       dispositions[INVALID]++;
       state.totals.reasons[reason]++;
       this.#side.copy(record, this.#options.outputs.invalid, INVALID_REASONS[reason]);
       return;
     }
-    const { hash } = this.#options;
-    hash.bytes(event.eventId.bytes, event.eventId.start, event.eventId.end);
-    if (state.seenBefore(hash.hi, hash.lo, event.eventTs)) {
+    if (state.seenBefore(ids.his[i], ids.los[i], event.eventTs)) {
       dispositions[DUPLICATE]++;
       state.addMoney('duplicateMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.duplicate, event);
@@ -216,35 +223,37 @@ export class IngestStage implements Stage<OutRecord[], void> {
     }
     dispositions[ACCEPTED]++;
     state.observe(event.eventTs);
-    this.#accept(record);
+    this.#accept(i, record, event);
   }
 
-  #accept(record: RecordView): void {
-    const event = this.#event;
-    const { outputs, hash, stream } = this.#options;
+  #accept(i: number, record: RecordView, event: DecodedEvent): void {
+    const { outputs } = this.#options;
     const state = this.#state;
+    const { tied, suspects } = this.#block;
     if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
-    if (suspectKey(stream, event, hash) && state.suspectedBefore(hash.hi, hash.lo, event.eventTs)) {
+    if (tied[i] === 1 && state.suspectedBefore(suspects.his[i], suspects.los[i], event.eventTs)) {
       state.totals.sums.suspected++;
       state.addMoney('suspectedMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.suspected, event);
       this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
     }
-    if (this.#impressions) this.#contribution.impression(event);
-    else if (this.#exposures) this.#countExposure(record);
+    if (this.#impressions) this.#contribution.impression(event, this.#contribution.groups[i]);
+    else if (this.#exposures) this.#countExposure(i, record, event);
   }
 
-  #countExposure(record: RecordView): void {
-    const event = this.#event;
+  #countExposure(i: number, record: RecordView, event: DecodedEvent): void {
     const state = this.#state;
     const { hash } = this.#options;
     const { entityId, variantId, unitId } = event;
-    const experiment = state.entities.intern(entityId.bytes, entityId.start, entityId.end);
+    const experiment = state.entities.internHashed(this.#block.entities.los[i], entityId.bytes, entityId.start, entityId.end);
     // Judged by the log alone, so that a sweep at another time gives the same answer.
     state.forgetIfExpired(experiment, state.watermark.ms - this.#options.time.unitTtlMs);
     const variant = state.variantOf(experiment, variantId);
     hash.bytes(unitId.bytes, unitId.start, unitId.end);
-    const unit = { experiment, hi: hash.hi, lo: hash.lo };
+    const unit = this.#unit;
+    unit.experiment = experiment;
+    unit.hi = hash.hi;
+    unit.lo = hash.lo;
     const verdict = judgeExposure(state.units, unit, variant);
     state.touchExperiment(experiment, event.eventTs);
     if (verdict === SAME_VARIANT) return;

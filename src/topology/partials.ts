@@ -86,12 +86,56 @@ export interface GroupName {
   variant: string;
 }
 
-/** Builds the body of one record: groups are named once, then referred to. */
+/** Writes the name of a group, as `writeGroupName` does. */
+export type WriteName = (id: number, to: ByteWriter) => void;
+
+export const writeGroupName = ({ entity, version, variant }: GroupName, to: ByteWriter): void => {
+  to.string(entity);
+  to.varint(version);
+  to.string(variant);
+};
+
+/** Which number a group has in the record it was last named in. Shared by bodies of which only one at a time gets cells of a group. */
+export class GroupNumbers {
+  /** By the caller's id of a group. */
+  readonly #records: number[] = [];
+  readonly #numbers: number[] = [];
+  #begun = 0;
+
+  /** The number of another record. */
+  begin(): number {
+    return ++this.#begun;
+  }
+
+  /** The group's number in that record, -1 when it was not named there. */
+  find(record: number, id: number): number {
+    return this.#records[id] === record ? this.#numbers[id] : -1;
+  }
+
+  set(record: number, id: number, number: number): void {
+    // No holes: sparse arrays would be slow ones.
+    while (this.#records.length <= id) {
+      this.#records.push(0);
+      this.#numbers.push(0);
+    }
+    this.#records[id] = record;
+    this.#numbers[id] = number;
+  }
+}
+
+/** Builds the body of one record: groups are named once, then referred to. Kept for the next record, so that nothing is made anew. */
 export class PartialBody {
   readonly #groups = new ByteWriter(256);
   readonly #cells = new ByteWriter(1024);
-  readonly #known = new Map<number, number>();
+  readonly #numbers: GroupNumbers;
+  #record: number;
+  #known = 0;
   #count = 0;
+
+  constructor(numbers = new GroupNumbers()) {
+    this.#numbers = numbers;
+    this.#record = numbers.begin();
+  }
 
   get byteLength(): number {
     return this.#groups.length + this.#cells.length;
@@ -101,19 +145,16 @@ export class PartialBody {
     return this.#count === 0;
   }
 
-  /** @param id what the caller calls the group; `name` is asked for when it is new in this record */
-  cell(name: CellName, id: number, group: (id: number) => GroupName): ByteWriter {
-    let index = this.#known.get(id);
-    if (index === undefined) {
-      index = this.#known.size;
-      this.#known.set(id, index);
-      const { entity, version, variant } = group(id);
-      this.#groups.string(entity);
-      this.#groups.varint(version);
-      this.#groups.string(variant);
+  /** @param id what the caller calls the group; a small integer. Its name is asked for when it is new in this record */
+  cell(name: CellName, id: number, write: WriteName): ByteWriter {
+    let number = this.#numbers.find(this.#record, id);
+    if (number < 0) {
+      number = this.#known++;
+      this.#numbers.set(this.#record, id, number);
+      write(id, this.#groups);
     }
     this.#cells.u8(CELLS[name].kind);
-    this.#cells.varint(index);
+    this.#cells.varint(number);
     this.#count++;
     return this.#cells;
   }
@@ -122,13 +163,16 @@ export class PartialBody {
   take(header: PartialHeader): Uint8Array {
     const out = new ByteWriter(this.byteLength + 128);
     writeHeader(out, header);
-    out.varint(this.#known.size);
-    out.bytes(this.#groups.take());
+    out.varint(this.#known);
+    out.bytes(this.#groups.view());
     out.varint(this.#count);
-    out.bytes(this.#cells.take());
-    this.#known.clear();
+    out.bytes(this.#cells.view());
+    this.#groups.reset();
+    this.#cells.reset();
+    this.#record = this.#numbers.begin();
+    this.#known = 0;
     this.#count = 0;
-    return out.take();
+    return out.view();
   }
 }
 

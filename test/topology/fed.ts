@@ -2,7 +2,7 @@
 import { EvaluateStage, type Registered, type Zones } from '../../src/topology/evaluate.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
-import { CELLS, type CellName, type GroupName, type Mark, PartialBody } from '../../src/topology/partials.ts';
+import { CELLS, type CellName, type GroupName, type Mark, PartialBody, writeGroupName } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import type { Commit, CounterOutcome, CounterWrite, Now } from '../../src/topology/types.ts';
 import { PARTIALS, START, Story } from './drive.ts';
@@ -67,7 +67,7 @@ export class Fed {
   take(cells: Cell[], given: Partial<Mark> = {}): void {
     const body = new PartialBody();
     cells.forEach(({ name, group, atMs, values }, i) => {
-      const out = body.cell(name, i, () => ({ version: 0, variant: '', ...group }));
+      const out = body.cell(name, i, (_, to) => writeGroupName({ version: 0, variant: '', ...group }, to));
       const { slotMs } = CELLS[name];
       for (const value of [slotMs === 0 ? 0 : Math.floor(atMs / slotMs), ...values]) out.varint(value);
     });

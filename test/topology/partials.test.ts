@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteReader } from '../../src/state/bytes.ts';
-import { CELL_NAMES, CELLS, type GroupName, PartialBody, type PartialHeader, readHeader } from '../../src/topology/partials.ts';
+import {
+  CELL_NAMES,
+  CELLS,
+  type GroupName,
+  PartialBody,
+  type PartialHeader,
+  readHeader,
+  writeGroupName,
+} from '../../src/topology/partials.ts';
 import { STREAMS } from '../../src/topology/types.ts';
 import { type ReadCell, readPartial } from './read-partial.ts';
 
@@ -44,7 +52,7 @@ test('what is packed into a record is read out of it, every number and name', ()
     fc.property(header, fc.array(group, { minLength: 4, maxLength: 4 }), fc.array(cell, { maxLength: 30 }), (mark, groups, cells) => {
       const body = new PartialBody();
       for (const { name, of, time, values } of cells) {
-        const out = body.cell(name, of, (index) => groups[index]);
+        const out = body.cell(name, of, (index, to) => writeGroupName(groups[index], to));
         for (const value of [time, ...values]) out.varint(value);
       }
       expect(body.empty).toBe(cells.length === 0);

@@ -1,35 +1,97 @@
 import type { RecordBatch, RecordView } from '../types.ts';
 import type { BatchPlace } from './listed-batch.ts';
 
+const FIRST_CAPACITY = 64;
+/** Of a null key or value. */
+const NULL_SPAN = -1;
+
+/** Records from `#from` on, up to where the next stretch begins, lie in these bytes. */
+interface Stretch {
+  bytes: Uint8Array;
+  from: number;
+}
+
 /**
- * Records as columns over the buffers they lie in. A batch waits for its task, and one object a record that lives that long is
- * copied twice by the garbage collector; these few arrays are not.
+ * Records as columns over the bytes they lie in. A batch waits for its task, and one object a record that lives that long is
+ * copied twice by the garbage collector; a few typed arrays are not.
  */
 export class RecordColumns {
-  readonly offsets: number[] = [];
-  readonly timesMs: number[] = [];
-  /** Two a record: what the key and the value lie in, null for a null one. */
-  readonly bases: (Uint8Array | null)[] = [];
-  /** Four a record: key start and end, value start and end. */
-  readonly spans: number[] = [];
-  #base: Uint8Array = new Uint8Array(0);
+  #size = 0;
+  /** Two a record: offset, and Kafka time (epoch ms, NaN without one). */
+  #numbers: Float64Array;
+  /** Four a record: key start and end, value start and end, within the stretch. */
+  #spans: Int32Array;
+  /** The first for records of nothing but nulls. */
+  readonly #stretches: Stretch[] = [{ bytes: new Uint8Array(0), from: 0 }];
 
-  add(offset: number, timestampMs: number, key: Uint8Array | null, value: Uint8Array | null): void {
-    this.offsets.push(offset);
-    this.timesMs.push(timestampMs);
-    this.#addBytes(key);
-    this.#addBytes(value);
+  /** @param capacity how many records are expected */
+  constructor(capacity = FIRST_CAPACITY) {
+    this.#numbers = new Float64Array(2 * capacity);
+    this.#spans = new Int32Array(4 * capacity);
   }
 
-  #addBytes(bytes: Uint8Array | null): void {
-    if (bytes === null) {
-      this.bases.push(null);
-      this.spans.push(0, 0);
-      return;
-    }
-    if (this.#base.buffer !== bytes.buffer) this.#base = new Uint8Array(bytes.buffer);
-    this.bases.push(this.#base);
-    this.spans.push(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The records that are added from here on lie in `bytes`. */
+  lieIn(bytes: Uint8Array): void {
+    this.#stretches.push({ bytes, from: this.#size });
+  }
+
+  /** Begins a record, with null key and null value. */
+  add(offset: number, timestampMs: number): void {
+    const at = this.#size++;
+    if (4 * at === this.#spans.length) this.#grow();
+    this.#numbers[2 * at] = offset;
+    this.#numbers[2 * at + 1] = timestampMs;
+    this.#spans[4 * at] = NULL_SPAN;
+    this.#spans[4 * at + 2] = NULL_SPAN;
+  }
+
+  /** Of the record begun last. */
+  key(start: number, end: number): void {
+    const at = 4 * this.#size - 4;
+    this.#spans[at] = start;
+    this.#spans[at + 1] = end;
+  }
+
+  value(start: number, end: number): void {
+    const at = 4 * this.#size - 4;
+    this.#spans[at + 2] = start;
+    this.#spans[at + 3] = end;
+  }
+
+  /** Drops what was added since there were `size` records. */
+  cutTo(size: number): void {
+    this.#size = size;
+    while (this.#stretches.length > 1 && this.#stretches[this.#stretches.length - 1].from >= size) this.#stretches.pop();
+  }
+
+  /** Begins to read at record `at` of stretch `stretch`; returns the stretch it was found in. */
+  read(at: number, stretch: number, view: RecordView): number {
+    let number = stretch;
+    while (number + 1 < this.#stretches.length && this.#stretches[number + 1].from <= at) number++;
+    const { bytes } = this.#stretches[number];
+    const spans = this.#spans;
+    view.offset = this.#numbers[2 * at];
+    view.timestampMs = this.#numbers[2 * at + 1];
+    view.key = spans[4 * at] === NULL_SPAN ? null : bytes;
+    view.keyStart = spans[4 * at];
+    view.keyEnd = spans[4 * at + 1];
+    view.value = spans[4 * at + 2] === NULL_SPAN ? null : bytes;
+    view.valueStart = spans[4 * at + 2];
+    view.valueEnd = spans[4 * at + 3];
+    return number;
+  }
+
+  #grow(): void {
+    const numbers = new Float64Array(2 * Math.max(FIRST_CAPACITY, this.#numbers.length));
+    numbers.set(this.#numbers);
+    this.#numbers = numbers;
+    const spans = new Int32Array(2 * numbers.length);
+    spans.set(this.#spans);
+    this.#spans = spans;
   }
 }
 
@@ -41,6 +103,7 @@ export class ColumnBatch implements RecordBatch {
   readonly byteLength: number;
   readonly #records: RecordColumns;
   #at = 0;
+  #stretch = 0;
 
   constructor(place: BatchPlace, records: RecordColumns) {
     this.topic = place.topic;
@@ -52,18 +115,8 @@ export class ColumnBatch implements RecordBatch {
   }
 
   next(view: RecordView): boolean {
-    const at = this.#at;
-    const { offsets, timesMs, bases, spans } = this.#records;
-    if (at === offsets.length) return false;
-    this.#at++;
-    view.offset = offsets[at];
-    view.timestampMs = timesMs[at];
-    view.key = bases[2 * at];
-    view.keyStart = spans[4 * at];
-    view.keyEnd = spans[4 * at + 1];
-    view.value = bases[2 * at + 1];
-    view.valueStart = spans[4 * at + 2];
-    view.valueEnd = spans[4 * at + 3];
+    if (this.#at === this.#records.size) return false;
+    this.#stretch = this.#records.read(this.#at++, this.#stretch, view);
     return true;
   }
 }

@@ -1,11 +1,7 @@
 /** How this program meets a Kafka cluster: connection, compression codecs, logs and the names of errors. */
-import { promisify } from 'node:util';
-import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
-import snappy from 'kafkajs-snappy';
-import { compressFrame, decompressFrame } from 'lz4-napi';
 import { asError, StreamError } from '../../errors.ts';
-import { MAX_BATCH_BYTES } from './kafkajs-decoding.ts';
+import { CODECS } from './codecs.ts';
 import { repairKafkajs } from './kafkajs-internals.ts';
 
 /** As pino has it. */
@@ -26,28 +22,16 @@ export interface KafkaClientSettings {
 }
 
 // Node finds only some of the names that this CommonJS module exports.
-const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
-const compressGzip = promisify(gzip);
-const decompressGzip = promisify(gunzip);
-const compressZstd = promisify(zstdCompress);
-const decompressZstd = promisify(zstdDecompress);
-
-const BOUNDED = { maxOutputLength: MAX_BATCH_BYTES };
+const { CompressionCodecs, logLevel } = kafkajs;
 
 const registerCodecs = (): void => {
-  CompressionCodecs[CompressionTypes.GZIP] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compressGzip(encoder.buffer),
-    decompress: (bytes: Buffer) => decompressGzip(bytes, BOUNDED),
-  });
-  CompressionCodecs[CompressionTypes.Snappy] = snappy;
-  CompressionCodecs[CompressionTypes.LZ4] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
-    decompress: (bytes: Buffer) => decompressFrame(bytes),
-  });
-  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compressZstd(encoder.buffer),
-    decompress: (bytes: Buffer) => decompressZstd(bytes, BOUNDED),
-  });
+  const registered = CompressionCodecs as Record<number, () => object>;
+  for (const [number, codec] of Object.entries(CODECS)) {
+    registered[Number(number)] = () => ({
+      compress: ({ buffer }: { buffer: Buffer }) => codec.compress(buffer),
+      decompress: (bytes: Buffer) => codec.decompress(bytes),
+    });
+  }
 };
 
 /** Connects to nothing yet. */

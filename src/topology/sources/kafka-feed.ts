@@ -2,8 +2,8 @@ import { StreamError } from '../../errors.ts';
 import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
 import { ColumnBatch } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
-import { unreadable } from './kafkajs-decoding.ts';
 import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
+import { unreadable } from './record-set.ts';
 
 /** A fetch tells the end at least this often; a partition that is not fetched (its task is slow, its sink away) is asked about. */
 const END_OLD_MS = 5000;

@@ -13,6 +13,7 @@ export interface KafkaSourceOptions {
   topics: readonly string[];
   clock: Clock;
   logger: KafkaLogger;
+  decoder?: GroupObserver['decoder'];
   /** One fetch of one partition. Four times as much costs half as much again: the records outlive the young generation. */
   fetchBytes?: number;
   /** How long the broker may hold an empty fetch. Also how late a heartbeat may be. */
@@ -56,6 +57,7 @@ export class KafkaSource implements Source, GroupObserver {
   constructor(kafka: Kafka, options: KafkaSourceOptions) {
     this.#kafka = kafka;
     this.#options = {
+      decoder: 'in_place',
       fetchBytes: FETCH_BYTES,
       maxWaitMs: 250,
       mailboxBytes: FETCH_BYTES,
@@ -162,6 +164,10 @@ export class KafkaSource implements Source, GroupObserver {
       // A short outage is sat out inside kafkajs; after a crash the membership begins afresh here, where it can be stopped.
       retry: { initialRetryTime: 100, maxRetryTime: 2000, retries: 6, restartOnFailure: () => Promise.resolve(false) },
     });
+  }
+
+  get decoder(): GroupObserver['decoder'] {
+    return this.#options.decoder;
   }
 
   rejoining(): void {

@@ -7,19 +7,23 @@
  *   offset, so a fetch that begins inside two of them lets aborted records through; it takes any record with key 00000000 for a marker.
  * - Positions: the stock batch does not know where a record batch ends whose last records were compacted away, stands still for
  *   ever at one that is empty, and crashes on more than ~125,000 records at once (`push(...)`).
- * - Batches that cannot be read: one ended the membership, with all its partitions, again after every join (see kafkajs-decoding.ts).
+ * - Batches that cannot be read: one ended the membership, with all its partitions, again after every join; checksums were not
+ *   looked at (see record-set.ts).
+ * - Messages: an object, two buffers and a text a record cost three times what all the rest of a fetch does. An observer gets records
+ *   where they lie; kafkajs's own decoding stays as a second way (KAFKA_DECODER).
  * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
  * - Rebalances: no hook before a join (only events, not on every path); `isStale()` ignores rebalances; `commitOffsets` uses the
  *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
  * - An offset out of range is replaced by the first or the last silently, and committed; here the observer is told.
  *
- * Left as they are: no CRC check (it comes with the reading of undecoded record sets), eager rebalances only, no KIP-447 (nothing
- * here relies on Kafka's transactions), no background heartbeat (the fetch loop never waits long, so it heartbeats between fetches).
+ * Left as they are: eager rebalances only, no KIP-447 (nothing here relies on Kafka's transactions), no background heartbeat (the
+ * fetch loop never waits long, so it heartbeats between fetches).
  */
 import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
-import { RecordColumns } from './column-batch.ts';
-import { type Fault, type Message, replaceDecoding, unreadable } from './kafkajs-decoding.ts';
+import type { RecordColumns } from './column-batch.ts';
+import { columnsInPlace, columnsOf, decodeSet, type Message, replaceDecoding, setOf } from './kafkajs-decoding.ts';
+import { type AbortedTransaction, type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
 const VERSION = '2.2.4';
 
@@ -55,6 +59,8 @@ export interface ConsumerGroup {
 }
 
 export interface GroupObserver {
+  /** Whether records are to be read where they lie, or from kafkajs's messages. */
+  readonly decoder: 'in_place' | 'kafkajs';
   /** The assignment is over: called before every join, on every path. */
   rejoining(): void;
   joined(group: ConsumerGroup): void;
@@ -96,7 +102,7 @@ export interface FetchedMessages {
 interface PartitionResponse {
   lastStableOffset?: string;
   highWatermark: string;
-  abortedTransactions?: { producerId: string; firstOffset: string }[] | null;
+  abortedTransactions?: AbortedTransaction[] | null;
   messages: Message[];
 }
 
@@ -109,6 +115,7 @@ interface Batch {
 }
 
 interface GroupPrototype extends ConsumerGroup {
+  readonly cluster: { findBroker(node: { nodeId: string }): Promise<object> };
   fetch(nodeId: string): Promise<Batch[]>;
   joinAndSync(): Promise<void>;
   recoverFromOffsetOutOfRange(error: { topic: string; partition: number }): Promise<void>;
@@ -116,18 +123,19 @@ interface GroupPrototype extends ConsumerGroup {
 
 /** What a list of fetched messages does not say by itself. */
 interface Note {
-  nextOffset: number;
+  set: OpenSet;
   lastStableOffset: number;
-  byteLength: number;
-  fault: Fault | null;
+  aborted: readonly AbortedTransaction[];
 }
 
-const NO_NOTE: Note = { nextOffset: -1, lastStableOffset: -1, byteLength: 0, fault: null };
+const NO_NOTE: Note = { set: NO_SET, lastStableOffset: -1, aborted: [] };
 
 const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 const notes = new WeakMap<Message[], Note>();
 const observers = new WeakMap<object, GroupObserver>();
+/** Connections of observers that read records in place. */
+const inPlace = new WeakSet<object>();
 let installed = false;
 
 /** An assigner that carries the observer of the consumer that uses it, as its first. */
@@ -146,7 +154,7 @@ export const repairKafkajs = (): void => {
   if (version !== VERSION) throw new Error(`kafkajs ${version} is installed, but its repairs are for ${VERSION}: npm ci`);
   installed = true;
   repairTimers();
-  replaceDecoding(({ messages, ...set }) => notes.set(messages, { ...set, lastStableOffset: -1 }));
+  replaceDecoding();
   repairFetch();
   observeGroups();
 };
@@ -171,11 +179,15 @@ const repairFetch = (): void => {
     const response = await fetch.call(this, request);
     for (const { partitions } of response.responses) {
       for (const partition of partitions) {
-        hideAborted(partition.messages, partition.abortedTransactions ?? []);
+        const set = setOf(partition.messages);
+        const aborted = partition.abortedTransactions ?? [];
         partition.abortedTransactions = [];
-        const last = partition.messages.at(-1);
-        const note = notes.get(partition.messages) ?? { ...NO_NOTE, nextOffset: last ? Number(last.offset) + 1 : -1 };
-        notes.set(partition.messages, { ...note, lastStableOffset: Number(partition.lastStableOffset ?? partition.highWatermark) });
+        if (!inPlace.has(this)) {
+          partition.messages = await decodeSet(set);
+          hideAborted(partition.messages, aborted);
+        }
+        const lastStableOffset = Number(partition.lastStableOffset ?? partition.highWatermark);
+        notes.set(partition.messages, { set, lastStableOffset, aborted });
       }
     }
     return response;
@@ -183,7 +195,7 @@ const repairFetch = (): void => {
 };
 
 /** Marks records of aborted transactions as control records, which kafkajs leaves out but counts for the position. */
-const hideAborted = (messages: Message[], transactions: { producerId: string; firstOffset: string }[]): void => {
+const hideAborted = (messages: Message[], transactions: readonly AbortedTransaction[]): void => {
   if (transactions.length === 0) return;
   const coming = transactions
     .map(({ producerId, firstOffset }) => ({ producerId, first: Number(firstOffset) }))
@@ -211,9 +223,10 @@ const observeGroups = (): void => {
     const observer = observerOf(this);
     if (!observer) return readable(await fetch.call(this, nodeId));
     if (!(await observer.wanted())) return [];
+    if (observer.decoder === 'in_place') inPlace.add(await this.cluster.findBroker({ nodeId }));
     const sentMs = observer.nowMs();
     const batches = await fetch.call(this, nodeId);
-    await observer.fetched(batches.map(fetchedPartition), sentMs);
+    await observer.fetched(batches.map(fetchedPartition(observer.decoder)), sentMs);
     return []; // Nothing is left for eachBatch; the runner heartbeats and fetches again.
   };
   prototype.joinAndSync = async function () {
@@ -237,14 +250,14 @@ const readable = (batches: Batch[]): Batch[] => {
 
 /** Throws `batch_unreadable`. */
 export const throwIfUnreadable = (messages: object[], topic: string, partition: number): void => {
-  const fault = notes.get(messages as Message[])?.fault;
+  const fault = notes.get(messages as Message[])?.set.fault;
   if (fault) throw unreadable(topic, partition, fault);
 };
 
 const observerOf = (group: ConsumerGroup): GroupObserver | undefined => observers.get(group.assigners[0]);
 
 /** Where the next fetch goes on after one that brought these messages; -1 when it brought no whole batch. */
-export const nextOffsetAfter = (messages: object[]): number => notes.get(messages as Message[])?.nextOffset ?? -1;
+export const nextOffsetAfter = (messages: object[]): number => notes.get(messages as Message[])?.set.nextOffset ?? -1;
 
 /** A connection pool of its own to the client's cluster, not yet connected. */
 export const clusterOf = (kafka: object): Cluster => {
@@ -253,22 +266,13 @@ export const clusterOf = (kafka: object): Cluster => {
   return (kafka as Record<symbol, (options: object) => Cluster>)[create]({ allowAutoTopicCreation: false, metadataMaxAge: 300_000 });
 };
 
-const fetchedPartition = (batch: Batch): FetchedPartition => {
-  const { topic, partition, rawMessages, messages } = batch;
-  const fetchOffset = Number(batch.fetchedOffset);
-  const { lastStableOffset, byteLength, fault, ...note } = notes.get(rawMessages) ?? NO_NOTE;
-  const records = new RecordColumns();
-  for (const { offset, timestamp, key, value } of messages) {
-    records.add(Number(offset), timestamp === '-1' ? Number.NaN : Number(timestamp), key, value);
-  }
-  return {
-    topic,
-    partition,
-    fetchOffset,
-    nextOffset: Math.max(fetchOffset, note.nextOffset),
-    lastStableOffset,
-    byteLength,
-    records,
-    fault,
+const fetchedPartition =
+  (decoder: GroupObserver['decoder']) =>
+  ({ topic, partition, fetchedOffset, rawMessages, messages }: Batch): FetchedPartition => {
+    const { set, lastStableOffset, aborted } = notes.get(rawMessages) ?? NO_NOTE;
+    const fetchOffset = Number(fetchedOffset);
+    const records = decoder === 'in_place' ? columnsInPlace(set, fetchOffset, aborted) : columnsOf(messages);
+    // What the records have shown: `columnsInPlace` may have found a batch that cannot be read.
+    const { nextOffset, byteLength, fault } = set;
+    return { topic, partition, fetchOffset, nextOffset: Math.max(fetchOffset, nextOffset), lastStableOffset, byteLength, records, fault };
   };
-};

@@ -42,7 +42,7 @@ const fetched = (fetchOffset: number, nextOffset: number, more: Partial<FetchedP
 test('a batch that cannot be read fails its feed by name, after what came before it', async () => {
   const { feed } = feedOf();
   feed.seek(0);
-  feed.deliver(fetched(0, 7, { fault: { offset: 7, cause: new Error('its compression is 7') } }), 0);
+  feed.deliver(fetched(0, 7, { fault: { offset: 7, code: 'batch_unreadable', cause: new Error('its compression is 7') } }), 0);
   expect((await feed.poll(0))?.nextOffset).toBe(7);
   const error = await feed.poll(0).catch(asError);
   expect([codeOf(error), String(error)]).toEqual([

@@ -1,0 +1,77 @@
+/**
+ * A stretch of a batch, decoded and hashed before any of it is judged: what is looked up for one record then waits in the cache
+ * already when its turn comes, for the misses of a whole block overlap. They cost more than all else.
+ */
+import { DecodedEvent, type Decoder } from '../operators/decode.ts';
+import { suspectKey } from '../operators/suspect.ts';
+import type { SeededHash } from '../state/hash.ts';
+import { type RecordBatch, RecordView, type Stream } from './types.ts';
+
+/** So many that their misses overlap, so few that they fit the nearest cache. */
+export const BLOCK = 32;
+
+export class HashColumns {
+  readonly his = new Uint32Array(BLOCK);
+  readonly los = new Uint32Array(BLOCK);
+
+  /** What stands in the hash. */
+  put(i: number, hash: SeededHash): void {
+    this.his[i] = hash.hi;
+    this.los[i] = hash.lo;
+  }
+}
+
+export class IngestBlock {
+  /** Of records 0 to `size - 1`. */
+  size = 0;
+  readonly views: RecordView[] = [];
+  readonly events: DecodedEvent[] = [];
+  /** 0 for a record that is good; of others only the view means anything. */
+  readonly reasons = new Uint8Array(BLOCK);
+  readonly ids = new HashColumns();
+  readonly entities = new HashColumns();
+  readonly suspects = new HashColumns();
+  /** 1 where there is a suspect's key. */
+  readonly tied = new Uint8Array(BLOCK);
+  readonly #stream: Stream;
+  readonly #decoder: Decoder;
+  readonly #hash: SeededHash;
+
+  constructor(stream: Stream, decoder: Decoder, hash: SeededHash) {
+    this.#stream = stream;
+    this.#decoder = decoder;
+    this.#hash = hash;
+    for (let i = 0; i < BLOCK; i++) {
+      this.views.push(new RecordView());
+      this.events.push(new DecodedEvent());
+    }
+  }
+
+  /** Takes the next records of a batch; false when there are none. */
+  fill(batch: RecordBatch): boolean {
+    this.size = 0;
+    let view = this.views[0];
+    while (this.size < BLOCK && batch.next(view)) {
+      const event = this.events[this.size];
+      this.#read(this.size++, view, event);
+      // What the slow path has read is overwritten by the next it reads.
+      if (event.eventId.bytes !== view.value) break;
+      view = this.views[this.size];
+    }
+    return this.size > 0;
+  }
+
+  #read(i: number, view: RecordView, event: DecodedEvent): void {
+    const reason = this.#decoder.decode(view, event);
+    this.reasons[i] = reason;
+    if (reason !== 0) return;
+    const hash = this.#hash;
+    const { eventId, entityId } = event;
+    hash.bytes(eventId.bytes, eventId.start, eventId.end);
+    this.ids.put(i, hash);
+    hash.bytes(entityId.bytes, entityId.start, entityId.end);
+    this.entities.put(i, hash);
+    this.tied[i] = suspectKey(this.#stream, event, hash) ? 1 : 0;
+    if (this.tied[i] === 1) this.suspects.put(i, hash);
+  }
+}

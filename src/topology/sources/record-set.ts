@@ -1,0 +1,199 @@
+/**
+ * Record sets as they lie in a fetch (format: https://kafka.apache.org/documentation/#recordbatch): checked and unpacked batch
+ * by batch, so that one that cannot be read is told with its offset, and read in place: what comes out are places of bytes.
+ */
+import { crc32c } from '@node-rs/crc32';
+import { asError, type ErrorCode, StreamError } from '../../errors.ts';
+import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
+import type { RecordColumns } from './column-batch.ts';
+import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
+
+export const HEADER_BYTES = 61;
+/** Of the header, what its length field does not count. */
+export const UNCOUNTED_BYTES = 12;
+export const LENGTH_AT = 8;
+const MAGIC_AT = 16;
+const CRC_AT = 17;
+export const ATTRIBUTES_AT = 21;
+const LAST_DELTA_AT = 23;
+const BASE_TIME_AT = 27;
+const MAX_TIME_AT = 35;
+const PRODUCER_AT = 43;
+const COUNT_AT = 57;
+
+export const CODEC_MASK = 7;
+const LOG_APPEND_TIME = 8;
+const TRANSACTIONAL = 16;
+const CONTROL = 32;
+
+/** Once a set has unpacked to this much, the rest of it is left for the next fetch. */
+const ENOUGH_BYTES = 8 << 20;
+
+/** A batch that cannot be read. */
+export interface Fault {
+  /** Where it begins. */
+  offset: number;
+  code: Extract<ErrorCode, 'batch_unreadable' | 'batch_old_format'>;
+  cause: Error;
+}
+
+/** A batch whose checksum holds, uncompressed. */
+export interface OpenBatch {
+  /** As fetched; its records may be compressed. */
+  fetched: Buffer;
+  /** The records lie in these bytes from `start` to the end. */
+  bytes: Uint8Array;
+  start: number;
+  baseOffset: number;
+  lastOffset: number;
+  baseTimeMs: number;
+  /** The time of all its records; NaN where each has its own. */
+  appendTimeMs: number;
+  count: number;
+  isControl: boolean;
+  /** Of a transactional batch, as the list of aborted transactions has it; null for others. */
+  transaction: string | null;
+}
+
+export interface OpenSet {
+  batches: OpenBatch[];
+  /** After the last whole batch; -1 when there was none. */
+  nextOffset: number;
+  /** Decompressed. */
+  byteLength: number;
+  /** After the batches; null when all could be read. */
+  fault: Fault | null;
+}
+
+export const NO_SET: OpenSet = { batches: [], nextOffset: -1, byteLength: 0, fault: null };
+
+export interface AbortedTransaction {
+  producerId: string;
+  firstOffset: string;
+}
+
+class OldFormat extends Error {}
+
+/** The fault by its name, for whoever reads that partition. */
+export const unreadable = (topic: string, partition: number, { offset, code, cause }: Fault): StreamError => {
+  const why = code === 'batch_old_format' ? '' : ': it is damaged, or compressed in a way this program does not know';
+  return new StreamError(code, `${topic}/${partition}: the batch at offset ${offset} cannot be read (${cause.message})${why}.`, { cause });
+};
+
+export const faultAt = (offset: number, error: unknown): Fault => ({
+  offset,
+  code: error instanceof OldFormat ? 'batch_old_format' : 'batch_unreadable',
+  cause: asError(error),
+});
+
+/** Checks and unpacks what a fetch brought, up to a batch that cannot be read or that was cut off by the fetch's limit. */
+export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
+  const set: OpenSet = { batches: [], nextOffset: -1, byteLength: 0, fault: null };
+  for (let at = 0; bytes.length - at > MAGIC_AT && set.byteLength < ENOUGH_BYTES; ) {
+    const end = at + UNCOUNTED_BYTES + bytes.readInt32BE(at + LENGTH_AT);
+    if (end > bytes.length && end - at < MAX_BATCH_BYTES) break; // It comes whole with the next fetch.
+    const first = int64(bytes, at);
+    try {
+      // Without a wait where nothing is to be unpacked.
+      const opened = openBatch(bytes.subarray(at, end), end - at);
+      const batch = opened instanceof Promise ? await opened : opened;
+      set.batches.push(batch);
+      set.byteLength += HEADER_BYTES + batch.bytes.length - batch.start;
+      set.nextOffset = batch.lastOffset + 1;
+    } catch (error) {
+      set.fault = faultAt(first, error);
+      break;
+    }
+    at = end;
+  }
+  return set;
+}
+
+function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBatch> {
+  const magic = fetched[MAGIC_AT];
+  if (magic < 2) throw new OldFormat(`its message format is ${magic}, from before Kafka 0.11, and 2 is the oldest that is read here`);
+  if (magic > 2) throw new Error(`its format is ${magic}`);
+  if (length < HEADER_BYTES || length > fetched.length) throw new Error(`it says that it is ${length} bytes long`);
+  const sum = crc32c(fetched.subarray(ATTRIBUTES_AT));
+  if (sum !== fetched.readUInt32BE(CRC_AT)) throw new Error('its checksum does not match');
+  const attributes = fetched.readInt16BE(ATTRIBUTES_AT);
+  const baseOffset = int64(fetched, 0);
+  const batch: OpenBatch = {
+    fetched,
+    // A plain array: bytes are read by code that has never seen a Buffer.
+    bytes: new Uint8Array(fetched.buffer, fetched.byteOffset, fetched.length),
+    start: HEADER_BYTES,
+    baseOffset,
+    lastOffset: baseOffset + fetched.readInt32BE(LAST_DELTA_AT),
+    baseTimeMs: int64(fetched, BASE_TIME_AT),
+    appendTimeMs: (attributes & LOG_APPEND_TIME) === 0 ? Number.NaN : int64(fetched, MAX_TIME_AT),
+    count: fetched.readInt32BE(COUNT_AT),
+    isControl: (attributes & CONTROL) !== 0,
+    transaction: (attributes & TRANSACTIONAL) === 0 ? null : String(fetched.readBigInt64BE(PRODUCER_AT)),
+  };
+  const codec = attributes & CODEC_MASK;
+  return codec === 0 ? batch : unpack(batch, codec);
+}
+
+async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
+  const known = CODECS[codec];
+  if (known === undefined) throw new Error(`its compression is ${codec}`);
+  const records = batch.count <= 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
+  if (records.length > MAX_BATCH_BYTES) throw new Error(`it unpacks to ${records.length} bytes`);
+  return { ...batch, bytes: new Uint8Array(records.buffer, records.byteOffset, records.length), start: 0 };
+}
+
+/** How many records it says to hold, as far as they would find room in it. */
+export const recordsIn = ({ bytes, start, count }: OpenBatch): number =>
+  Math.max(0, Math.min(count, (bytes.length - start) / LEAST_RECORD_BYTES));
+
+/** Without the batches of aborted transactions and those that end transactions. */
+export function visibleBatches(batches: readonly OpenBatch[], aborted: readonly AbortedTransaction[]): OpenBatch[] {
+  const coming = aborted
+    .map(({ producerId, firstOffset }) => ({ producerId, first: Number(firstOffset) }))
+    .sort((a, b) => a.first - b.first);
+  const aborting = new Set<string>();
+  return batches.filter((batch) => {
+    while (coming.length > 0 && coming[0].first <= batch.lastOffset) aborting.add(coming.shift()?.producerId ?? '');
+    if (batch.isControl && batch.transaction !== null && endsAborted(batch)) aborting.delete(batch.transaction);
+    return !batch.isControl && !(batch.transaction !== null && aborting.has(batch.transaction));
+  });
+}
+
+/** Key of a control record: version, then type; type 0 is abort. */
+function endsAborted(batch: OpenBatch): boolean {
+  const reader = new RecordReader(batch);
+  if (!reader.next() || reader.keyEnd - reader.keyStart < 4) return false;
+  return batch.bytes[reader.keyStart + 2] === 0 && batch.bytes[reader.keyStart + 3] === 0;
+}
+
+/** Adds the records from an offset on to the columns; returns what is wrong with a batch, having added none of its records. */
+export function readRecords(batches: readonly OpenBatch[], fromOffset: number, into: RecordColumns): Fault | null {
+  for (const batch of batches) {
+    const { size } = into;
+    try {
+      into.lieIn(batch.bytes);
+      addRecords(batch, fromOffset, into);
+    } catch (error) {
+      into.cutTo(size);
+      return faultAt(batch.baseOffset, error);
+    }
+  }
+  return null;
+}
+
+function addRecords(batch: OpenBatch, fromOffset: number, into: RecordColumns): void {
+  const { baseOffset, baseTimeMs, appendTimeMs } = batch;
+  const hasOwnTimes = Number.isNaN(appendTimeMs);
+  const reader = new RecordReader(batch);
+  while (reader.next()) {
+    const offset = baseOffset + reader.offsetDelta;
+    if (offset < fromOffset) continue;
+    const timeMs = hasOwnTimes ? baseTimeMs + reader.timeDeltaMs : appendTimeMs;
+    into.add(offset, timeMs === -1 ? Number.NaN : timeMs);
+    if (reader.keyStart >= 0) into.key(reader.keyStart, reader.keyEnd);
+    if (reader.valueStart >= 0) into.value(reader.valueStart, reader.valueEnd);
+  }
+}
+
+const int64 = (bytes: Buffer, at: number): number => bytes.readInt32BE(at) * 4294967296 + bytes.readUInt32BE(at + 4);
