@@ -5,6 +5,7 @@
 import { DecodedEvent, type Decoder } from '../operators/decode.ts';
 import { suspectKey } from '../operators/suspect.ts';
 import type { SeededHash } from '../state/hash.ts';
+import type { IngestState } from './ingest-state.ts';
 import { type RecordBatch, RecordView, type Stream } from './types.ts';
 
 /** So many that their misses overlap, so few that they fit the nearest cache. */
@@ -59,6 +60,14 @@ export class IngestBlock {
       view = this.views[this.size];
     }
     return this.size > 0;
+  }
+
+  /** Reads what judging will look up in these tables, so that the misses overlap. The result means nothing. */
+  warm({ dedup, suspects, groups }: IngestState): number {
+    const all = { from: 0, to: this.size };
+    let read = dedup.warm(this.ids.his, this.ids.los, all) ^ suspects.warm(this.suspects.his, this.suspects.los, all);
+    for (let i = 0; i < this.size; i++) read ^= groups.warm(this.entities.los[i]);
+    return read;
   }
 
   #read(i: number, view: RecordView, event: DecodedEvent): void {

@@ -13,8 +13,8 @@ import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
+import type { IngestBlock } from './ingest-block.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
-import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
@@ -133,14 +133,6 @@ export class IngestState {
   addMoney(name: MoneyName, micros: number): void {
     const { sums } = this.totals;
     sums[name] = exactSum(sums[name], micros);
-  }
-
-  /** Reads what judging a block will look up, so that the misses overlap. The result means nothing. */
-  warm({ size, ids, suspects, entities }: IngestBlock): number {
-    const all = { from: 0, to: size };
-    let read = this.dedup.warm(ids.his, ids.los, all) ^ this.suspects.warm(suspects.his, suspects.los, all);
-    for (let i = 0; i < size; i++) read ^= this.groups.warm(entities.los[i]);
-    return read;
   }
 
   /** The number of a variant among those of its experiment. */

@@ -131,7 +131,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const block = this.#block;
     const judged = { records: 0, oldestMs: Number.POSITIVE_INFINITY };
     while (block.fill(batch)) {
-      this.#state.warm(block);
+      block.warm(this.#state);
       this.#contribution.warm(block);
       for (let i = 0; i < block.size; i++) {
         this.#judge(i);

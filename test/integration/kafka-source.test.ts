@@ -1,10 +1,10 @@
 import { createHook } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { CompressionTypes } from 'kafkajs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { asError, codeOf } from '../../src/errors.ts';
 import type { RecordBatch } from '../../src/topology/types.ts';
-import { AssignmentRecorder, type GivenRecord, readTo, recordsOf, sourceConformance } from '../conformance/source.ts';
+import { AssignmentRecorder, type GivenRecord, readTo, recordsOf, type SourceBed, sourceConformance } from '../conformance/source.ts';
 import { describeIntegration } from '../services/integration.ts';
 import { clock, eventually, KafkaBed, silent } from './kafka-bed.ts';
 
@@ -19,16 +19,16 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
     await story(bed).finally(() => bed.close());
   };
 
-  sourceConformance(async () => {
+  const bedOf = (decoder: 'in_place' | 'kafkajs') => async (): Promise<SourceBed> => {
     const bed = await KafkaBed.open(kafkaBrokers);
     return {
       topic: bed.topic,
       live: true,
       append: (partition, records) => bed.append(partition, records),
-      open: () => bed.member(),
+      open: () => bed.member({ decoder }),
       rebalance: async (_source, recorder) => {
         // A second member comes and goes: the first ends with both partitions again, after two rebalances.
-        const other = bed.member();
+        const other = bed.member({ decoder });
         const others = new AssignmentRecorder();
         await other.start(others);
         await eventually(() => others.feeds.length === 1);
@@ -37,7 +37,9 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
       },
       close: () => bed.close(),
     };
-  });
+  };
+  describe('with records in place', () => sourceConformance(bedOf('in_place')));
+  describe("with kafkajs's decoding", () => sourceConformance(bedOf('kafkajs')));
 
   test.each([
     ['gzip', CompressionTypes.GZIP],

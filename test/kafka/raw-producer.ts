@@ -1,0 +1,69 @@
+/** Appends record batches as they are: one Produce request each, over a connection of its own. For a broker that stands alone. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+const PRODUCE = 0;
+/** The oldest that has nothing but record batches. */
+const VERSION = 3;
+const ACKS_ALL = -1;
+const TIMEOUT_MS = 30_000;
+
+export class RawProducer {
+  readonly #socket: Socket;
+  #received: Buffer = Buffer.alloc(0);
+  #correlation = 0;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  static async open(broker: string): Promise<RawProducer> {
+    const [host, port] = broker.split(':');
+    const socket = connect({ host, port: Number(port), noDelay: true });
+    await once(socket, 'connect');
+    return new RawProducer(socket);
+  }
+
+  /** Resolves when it is acknowledged; rejects with Kafka's number of an error. */
+  async append(topic: string, partition: number, batch: Buffer): Promise<void> {
+    const header = Buffer.concat([int16(PRODUCE), int16(VERSION), int32(++this.#correlation), string('raw')]);
+    const place = Buffer.concat([int16(-1), int16(ACKS_ALL), int32(TIMEOUT_MS), int32(1), string(topic), int32(1), int32(partition)]);
+    const size = header.length + place.length + 4 + batch.length;
+    this.#socket.write(Buffer.concat([int32(size), header, place, int32(batch.length), batch]));
+    const answer = await this.#answer();
+    // Correlation, topics, topic, partitions, partition, then the error.
+    const error = answer.readInt16BE(4 + 4 + 2 + Buffer.byteLength(topic) + 4 + 4);
+    if (error !== 0) throw new Error(`${topic}/${partition}: Kafka answers ${error}`);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #answer(): Promise<Buffer> {
+    for (;;) {
+      const size = this.#received.length < 4 ? Number.POSITIVE_INFINITY : this.#received.readInt32BE(0);
+      if (this.#received.length >= 4 + size) {
+        const answer = this.#received.subarray(4, 4 + size);
+        this.#received = this.#received.subarray(4 + size);
+        return answer;
+      }
+      const [chunk] = (await once(this.#socket, 'data')) as [Buffer];
+      this.#received = Buffer.concat([this.#received, chunk]);
+    }
+  }
+}
+
+const int16 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(2);
+  bytes.writeInt16BE(value);
+  return bytes;
+};
+
+const int32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+};
+
+const string = (text: string): Buffer => Buffer.concat([int16(Buffer.byteLength(text)), Buffer.from(text)]);
