@@ -216,6 +216,15 @@ export class ByteReader {
     throw new RangeError('a varint above 2^53 − 1');
   }
 
+  /** What is read from; `position` is an index into it. */
+  get buffer(): Uint8Array {
+    return this.#buffer;
+  }
+
+  skip(count: number): void {
+    this.#advance(count);
+  }
+
   /** A view of the next `count` bytes, not a copy. */
   bytes(count: number): Uint8Array {
     const start = this.#advance(count);

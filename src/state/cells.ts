@@ -80,18 +80,17 @@ export class CellTable {
 
   /** The cell's index, or -1. */
   find(group: number, member: number, time: number): number {
-    return this.#slots[this.#probe(group * MAX_MEMBERS + member, time)];
+    return this.#slots[this.#probe(group, member, time)];
   }
 
   /** The cell's index; made with zeros when it was not there. Indices stay valid until `drop`. */
   at(group: number, member: number, time: number): number {
-    const place = group * MAX_MEMBERS + member;
-    const slot = this.#probe(place, time);
+    const slot = this.#probe(group, member, time);
     const found = this.#slots[slot];
     if (found !== EMPTY) return found;
     const index = this.#size++;
     if (index === this.#marks.length) this.#growCells();
-    this.#cells[index * this.#stride] = place;
+    this.#cells[index * this.#stride] = group * MAX_MEMBERS + member;
     this.#cells[index * this.#stride + 1] = time;
     this.#slots[slot] = index;
     if (this.#size > this.#slots.length * MAX_LOAD) this.#rehash(this.#slots.length * 2);
@@ -107,6 +106,11 @@ export class CellTable {
   /** Reads a cell, so that it waits in the cache; any index will do. The result means nothing. */
   warm(index: number): number {
     return index >= 0 && index < this.#size ? this.#cells[index * this.#stride] : 0;
+  }
+
+  /** The same for a place. */
+  warmAt(group: number, member: number, time: number): number {
+    return this.warm(this.#slots[mix(group, member, time) & (this.#slots.length - 1)]);
   }
 
   get(index: number, column: number): number {
@@ -223,10 +227,11 @@ export class CellTable {
     this.#cells.copyWithin(to * this.#stride, from * this.#stride, (from + 1) * this.#stride);
   }
 
-  #probe(place: number, time: number): number {
+  #probe(group: number, member: number, time: number): number {
+    const place = group * MAX_MEMBERS + member;
     const cells = this.#cells;
     const mask = this.#slots.length - 1;
-    let slot = mix(place, time) & mask;
+    let slot = mix(group, member, time) & mask;
     for (;;) {
       const index = this.#slots[slot];
       if (index === EMPTY) return slot;
@@ -238,7 +243,7 @@ export class CellTable {
 
   #rehash(length: number): void {
     this.#slots = new Int32Array(length).fill(EMPTY);
-    for (let i = 0, at = 0; i < this.#size; i++, at += this.#stride) this.#slots[this.#probe(this.#cells[at], this.#cells[at + 1])] = i;
+    for (let i = 0; i < this.#size; i++) this.#slots[this.#probe(this.groupOf(i), this.memberOf(i), this.timeOf(i))] = i;
   }
 
   #growCells(): void {
@@ -253,11 +258,11 @@ function grown<A extends { set(source: ArrayLike<number>): void }>(old: ArrayLik
   return bigger;
 }
 
-/** Both pass 2^32, so both halves count. */
-function mix(place: number, time: number): number {
+/** Times pass 2^32 in the far future, so both halves count. */
+function mix(group: number, member: number, time: number): number {
   let h =
-    Math.imul(place | 0, 0x9e3779b1) ^
-    Math.imul((place / 4294967296) | 0, 0x85ebca6b) ^
+    Math.imul(group + 1, 0x9e3779b1) ^
+    Math.imul(member + 1, 0x85ebca6b) ^
     Math.imul(time | 0, 0xc2b2ae35) ^
     Math.imul((time / 4294967296) | 0, 0x27d4eb2f);
   h ^= h >>> 15;

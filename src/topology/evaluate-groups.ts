@@ -1,6 +1,8 @@
 /** The groups of cells that evaluate has met, by number; names are committed once. */
-import type { ByteReader, ByteWriter } from '../state/bytes.ts';
-import type { GroupName } from './partials.ts';
+import { ByteReader, type ByteWriter } from '../state/bytes.ts';
+import type { SeededHash } from '../state/hash.ts';
+import { Interner } from '../state/interner.ts';
+import { type GroupName, readGroupName } from './partials.ts';
 
 /** Of a group, besides its text: what a snapshot needs for it at most. */
 const GROUP_BYTES = 64;
@@ -9,15 +11,19 @@ const MAX_UTF8_PER_UNIT = 3;
 export class Groups {
   readonly names: GroupName[] = [];
   byteLength = 0;
-  readonly #index = new Map<string, number>();
+  /** As they lie in partials and in commits. */
+  readonly #ids: Interner;
   #written = 0;
 
-  of(name: GroupName): number {
-    const key = `${name.version}\u0000${name.entity}\u0000${name.variant}`; // no id holds U+0000
-    let group = this.#index.get(key);
-    if (group === undefined) {
-      group = this.names.length;
-      this.#index.set(key, group);
+  constructor(hash: SeededHash) {
+    this.#ids = new Interner(hash, Number.POSITIVE_INFINITY);
+  }
+
+  /** The number of the group whose name, as `writeGroupName` writes it, lies there. Throws what ByteReader does when it is none. */
+  of(bytes: Uint8Array, start: number, end: number): number {
+    const group = this.#ids.intern(bytes, start, end);
+    if (group === this.names.length) {
+      const name = readGroupName(new ByteReader(bytes, start, end));
       this.names.push(name);
       this.byteLength += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
     }
@@ -31,16 +37,15 @@ export class Groups {
 
   writeNew(out: ByteWriter): void {
     out.varint(this.names.length - this.#written);
-    for (; this.#written < this.names.length; this.#written++) {
-      const { entity, version, variant } = this.names[this.#written];
-      out.string(entity);
-      out.varint(version);
-      out.string(variant);
-    }
+    for (; this.#written < this.names.length; this.#written++) out.bytes(this.#ids.bytesOf(this.#written));
   }
 
   readNew(from: ByteReader): void {
-    for (let left = from.varint(); left > 0; left--) this.of({ entity: from.string(), version: from.varint(), variant: from.string() });
+    for (let left = from.varint(); left > 0; left--) {
+      const start = from.position;
+      readGroupName(from);
+      this.of(from.buffer, start, from.position);
+    }
     this.#written = this.names.length;
   }
 }

@@ -6,6 +6,7 @@ import { AlertBook } from '../alerts/book.ts';
 import { mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
+import { SEED_BYTES, SeededHash } from '../state/hash.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
 import { Groups } from './evaluate-groups.ts';
@@ -37,10 +38,10 @@ export class EvaluateState {
   readonly sources = new Sources();
   readonly bySource = makeTables();
   readonly totals = makeTables();
-  readonly #groups = new Groups();
-  readonly groups: readonly GroupName[] = this.#groups.names;
-  readonly days = new CampaignDays(this.groups, this.totals.spend);
-  readonly experiments = new Experiments(this.groups);
+  readonly #groups: Groups;
+  readonly groups: readonly GroupName[];
+  readonly days: CampaignDays;
+  readonly experiments: Experiments;
   readonly hours = new DirtyHours();
   readonly alerts = new AlertBook();
   /** Filled in partition 0 only. */
@@ -58,7 +59,12 @@ export class EvaluateState {
   #floorRead = this.#floorMs;
   readonly #sections = new Map<number, Section>();
 
-  constructor() {
+  /** @param hash for tables in memory; nothing of it is kept */
+  constructor(hash = new SeededHash(new Uint8Array(SEED_BYTES))) {
+    this.#groups = new Groups(hash);
+    this.groups = this.#groups.names;
+    this.days = new CampaignDays(this.groups, this.totals.spend);
+    this.experiments = new Experiments(this.groups);
     for (const section of this.#ownSections()) this.keep(section);
   }
 
@@ -66,8 +72,14 @@ export class EvaluateState {
     return this.position !== this.#committed || this.alerts.uncommitted;
   }
 
-  groupOf(name: GroupName): number {
-    return this.#groups.of(name);
+  /** The number of a group by its name, as it lies in a partial. */
+  groupOf(bytes: Uint8Array, start: number, end: number): number {
+    return this.#groups.of(bytes, start, end);
+  }
+
+  /** Reads what `take` will, so that it waits in the cache. The result means nothing. */
+  warm(name: CellName, group: number, source: number, time: number): number {
+    return this.bySource[name].warmAt(group, source, time) ^ this.totals[name].warmAt(group, 0, time);
   }
 
   /** Takes a source's absolute values for one cell. */

@@ -6,6 +6,7 @@ import type { LimitSettings, PaceSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
+import type { SeededHash } from '../state/hash.ts';
 import { CounterWrites } from './evaluate-counters.ts';
 import type { EvaluatePart, MakePart, RegisteredRows } from './evaluate-part.ts';
 import { EvaluateState } from './evaluate-state.ts';
@@ -47,6 +48,8 @@ export interface EvaluateOptions {
   partition: number;
   pace: PaceSettings;
   limits: LimitSettings;
+  /** For tables in memory; nothing of it is kept. */
+  hash?: SeededHash;
   /** What it does beyond counting. */
   parts: readonly MakePart[];
 }
@@ -67,7 +70,7 @@ export type Registered = Zones & Partial<RegisteredRows>;
 
 export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
-  readonly #state = new EvaluateState();
+  readonly #state: EvaluateState;
   readonly #counters: CounterWrites;
   readonly #parts: readonly EvaluatePart[];
   readonly #fleetSections: readonly FleetSection[];
@@ -87,6 +90,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   constructor(options: EvaluateOptions) {
     this.#options = options;
+    this.#state = new EvaluateState(options.hash);
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
     const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition };
     this.#parts = options.parts.map((make) => make(place));
@@ -270,7 +274,8 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const state = this.#state;
     const source = state.sources.of(header);
     const visitor: CellVisitor = {
-      group: (name) => state.groupOf(name),
+      group: (bytes, start, end) => state.groupOf(bytes, start, end),
+      coming: (name, group, time) => state.warm(name, group, source, time),
       cell: (name, group, time, values) => {
         state.take(name, { group, source, time }, values);
         this.#pending = true;

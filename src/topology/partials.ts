@@ -203,7 +203,10 @@ function writeHeader(out: ByteWriter, header: PartialHeader): void {
 
 /** Receives the cells of a record. `values` is reused: its first columns hold the cell's. */
 export interface CellVisitor {
-  group(name: GroupName): number;
+  /** A name lies from `start` to `end`; `readGroupName` reads it. */
+  group(bytes: Uint8Array, start: number, end: number): number;
+  /** `cell` follows soon, for who wants to look it up ahead. */
+  coming?(name: CellName, group: number, time: number): void;
   cell(name: CellName, group: number, time: number, values: Float64Array): void;
 }
 
@@ -241,18 +244,39 @@ export function readHeader(from: ByteReader): PartialHeader {
   };
 }
 
-const scratch = new Float64Array(MAX_COLUMNS);
+export const readGroupName = (from: ByteReader): GroupName => ({ entity: from.string(), version: from.varint(), variant: from.string() });
+
+/** So many cells are told of before they are given, so that their misses overlap. */
+const AHEAD = 32;
+
+/** Cells that were read and not yet given; reused. */
+const ahead = {
+  names: new Array<CellName>(AHEAD).fill('spend'),
+  groups: new Int32Array(AHEAD),
+  times: new Float64Array(AHEAD),
+  values: Array.from({ length: AHEAD }, () => new Float64Array(MAX_COLUMNS)),
+};
 
 export function readCells(from: ByteReader, visitor: CellVisitor): void {
   const groups: number[] = [];
-  for (let left = from.varint(); left > 0; left--)
-    groups.push(visitor.group({ entity: from.string(), version: from.varint(), variant: from.string() }));
   for (let left = from.varint(); left > 0; left--) {
-    const kind = from.u8();
-    const group = groups[from.varint()];
-    const time = from.varint();
-    const name = cellOfKind(kind, 'partial_format');
-    for (let c = 0; c < CELLS[name].columns; c++) scratch[c] = from.varint();
-    visitor.cell(name, group, time, scratch);
+    const start = from.position;
+    from.skip(from.varint());
+    from.varint();
+    from.skip(from.varint());
+    groups.push(visitor.group(from.buffer, start, from.position));
+  }
+  for (let left = from.varint(); left > 0; ) {
+    const count = Math.min(AHEAD, left);
+    for (let i = 0; i < count; i++) {
+      const name = cellOfKind(from.u8(), 'partial_format');
+      ahead.names[i] = name;
+      ahead.groups[i] = groups[from.varint()];
+      ahead.times[i] = from.varint();
+      for (let c = 0; c < CELLS[name].columns; c++) ahead.values[i][c] = from.varint();
+      visitor.coming?.(name, ahead.groups[i], ahead.times[i]);
+    }
+    for (let i = 0; i < count; i++) visitor.cell(ahead.names[i], ahead.groups[i], ahead.times[i], ahead.values[i]);
+    left -= count;
   }
 }

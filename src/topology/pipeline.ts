@@ -210,7 +210,7 @@ export class Pipeline {
     return new Task({
       ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
       stage: () => {
-        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, parts });
+        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, hash, parts });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },

@@ -12,6 +12,9 @@ export const clock = new SystemClock();
 const nothing = (): void => undefined;
 export const silent: KafkaLogger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
+/** Times of a test are its own. */
+const FOR_EVER = { 'retention.ms': '-1' };
+
 /** A fresh topic and group on a real broker, and members that end with the test. */
 export class KafkaBed {
   readonly kafka: Kafka;
@@ -29,7 +32,7 @@ export class KafkaBed {
   static async open(brokers: string, partitions = 2, settings: Record<string, string> = {}): Promise<KafkaBed> {
     const kafka = kafkaClient({ brokers: brokers.split(','), clientId: 'test' }, silent);
     const bed = new KafkaBed(kafka, uniqueName('events'));
-    await createTopics(kafka, [{ name: bed.topic, partitions, settings }]);
+    await createTopics(kafka, [{ name: bed.topic, partitions, settings: { ...FOR_EVER, ...settings } }]);
     await bed.producer.connect();
     return bed;
   }

@@ -1,5 +1,5 @@
 import { ByteReader } from '../../src/state/bytes.ts';
-import { CELLS, type CellName, type PartialHeader, readCells, readHeader } from '../../src/topology/partials.ts';
+import { CELLS, type CellName, type PartialHeader, readCells, readGroupName, readHeader } from '../../src/topology/partials.ts';
 
 export interface ReadCell {
   name: CellName;
@@ -17,7 +17,7 @@ export function readPartial(value: Uint8Array): { header: PartialHeader; cells: 
   const groups: { entity: string; version: number; variant: string }[] = [];
   const cells: ReadCell[] = [];
   readCells(from, {
-    group: (name) => groups.push(name) - 1,
+    group: (bytes, start, end) => groups.push(readGroupName(new ByteReader(bytes, start, end))) - 1,
     cell: (name, group, time, values) => cells.push({ name, ...groups[group], time, values: [...values.subarray(0, CELLS[name].columns)] }),
   });
   if (!from.done) throw new Error(`${from.remaining} bytes are left`);

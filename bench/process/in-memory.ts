@@ -1,19 +1,19 @@
 /**
  * What ingest costs without a broker: record sets as fetched → opened → read → judged → emitted → committed, on one core.
  *
- *     node --expose-gc bench/ingest.ts [--records N] [--campaigns N] [--keys N] [--stream impressions]
+ *     node --expose-gc bench/process/in-memory.ts [--records N] [--campaigns N] [--keys N] [--stream impressions]
  */
 import { parseArgs } from 'node:util';
-import { loadSettings } from '../src/config.ts';
-import { Decoder } from '../src/operators/decode.ts';
-import { SeededHash } from '../src/state/hash.ts';
-import { MemoryBudget } from '../src/state/memory-budget.ts';
-import { IngestStage } from '../src/topology/ingest.ts';
-import { ColumnBatch, RecordColumns } from '../src/topology/sources/column-batch.ts';
-import { openRecordSet, readRecords, recordsIn } from '../src/topology/sources/record-set.ts';
-import { fillKeys, his, los, print } from './figures.ts';
+import { loadSettings } from '../../src/config.ts';
+import { Decoder } from '../../src/operators/decode.ts';
+import { SeededHash } from '../../src/state/hash.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+import { IngestStage } from '../../src/topology/ingest.ts';
+import { ColumnBatch, RecordColumns } from '../../src/topology/sources/column-batch.ts';
+import { openRecordSet, readRecords, recordsIn } from '../../src/topology/sources/record-set.ts';
+import { fillKeys, his, los, print } from '../figures.ts';
 import { impressionSets } from './impressions.ts';
-import { profiled } from './profile.ts';
+import { Profile } from './profile.ts';
 
 const { values } = parseArgs({
   options: {
@@ -103,9 +103,9 @@ for (const name of Object.keys(times)) times[name as keyof typeof times] = 0;
 const before = seen;
 longest = 0;
 const cpu = process.cpuUsage();
-const rest = () => run(sets.slice(half));
-const expenses = values.profile ? (await profiled(rest)).expenses : [];
-if (!values.profile) await rest();
+const profile = values.profile ? await Profile.begin() : null;
+await run(sets.slice(half));
+const expenses = (await profile?.end()) ?? [];
 const used = process.cpuUsage(cpu);
 const measured = seen - before;
 const { dispositions } = stage.state.totals;

@@ -1,28 +1,32 @@
 /** The most expensive functions of a stretch of work, by the sampling profiler of node:inspector. */
-
 import type { Profiler } from 'node:inspector';
 import { Session } from 'node:inspector/promises';
+import type { Expense } from './protocol.ts';
 
 const SAMPLE_US = 500;
 
-export interface Expense {
-  /** Function, file and line. */
-  name: string;
-  /** Of all samples that were not idle, 0 to 1. */
-  share: number;
-}
+export class Profile {
+  readonly #session: Session;
 
-/** Runs the work; returns its result and what it was spent on, most expensive first. */
-export async function profiled<T>(work: () => Promise<T>): Promise<{ result: T; expenses: Expense[] }> {
-  const session = new Session();
-  session.connect();
-  await session.post('Profiler.enable');
-  await session.post('Profiler.setSamplingInterval', { interval: SAMPLE_US });
-  await session.post('Profiler.start');
-  const result = await work();
-  const { profile } = await session.post('Profiler.stop');
-  session.disconnect();
-  return { result, expenses: expensesOf(profile) };
+  private constructor(session: Session) {
+    this.#session = session;
+  }
+
+  static async begin(): Promise<Profile> {
+    const session = new Session();
+    session.connect();
+    await session.post('Profiler.enable');
+    await session.post('Profiler.setSamplingInterval', { interval: SAMPLE_US });
+    await session.post('Profiler.start');
+    return new Profile(session);
+  }
+
+  /** What was done since `begin`, most expensive first. */
+  async end(): Promise<Expense[]> {
+    const { profile } = await this.#session.post('Profiler.stop');
+    this.#session.disconnect();
+    return expensesOf(profile);
+  }
 }
 
 function expensesOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): Expense[] {

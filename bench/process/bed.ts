@@ -1,0 +1,176 @@
+/** A broker, fresh topics, measured processes on a core of their own, and a look at what they have written. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ByteReader } from '../../src/state/bytes.ts';
+import { SystemClock } from '../../src/topology/clock.ts';
+import { readCells, readGroupName, readHeader } from '../../src/topology/partials.ts';
+import { kafkaClient } from '../../src/topology/sources/kafka-client.ts';
+import { KafkaSource } from '../../src/topology/sources/kafka-source.ts';
+import { createTopics } from '../../src/topology/sources/kafka-topics.ts';
+import { type PartitionFeed, RecordView } from '../../src/topology/types.ts';
+import { AssignmentRecorder } from '../../test/conformance/source.ts';
+import { onPath } from '../../test/services/tools.ts';
+import { check } from '../figures.ts';
+import { campaignName } from './impressions.ts';
+import type { Expected } from './load.ts';
+import type { FromWorker, Measured, WorkerPlan } from './protocol.ts';
+
+const PARTIALS_PARTITIONS = 4;
+const SIDES = ['duplicates', 'late', 'invalid', 'violations'];
+const nothing = (): void => undefined;
+const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+const WORKER = join(import.meta.dirname, 'worker.ts');
+/** Where there are two cores and a way to choose: this process, and what it starts, stays off the measured ones. */
+const CAN_PIN = cpus().length > 1 && onPath('taskset') !== undefined;
+
+/** Keeps this process, and the services it starts from now on, on the last core. */
+export function makeRoom(): string {
+  if (!CAN_PIN) return 'processes are not pinned to cores here';
+  const last = cpus().length - 1;
+  execFileSync('taskset', ['-a', '-p', '-c', String(last), String(process.pid)]);
+  return `measured processes on core 0 (and on), everything else on core ${last}`;
+}
+
+export class Run {
+  readonly topic: string;
+  readonly partials: string;
+  readonly #brokers: string;
+  readonly #prefix: string;
+  readonly #folders: string[] = [];
+
+  private constructor(brokers: string, prefix: string) {
+    this.#brokers = brokers;
+    this.#prefix = prefix;
+    this.topic = `${prefix}impressions`;
+    this.partials = `${prefix}partials`;
+  }
+
+  static async open(brokers: string, name: string, partitions: number): Promise<Run> {
+    const run = new Run(brokers, `bench.${name}.`);
+    const kafka = kafkaClient({ brokers: brokers.split(','), clientId: 'bench' }, SILENT);
+    const keep = { 'retention.ms': '-1' };
+    await createTopics(kafka, [
+      { name: run.topic, partitions, settings: keep },
+      { name: run.partials, partitions: PARTIALS_PARTITIONS, settings: { ...keep, 'message.timestamp.type': 'LogAppendTime' } },
+      ...SIDES.map((side) => ({ name: run.#prefix + side, partitions: 1, settings: keep })),
+    ]);
+    return run;
+  }
+
+  /** Starts a measured process and waits until it has its state. */
+  async start(plan: Partial<WorkerPlan> & { records: number; baseMs: number }, core = 0): Promise<Worker> {
+    const stateDir = await mkdtemp(join(tmpdir(), 'exposure-stream-bench-'));
+    this.#folders.push(stateDir);
+    const full: WorkerPlan = {
+      brokers: this.#brokers,
+      topic: this.topic,
+      partials: this.partials,
+      group: this.#prefix,
+      decoder: 'in_place',
+      keys: 0,
+      stateDir,
+      profile: false,
+      redisUrl: null,
+      keyPrefix: this.#prefix,
+      fetchBytes: null,
+      ...plan,
+    };
+    return Worker.start(full, core);
+  }
+
+  /** Throws unless spend and impressions in `.partials` are what they should be, campaign by campaign. */
+  async verify(expected: Expected): Promise<void> {
+    const cells = await this.#cells();
+    const spend = new Map<string, number>();
+    let impressions = 0;
+    for (const { campaign, micros, count } of cells.values()) {
+      spend.set(campaign, (spend.get(campaign) ?? 0) + micros);
+      impressions += count;
+    }
+    check('impressions in .partials', impressions, expected.accepted);
+    for (const [i, micros] of expected.spendMicros.entries()) check(`spend of ${campaignName(i)}`, spend.get(campaignName(i)) ?? 0, micros);
+  }
+
+  async close(): Promise<void> {
+    const admin = kafkaClient({ brokers: this.#brokers.split(','), clientId: 'bench' }, SILENT).admin();
+    await admin.connect();
+    await admin.deleteTopics({ topics: [this.topic, this.partials, ...SIDES.map((side) => this.#prefix + side)] });
+    await admin.disconnect();
+    await Promise.all(this.#folders.map((folder) => rm(folder, { recursive: true, force: true })));
+  }
+
+  /** The last value of each cell. */
+  async #cells(): Promise<Map<string, { campaign: string; micros: number; count: number }>> {
+    const kafka = kafkaClient({ brokers: this.#brokers.split(','), clientId: 'bench' }, SILENT);
+    const clock = new SystemClock();
+    const source = new KafkaSource(kafka, { groupId: `${this.#prefix}verify`, topics: [this.partials], clock, logger: SILENT });
+    const recorder = new AssignmentRecorder();
+    const assigned = recorder.nextFeeds();
+    await source.start(recorder);
+    const cells = new Map<string, { campaign: string; micros: number; count: number }>();
+    for (const feed of await assigned) await readAll(feed, cells);
+    await source.stop();
+    return cells;
+  }
+}
+
+async function readAll(feed: PartitionFeed, cells: Map<string, { campaign: string; micros: number; count: number }>): Promise<void> {
+  const { end } = await feed.bounds();
+  feed.seek(0);
+  const view = new RecordView();
+  for (let at = 0; at < end; ) {
+    const batch = await feed.poll(1000);
+    if (batch === null) continue;
+    at = batch.nextOffset;
+    while (batch.next(view)) {
+      const from = new ByteReader(view.value as Uint8Array, view.valueStart, view.valueEnd);
+      const { partition } = readHeader(from);
+      const names: string[] = [];
+      readCells(from, {
+        group: (bytes, start, end) => names.push(readGroupName(new ByteReader(bytes, start, end)).entity) - 1,
+        cell: (name, group, time, values) => {
+          if (name !== 'spend') return;
+          cells.set(`${partition} ${time} ${names[group]}`, { campaign: names[group], micros: values[0], count: values[1] });
+        },
+      });
+    }
+  }
+}
+
+export class Worker {
+  readonly #child: ChildProcess;
+  readonly #measured: Promise<Measured>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#measured = new Promise((resolve, reject) => {
+      child.on('message', (message: FromWorker) => {
+        if ('measured' in message) resolve(message.measured);
+      });
+      child.on('exit', (code) => reject(new Error(`a measured process ended with ${code}`)));
+    });
+    // Awaited later, or never when something else has failed.
+    this.#measured.catch(nothing);
+  }
+
+  static async start(plan: WorkerPlan, core: number): Promise<Worker> {
+    const args = ['--disable-warning=TimeoutNegativeWarning', WORKER, JSON.stringify(plan)];
+    const [command, all] = CAN_PIN ? ['taskset', ['-c', String(core), process.execPath, ...args]] : [process.execPath, args];
+    const child = spawn(command as string, all as string[], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const worker = new Worker(child);
+    await Promise.race([once(child, 'message'), worker.#measured]);
+    return worker;
+  }
+
+  measured(): Promise<Measured> {
+    return this.#measured;
+  }
+
+  /** For one that shall not reach its records by itself. */
+  stop(): void {
+    this.#child.send({ stop: true });
+  }
+}

@@ -1,0 +1,56 @@
+/** Seeded impressions: number `n` is always the same one. */
+import { encodePlainBatch } from '../../test/kafka/record-batch.ts';
+
+export interface ImpressionPlan {
+  count: number;
+  campaigns: number;
+  baseMs: number;
+}
+
+const PER_BATCH = 1000;
+const BATCHES_PER_SET = 4;
+/** Of event time. */
+const PER_SECOND = 20_000;
+const USERS = 5_000_000;
+/** `{"event_id":"`, and a UUID. */
+const ID_AT = 13;
+const ID_BYTES = 36;
+
+const hex = (n: number): string => (n >>> 0).toString(16).padStart(8, '0');
+
+const mixed = (n: number): number => {
+  let h = Math.imul(n ^ (n >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+};
+
+export const campaignOf = (n: number, campaigns: number): number => mixed(n * 2 + 2) % campaigns;
+export const spendOf = (n: number): number => 1000 + (mixed(n * 2 + 1) % 9000);
+export const campaignName = (campaign: number): string => `campaign-${campaign}`;
+
+/** The JSON text of impression number `n`; its time is up to 5 s before `timeMs`. */
+export function impression(n: number, { campaigns }: Pick<ImpressionPlan, 'campaigns'>, timeMs: number): string {
+  const a = mixed(n * 2 + 1);
+  const b = mixed(n * 2 + 2);
+  const id = `${hex(a)}-${hex(n).slice(0, 4)}-4${hex(b).slice(0, 3)}-a${hex(b).slice(3, 6)}-${hex(n)}${hex(a).slice(0, 4)}`;
+  return `{"event_id":"${id}","campaign_id":"${campaignName(campaignOf(n, campaigns))}","spend_micros":${spendOf(n)},"event_ts":${Math.floor(timeMs) - (a % 5000)},"user_id":"user-${hex(mixed(a) % USERS)}","surface":"home_feed"}`;
+}
+
+/** Where its event id lies. */
+export const idBytes = (value: Buffer): Buffer => value.subarray(ID_AT, ID_AT + ID_BYTES);
+
+/** Record sets of about a fetch each. */
+export function* impressionSets(plan: ImpressionPlan): Generator<Buffer> {
+  let set: Buffer[] = [];
+  for (let from = 0; from < plan.count; from += PER_BATCH) {
+    const timeMs = plan.baseMs + Math.floor((from * 1000) / PER_SECOND) + 5000;
+    const records = Array.from({ length: Math.min(PER_BATCH, plan.count - from) }, (_, i) => {
+      const value = Buffer.from(impression(from + i, plan, timeMs));
+      return { key: idBytes(value), value, offsetDelta: i, timeDeltaMs: 0, headers: [] };
+    });
+    set.push(encodePlainBatch(records, { baseOffset: from, baseTimeMs: timeMs }));
+    if (set.length < BATCHES_PER_SET && from + PER_BATCH < plan.count) continue;
+    yield Buffer.concat(set);
+    set = [];
+  }
+}

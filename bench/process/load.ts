@@ -1,0 +1,87 @@
+/** Seeded impressions in a topic, and what must be counted of them. */
+
+import { RawProducer } from '../../test/kafka/raw-producer.ts';
+import { encodePlainBatch, type GivenRecord } from '../../test/kafka/record-batch.ts';
+import { campaignOf, type ImpressionPlan, idBytes, impression, spendOf } from './impressions.ts';
+
+const PER_BATCH = 1000;
+/** One record in so many comes a second time. */
+const REPEAT_EVERY = 50;
+/** Event time passes at this rate. */
+const PER_SECOND = 20_000;
+
+export interface LoadPlan extends ImpressionPlan {
+  topic: string;
+  partitions: number;
+}
+
+/** What is right: records, and spend by number of the campaign. */
+export interface Expected {
+  records: number;
+  accepted: number;
+  duplicates: number;
+  spendMicros: Float64Array;
+}
+
+/** Which impression record number `i` of a partition is: most their own, some one that was there before. */
+const numberAt = (i: number, partition: number, partitions: number): number =>
+  (i % REPEAT_EVERY === REPEAT_EVERY - 1 ? i - REPEAT_EVERY + 1 : i) * partitions + partition;
+
+const isRepeat = (i: number): boolean => i % REPEAT_EVERY === REPEAT_EVERY - 1;
+
+/** Records of one batch. @param atMs event time of a number, and Kafka time of the batch */
+export function batchOf(plan: LoadPlan, { partition, from, count }: Stretch, timeMs: (i: number) => number): Buffer {
+  const records: GivenRecord[] = Array.from({ length: count }, (_, k) => {
+    const i = from + k;
+    const number = numberAt(i, partition, plan.partitions);
+    const first = isRepeat(i) ? i - REPEAT_EVERY + 1 : i;
+    const value = Buffer.from(impression(number, plan, timeMs(first)));
+    return { key: idBytes(value), value, offsetDelta: k, timeDeltaMs: 0, headers: [] };
+  });
+  return encodePlainBatch(records, { baseOffset: 0, baseTimeMs: Math.floor(timeMs(from + count - 1)) });
+}
+
+export interface Stretch {
+  partition: number;
+  /** Numbers of records within the partition. */
+  from: number;
+  count: number;
+}
+
+/** Adds up what a stretch must come to. */
+export function expect(plan: LoadPlan, { partition, from, count }: Stretch, into: Expected): void {
+  into.records += count;
+  for (let i = from; i < from + count; i++) {
+    if (isRepeat(i)) {
+      into.duplicates++;
+      continue;
+    }
+    const number = numberAt(i, partition, plan.partitions);
+    into.accepted++;
+    into.spendMicros[campaignOf(number, plan.campaigns)] += spendOf(number);
+  }
+}
+
+export const nothingExpected = (campaigns: number): Expected => ({
+  records: 0,
+  accepted: 0,
+  duplicates: 0,
+  spendMicros: new Float64Array(campaigns),
+});
+
+/** Produces `count` records, in turn to every partition. */
+export async function load(broker: string, plan: LoadPlan): Promise<Expected> {
+  const expected = nothingExpected(plan.campaigns);
+  const producer = await RawProducer.open(broker);
+  const perPartition = Math.floor(plan.count / plan.partitions);
+  const timeMs = (i: number): number => plan.baseMs + Math.floor((i * plan.partitions * 1000) / PER_SECOND);
+  for (let from = 0; from < perPartition; from += PER_BATCH) {
+    for (let partition = 0; partition < plan.partitions; partition++) {
+      const stretch = { partition, from, count: Math.min(PER_BATCH, perPartition - from) };
+      expect(plan, stretch, expected);
+      await producer.append(plan.topic, partition, batchOf(plan, stretch, timeMs));
+    }
+  }
+  producer.close();
+  return expected;
+}
