@@ -49,8 +49,8 @@ const baseMs = 20_000 * 86_400_000;
 for (let from = 0; from < keys; from += his.length) {
   fillKeys(from);
   for (let i = 0; i < his.length; i++) {
-    stage.state.dedup.add(his[i], los[i], baseMs - 3600_000);
-    if (from < keys / 5) stage.state.suspects.add(his[i], los[i], baseMs);
+    stage.state.dedup.addIfAbsent(his[i], los[i], baseMs - 3600_000);
+    if (from < keys / 5) stage.state.suspects.addIfAbsent(his[i], los[i], baseMs);
   }
 }
 const sets = [...impressionSets({ count, campaigns: Number(values.campaigns), baseMs })];

@@ -13,7 +13,6 @@ import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
-import type { IngestBlock } from './ingest-block.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
