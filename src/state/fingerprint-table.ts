@@ -21,12 +21,14 @@ const WHOLE = 2 ** 16;
 const MAX_CAPACITY = 2 ** 30 - 8192;
 const MAX_REACH = 4094;
 /** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
-const LAST_STRETCH = 4 * (MAX_REACH + 2);
-/** At this share of used slots a table grows by GROWTH: 9.6 bytes a key then, 11.7 at most when it is done. Small ones, whose reach is short, sooner. */
-const LOAD = 0.83;
+const LAST_STRETCH = 5 * (MAX_REACH + 2);
+/** At this share of used slots a table grows by GROWTH: 9.5 bytes a key, and the size that it grows to is 11.4. Small ones, whose reach is short, sooner. */
+const LOAD = 0.84;
 const SMALL_LOAD = 0.7;
 const SMALL = 2 ** 18;
-const GROWTH = 1.3;
+const GROWTH = 1.2;
+/** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
+const CROWDED = 0.95;
 /** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD; that is less than .7 of the size. */
 const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
@@ -190,7 +192,7 @@ export class FingerprintTable {
   }
 
   #sizeFor(liveKeys: number): number {
-    if (liveKeys >= this.limit * 0.9) return Math.max(MIN_CAPACITY, Math.ceil(this.#capacity * GROWTH));
+    if (liveKeys >= this.limit * CROWDED) return Math.max(MIN_CAPACITY, Math.ceil(this.#capacity * GROWTH));
     if (liveKeys >= this.#capacity * SPARSE) return this.#capacity;
     return Math.max(MIN_CAPACITY, Math.ceil(liveKeys / SHRUNK_LOAD));
   }

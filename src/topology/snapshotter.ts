@@ -8,6 +8,10 @@ import type { CommitLog } from './types.ts';
 
 /** Slots or cells of a snapshot that go with one commit: a few ms of work, about 2 MB. */
 const SLICE = 150_000;
+/** A larger state has larger slices, so that a snapshot is done in so many commits, before the process is restarted; tens of ms at most. */
+const COMMITS = 120;
+const LARGEST_SLICE = 1_000_000;
+const SLOT_BYTES = 8;
 
 /** When: the log is larger than `minBytes` and than `ratio` times the state. */
 export interface SnapshotPolicy {
@@ -26,6 +30,7 @@ export class Snapshotter {
   readonly #stage: Snapshotted;
   readonly #policy: SnapshotPolicy;
   #state: 'none' | 'writing' | 'written' | 'ending' = 'none';
+  #slice = SLICE;
   /** Why the last one could not be ended; the task is opened again. */
   failure: Error | null = null;
 
@@ -42,7 +47,7 @@ export class Snapshotter {
 
   /** Adds a slice to the commit about to be taken. */
   beforeCommit(): void {
-    if (this.#state === 'writing' && this.#stage.snapshotSlice(SLICE)) this.#state = 'written';
+    if (this.#state === 'writing' && this.#stage.snapshotSlice(this.#slice)) this.#state = 'written';
   }
 
   /** The commit is durable. */
@@ -60,6 +65,7 @@ export class Snapshotter {
     } else if (this.#state === 'none' && this.#log.sizeBytes() > this.#threshold()) {
       await this.#log.beginSnapshot();
       this.#stage.beginSnapshot();
+      this.#slice = Math.min(LARGEST_SLICE, Math.max(SLICE, this.#stage.byteLength / SLOT_BYTES / COMMITS));
       this.#state = 'writing';
     }
   }
