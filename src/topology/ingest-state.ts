@@ -21,9 +21,6 @@ import { DISPOSITIONS } from './types.ts';
 /** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
 const MAX_SUSPECT_BUCKETS = 48;
 
-/** Of a restore: a few ms, even where each misses the cache. */
-const CHANGES_A_STEP = 32_768;
-
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
@@ -207,8 +204,8 @@ export class IngestState {
   *restore(commit: Commit): Generator<void> {
     const from = new ByteReader(commit.changes);
     const changes = this.#changes();
-    let format = readJournal(from, changes, CHANGES_A_STEP);
-    for (; format === null; format = readJournal(from, changes, CHANGES_A_STEP)) yield;
+    let format = readJournal(from, changes);
+    for (; format === null; format = readJournal(from, changes)) yield;
     this.origin = from.varint();
     const highest = optionalOf(from);
     if (Number.isFinite(highest)) this.#advance(highest);
