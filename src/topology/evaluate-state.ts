@@ -79,7 +79,8 @@ export class EvaluateState {
 
   /** Reads what `take` will, so that it waits in the cache. The result means nothing. */
   warm(name: CellName, group: number, source: number, time: number): number {
-    return this.bySource[name].warmAt(group, source, time) ^ this.totals[name].warmAt(group, 0, time);
+    const read = this.bySource[name].warmAt(group, source, time) ^ this.totals[name].warmAt(group, 0, time);
+    return name === 'spend' ? read ^ this.days.warm(group) : read;
   }
 
   /** Takes a source's absolute values for one cell. */
