@@ -205,7 +205,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
       this.#side.copy(record, this.#options.outputs.invalid, INVALID_REASONS[reason]);
       return;
     }
-    if (state.seenBefore(ids.his[i], ids.los[i], event.eventTs)) {
+    // As signed words: others would be boxed on the way.
+    if (state.seenBefore(ids.his[i] | 0, ids.los[i] | 0, event.eventTs)) {
       dispositions[DUPLICATE]++;
       state.addMoney('duplicateMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.duplicate, event);
@@ -231,7 +232,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const state = this.#state;
     const { tied, suspects } = this.#block;
     if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
-    if (tied[i] === 1 && state.suspectedBefore(suspects.his[i], suspects.los[i], event.eventTs)) {
+    if (tied[i] === 1 && state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, event.eventTs)) {
       state.totals.sums.suspected++;
       state.addMoney('suspectedMicros', event.spendMicros);
       this.#contribution.evidence(EVIDENCE.suspected, event);
