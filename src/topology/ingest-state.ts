@@ -14,6 +14,7 @@ import { Interner } from '../state/interner.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
+import { emptyTotals, type IngestTotals, type MoneyName, TOTALS } from './ingest-totals.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
@@ -22,33 +23,6 @@ import { DISPOSITIONS } from './types.ts';
 const MAX_SUSPECT_BUCKETS = 48;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-
-/** Sums over the life of the log, in the order they are written. Money is micros of the judged record's own amount. */
-export const TOTALS = [
-  'consumed',
-  'lateMicros',
-  'duplicateMicros',
-  'invalidTrafficMicros',
-  'suspected',
-  'suspectedMicros',
-  'outdatedEvidence',
-] as const;
-export type TotalName = (typeof TOTALS)[number];
-type MoneyName = Extract<TotalName, `${string}Micros`>;
-
-export interface IngestTotals {
-  /** By DISPOSITIONS. */
-  dispositions: Float64Array;
-  /** Invalid records by number of reason (INVALID_REASONS). */
-  reasons: Float64Array;
-  sums: Record<TotalName, number>;
-}
-
-export const emptyTotals = (reasons: number): IngestTotals => ({
-  dispositions: new Float64Array(DISPOSITIONS.length),
-  reasons: new Float64Array(reasons),
-  sums: Object.fromEntries(TOTALS.map((name) => [name, 0])) as Record<TotalName, number>,
-});
 
 export interface IngestStateOptions {
   time: TimeSettings;

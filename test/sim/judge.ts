@@ -3,7 +3,7 @@
 import { INVALID_REASONS } from '../../src/operators/decode.ts';
 import type { StoredCounter } from '../../src/sinks/memory-counters.ts';
 import type { HourlyRow } from '../../src/sinks/totals.ts';
-import type { IngestTotals } from '../../src/topology/ingest-state.ts';
+import type { IngestTotals } from '../../src/topology/ingest-totals.ts';
 import type { MemoryBroker, MemoryRecord } from '../../src/topology/sources/memory-log.ts';
 import { partitionOf } from '../../src/topology/sources/murmur2.ts';
 import type { Plan } from './plan.ts';
