@@ -2,7 +2,7 @@ import type { ByteRef } from '../topology/types.ts';
 import { MAX_ALLOCATION_VERSION, MAX_ID_CODE_POINTS, type Target } from './decode-fields.ts';
 import type { DecodedEvent } from './decoded-event.ts';
 import * as json from './json-scan.ts';
-import { parseRfc3339 } from './time-text.ts';
+import { readRfc3339 } from './time-text.ts';
 
 const UNSURE = -1;
 /** More could be beyond 2^53. */
@@ -35,6 +35,7 @@ export class FieldReader {
   #words = new DataView(this.#bytes.buffer);
   #end = 0;
   #integer = 0;
+  readonly #ms = new Float64Array(1);
 
   constructor(maxSpendMicros: number) {
     this.#maxSpendMicros = maxSpendMicros;
@@ -126,7 +127,8 @@ export class FieldReader {
     const bytes = this.#bytes;
     if (bytes[at] !== json.QUOTE) return this.#digits(at);
     const end = json.plainTextEnd(bytes, this.#words, at + 1, this.#end);
-    this.#integer = parseRfc3339(bytes, at + 1, end);
+    readRfc3339(bytes, at + 1, end, this.#ms);
+    this.#integer = this.#ms[0];
     return this.#integer >= 0 ? end + 1 : UNSURE;
   }
 

@@ -4,12 +4,21 @@ const NOT_A_TIME = Number.NaN;
 const DAYS_BEFORE = Uint16Array.of(0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334);
 const DAYS_IN = Uint8Array.of(0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31);
 
+const scratch = new Float64Array(1);
+
 /**
  * Epoch ms of an RFC 3339 text (ASCII), or NaN when it is none or lies before 1970. Upper-case T and Z only, `±hh:mm` up
  * to 23:59, no second 60, any number of fraction digits of which those after ms are cut.
  */
 export function parseRfc3339(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start < SHORTEST) return NOT_A_TIME;
+  readRfc3339(bytes, start, end, scratch);
+  return scratch[0];
+}
+
+/** The same, put into `into[0]`: a number of that size that is returned would be boxed. */
+export function readRfc3339(bytes: Uint8Array, start: number, end: number, into: Float64Array): void {
+  into[0] = NOT_A_TIME;
+  if (end - start < SHORTEST) return;
   const century = twoDigits(bytes, start);
   const yearOfCentury = twoDigits(bytes, start + 2);
   const month = twoDigits(bytes, start + 5);
@@ -17,28 +26,28 @@ export function parseRfc3339(bytes: Uint8Array, start: number, end: number): num
   const hour = twoDigits(bytes, start + 11);
   const minute = twoDigits(bytes, start + 14);
   const second = twoDigits(bytes, start + 17);
-  if ((century | yearOfCentury | month | day | hour | minute | second) < 0) return NOT_A_TIME;
+  if ((century | yearOfCentury | month | day | hour | minute | second) < 0) return;
   const year = century * 100 + yearOfCentury;
   // Before 1969 no offset leads to an instant from 1970 on.
-  if (year < 1969) return NOT_A_TIME;
-  if (bytes[start + 4] !== 0x2d || bytes[start + 7] !== 0x2d || bytes[start + 10] !== 0x54) return NOT_A_TIME;
-  if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return NOT_A_TIME;
-  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return NOT_A_TIME;
+  if (year < 1969) return;
+  if (bytes[start + 4] !== 0x2d || bytes[start + 7] !== 0x2d || bytes[start + 10] !== 0x54) return;
+  if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return;
+  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return;
   const leap = (year & 3) === 0 && (year % 100 !== 0 || year % 400 === 0);
-  if (day > DAYS_IN[month] + (leap && month === 2 ? 1 : 0)) return NOT_A_TIME;
+  if (day > DAYS_IN[month] + (leap && month === 2 ? 1 : 0)) return;
 
   let at = start + 19;
   let fractionMs = 0;
   if (bytes[at] === 0x2e) {
     const first = ++at;
     for (let weight = 100; at < end && isDigit(bytes[at]); at++, weight = (weight / 10) | 0) fractionMs += (bytes[at] - 0x30) * weight;
-    if (at === first) return NOT_A_TIME;
+    if (at === first) return;
   }
   const offsetMinutes = parseOffset(bytes, at, end);
-  if (offsetMinutes === NOT_AN_OFFSET) return NOT_A_TIME;
+  if (offsetMinutes === NOT_AN_OFFSET) return;
   const dayNumber = daysBeforeYear(year) + DAYS_BEFORE[month] + (leap && month > 2 ? 1 : 0) + day - 1;
   const ms = ((dayNumber * 24 + hour) * 60 + minute - offsetMinutes) * 60_000 + second * 1000 + fractionMs;
-  return ms < 0 ? NOT_A_TIME : ms;
+  if (ms >= 0) into[0] = ms;
 }
 
 const NOT_AN_OFFSET = 0x7fff;
