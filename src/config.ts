@@ -4,6 +4,7 @@
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { alertSettings, type Route, routesOf } from './alerts/routes.ts';
 import { StreamError } from './errors.ts';
 import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
@@ -79,6 +80,7 @@ const fileSchema = z.strictObject({
       slotRetentionMs: ms(8 * day, 'How long after a day its spend is kept and rewritten.'),
     })
     .prefault({}),
+  alerts: alertSettings,
 });
 
 export type FileSettings = z.infer<typeof fileSchema>;
@@ -183,6 +185,8 @@ export type EnvValues = { [Name in keyof typeof ENVIRONMENT]: z.infer<(typeof EN
 /** All settings, checked. `env` keeps the names of the environment: one name everywhere. */
 export interface Settings extends FileSettings {
   env: EnvValues;
+  /** Where alerts go, secrets included: never shown. */
+  alertRoutes: readonly Route[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -195,7 +199,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function loadSettings(environment: Environment, readFile: (path: string) => string): Settings {
   const env: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(ENVIRONMENT) as [string, EnvSetting][]) {
-    const given = environment[name] || secretFromFile(name, setting, environment, readFile);
+    const given = environment[name] || (setting.secret ? secretFromFile(name, environment, readFile) : undefined);
     const result = setting.schema.safeParse(given);
     if (!result.success) {
       const shown = setting.secret ? '(hidden)' : JSON.stringify(given);
@@ -206,16 +210,12 @@ export function loadSettings(environment: Environment, readFile: (path: string) 
   const values = env as EnvValues;
   const file = loadFile(values.CONFIG_FILE, readFile);
   checkTogether(values, file, new Map(OUTPUTS.map((name) => [outputTopic(file, name), name])));
-  return { env: values, ...file };
+  const alertRoutes = routesOf(file.alerts, (name) => environment[name] || secretFromFile(name, environment, readFile));
+  return { env: values, ...file, alertRoutes };
 }
 
-function secretFromFile(
-  name: string,
-  setting: EnvSetting,
-  environment: Environment,
-  readFile: (path: string) => string,
-): string | undefined {
-  const path = setting.secret ? environment[`${name}_FILE`] : undefined;
+function secretFromFile(name: string, environment: Environment, readFile: (path: string) => string): string | undefined {
+  const path = environment[`${name}_FILE`];
   if (!path) return undefined;
   try {
     return readFile(path).trim();

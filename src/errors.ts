@@ -21,6 +21,7 @@ export const ERRORS = {
   message_too_large: { action: 'stop', says: 'A record is larger than its topic accepts: raise max.message.bytes there.' },
   redis_unreachable: { action: 'retry', says: 'Redis does not answer; counters stand still until it does.' },
   postgres_unreachable: { action: 'retry', says: 'Postgres does not answer; hourly totals wait, counters go on.' },
+  alert_unknown: { action: 'exit_1', says: 'There is no alert of that id in Postgres.' },
   bad_line: { action: 'exit_1', says: 'A line of the input file is no record; the message names the line and what is wrong with it.' },
   topic_missing: { action: 'exit_1', says: 'A topic does not exist: `exposure-stream migrate --topics` creates what is missing.' },
   schema_missing: { action: 'exit_1', says: 'The Postgres schema is missing or old: run `exposure-stream migrate`.' },

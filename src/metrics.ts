@@ -90,6 +90,28 @@ export const METRICS = {
   registry_age_seconds: { type: 'gauge', labels: [], says: 'Since the registry was last read.' },
   totals_pending_rows: { type: 'gauge', labels: [], says: 'Hourly totals that Postgres does not have yet.' },
   totals_flush_failures_total: { type: 'counter', labels: [], says: 'Flushes of hourly totals that failed and are tried again.' },
+  alerts_open: {
+    type: 'gauge',
+    labels: ['kind', 'severity'],
+    says: 'Alerts that nobody has acknowledged, as Postgres has them: every process that evaluates exports the same, so take the largest.',
+  },
+  alerts_suppressed: { type: 'gauge', labels: ['kind'], says: 'Alerts not raised because the stream itself lags.' },
+  alerts_publish_failures_total: {
+    type: 'counter',
+    labels: [],
+    says: 'Passes in which alerts did not reach `.alerts` or Postgres, or deliveries were not read there; tried again.',
+  },
+  alert_deliveries_total: {
+    type: 'counter',
+    labels: ['route', 'event'],
+    says: 'Alerts that a receiver has taken; `raised` also when repeated.',
+  },
+  alert_delivery_failures_total: { type: 'counter', labels: ['route'], says: 'Deliveries that failed and are tried again.' },
+  alert_oldest_undelivered_seconds: {
+    type: 'gauge',
+    labels: [],
+    says: 'How long the oldest delivery of an alert has been waiting; 0 when none is. The same from every process: take the largest.',
+  },
   redis_up: { type: 'gauge', labels: [], says: '1 when the last write went through.' },
   build_info: { type: 'gauge', labels: ['version', 'node'], says: 'Always 1.' },
 } as const satisfies Record<string, MetricSpec>;

@@ -21,7 +21,7 @@ import { type AlertKind, isSuppressible, SEVERITIES } from './kinds.ts';
 import { type AlertDraft, type AlertEnd, type AlertRecord, alertId, type Subject } from './types.ts';
 
 /** `open`: latched. `quiet`: acknowledged, and the condition has held ever since. `armed`: the next raise latches. */
-type Latch = 'open' | 'quiet' | 'armed';
+export type Latch = 'open' | 'quiet' | 'armed';
 
 interface Entry {
   kind: AlertKind;
@@ -88,6 +88,11 @@ export class AlertBook implements Section {
   latched(kind: AlertKind, subject: Subject): AlertRecord | null {
     const entry = this.#entries.get(keyOf(kind, subject));
     return entry?.latch === 'open' ? entry.alert : null;
+  }
+
+  /** Whether a subject's alert is open, acknowledged and still so, or to be raised anew; null when there never was one. */
+  latchOf(kind: AlertKind, subject: Subject): Latch | null {
+    return this.#entries.get(keyOf(kind, subject))?.latch ?? null;
   }
 
   /** All that are latched. */

@@ -52,8 +52,23 @@ export const alertId = ({ kind, subject, phase }: Pick<AlertDraft, 'kind' | 'sub
     .digest('hex')
     .slice(0, 32);
 
+/** Half a surrogate pair is no text. */
+export const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');
+
+/** What Postgres and every receiver take: ids of segments and users may hold what is no text there. */
+const clean = (text: string): string => wellFormed(text).replaceAll('\u0000', '\ufffd');
+
+function cleanJson(value: Json): Json {
+  if (typeof value === 'string') return clean(value);
+  if (Array.isArray(value)) return value.map(cleanJson);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [clean(name), cleanJson(inner)]));
+}
+
 /** The value of a record on `.alerts`, and what the API shows. */
-export const alertJson = (alert: AlertRecord): { [name: string]: Json } => ({
+export const alertJson = (alert: AlertRecord): { readonly [name: string]: Json } => cleanJson(plainJson(alert)) as { [name: string]: Json };
+
+const plainJson = (alert: AlertRecord): { [name: string]: Json } => ({
   alert_id: alert.id,
   kind: alert.kind,
   severity: alert.severity,

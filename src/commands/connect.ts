@@ -71,6 +71,7 @@ const writtenTopics = (settings: Settings, stage: 'ingest' | 'evaluate' | 'both'
   const { OUTPUT_UNIQUE: unique, STATE_STORE: store } = settings.env;
   const sides: OutputName[] = stage === 'evaluate' ? [] : ['duplicates', 'late', 'invalid', 'violations'];
   if (stage !== 'evaluate' && unique) sides.push('unique');
+  if (stage !== 'ingest') sides.push('alerts');
   if (store === 'kafka') sides.push('state');
   return sides.map((name) => outputTopic(settings, name));
 };

@@ -4,6 +4,7 @@
  * against the truth that the generator knows.
  */
 
+import { MemoryAlertStore } from '../alerts/store.ts';
 import type { Settings } from '../config.ts';
 import { outputTopic } from '../config.ts';
 import { asError } from '../errors.ts';
@@ -167,6 +168,7 @@ class DemoWorld {
         stateStore: this.#state,
         counters: new MemoryCounters({ store: this.#store }),
         totals: new MemoryTotals(),
+        alerts: new MemoryAlertStore(),
         registry: new StaticRegistry(),
         clock: this.#clock,
         partitionCounts: () => Promise.resolve(new Map(Object.entries(counts))),

@@ -1,4 +1,5 @@
 /** The same topology without services: logs, counters and totals in this process. */
+import { MemoryAlertStore } from '../alerts/store.ts';
 import type { FileSettings } from '../config.ts';
 import { outputTopic } from '../config.ts';
 import { MemoryCounters } from '../sinks/memory-counters.ts';
@@ -31,6 +32,7 @@ export interface Local {
   pipeline: Pipeline;
   counters: MemoryCounters;
   totals: MemoryTotals;
+  alerts: MemoryAlertStore;
 }
 
 export function makeLocal(options: LocalOptions): Local {
@@ -39,6 +41,7 @@ export function makeLocal(options: LocalOptions): Local {
   const broker = new MemoryBroker(clock, { [partials]: PARTIALS_PARTITIONS });
   const counters = new MemoryCounters();
   const totals = new MemoryTotals();
+  const alerts = new MemoryAlertStore();
   const pipeline = new Pipeline(
     {
       ingestSource: source,
@@ -47,6 +50,7 @@ export function makeLocal(options: LocalOptions): Local {
       stateStore: new ForgetfulStateStore(),
       counters,
       totals,
+      alerts,
       registry: new StaticRegistry(),
       clock,
       partitionCounts: async () => new Map([...(await source.partitionCounts()), [partials, PARTIALS_PARTITIONS]]),
@@ -72,7 +76,7 @@ export function makeLocal(options: LocalOptions): Local {
       },
     },
   );
-  return { pipeline, counters, totals };
+  return { pipeline, counters, totals, alerts };
 }
 
 /** Partials to the log in memory, everything else aside. */

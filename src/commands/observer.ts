@@ -49,8 +49,13 @@ export function observe({ log, metrics, pipeline, nowMs, fatal, stopIsFatal }: O
       if (troubled.delete('totals')) log.info('hourly totals are written again');
       log.debug({ rows, duration_ms: durationMs }, 'hourly totals written');
     },
+    published: (alerts) => {
+      if (troubled.delete('alerts')) log.info('alerts are published again');
+      log.debug({ alerts }, 'alerts published');
+    },
     trouble: (what, error) => {
       troubled.add(what);
+      if (what === 'alerts') metrics.counter('alerts_publish_failures_total').inc();
       if (what === 'totals') metrics.counter('totals_flush_failures_total').inc();
       const { monotonicMs } = nowMs();
       if (monotonicMs - (toldMs.get(what) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;

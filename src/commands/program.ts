@@ -71,6 +71,11 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     .option('--alpha <p>', 'chance that a healthy split is ever called broken', '.001')
     .action(async (options) => exit(await (await import('./srm.ts')).srmCommand(host, options)));
 
+  command('ack', 'acknowledge an alert: it ends, and is raised again only when it has been away')
+    .argument('<alert>', 'its id, as every message about it has it')
+    .requiredOption('--note <text>', 'who has taken it, and what was found; kept with the alert')
+    .action(async (alert, options) => exit(await (await import('./ack.ts')).ack(host, alert, options)));
+
   command('config', 'settings: print an example, or what is in force')
     .option('--example', 'a YAML file with every setting and its default')
     .action(async (options) => exit((await import('./config.ts')).configCommand(host, options)));

@@ -1,6 +1,7 @@
 /** `run`: both stages on the real services, until SIGTERM, or until everything that was there at the start is counted. */
 import type { Kafka } from 'kafkajs';
 import type { Logger } from 'pino';
+import { MemoryAlertStore } from '../alerts/store.ts';
 import { outputTopic, type Settings } from '../config.ts';
 import { actionOf, codeOf, StreamError } from '../errors.ts';
 import { Metrics } from '../metrics.ts';
@@ -18,6 +19,7 @@ import { collect } from '../web/collect.ts';
 import { STATUS_PAGE } from '../web/page.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
+import { Alerting } from './alerting.ts';
 import { checkTopics, countPartitions, heldBefore, inputTopics, openKafka, openStateStore } from './connect.ts';
 import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
@@ -93,6 +95,8 @@ class Service {
   readonly #host: Host;
   readonly #parts: ServiceParts;
   readonly #counters: RedisCounters | null;
+  /** Null where evaluate does not run. */
+  readonly #alerting: Alerting | null;
   readonly #close: (() => Promise<void>)[] = [];
   readonly #web: WebServer;
   readonly #kafka: Kafka;
@@ -115,6 +119,16 @@ class Service {
     const registry = new PostgresRegistry(openPool(settings.env.DATABASE_URL, 1), { clock, log });
     const writer = new KafkaWriter(this.#kafka, { clock, logger: log });
     const stateStore = openStateStore(settings, { kafka: this.#kafka, clock, log });
+    const observer = observe({
+      ...parts,
+      pipeline: () => this.pipeline,
+      nowMs: () => clock.now(),
+      fatal: parts.fail,
+      stopIsFatal: options.untilEnd === true,
+    });
+    this.#alerting = evaluates
+      ? new Alerting({ ...parts, clock, pipeline: () => this.pipeline, trouble: (error) => observer.trouble?.('alerts', error) })
+      : null;
     const nothing = { write: () => Promise.reject(new Error('evaluate does not run here')), close: () => Promise.resolve() };
     this.pipeline = new Pipeline(
       {
@@ -124,6 +138,7 @@ class Service {
         stateStore,
         counters: this.#counters ?? nothing,
         totals,
+        alerts: this.#alerting?.store ?? new MemoryAlertStore(),
         registry,
         clock,
         partitionCounts: async () => {
@@ -136,19 +151,14 @@ class Service {
         outputUnique: settings.env.OUTPUT_UNIQUE,
         stateMemoryBytes: settings.env.STATE_MEMORY_BYTES,
         acceptStateLoss: options.acceptStateLoss ?? false,
-        observer: observe({
-          ...parts,
-          pipeline: () => this.pipeline,
-          nowMs: () => clock.now(),
-          fatal: parts.fail,
-          stopIsFatal: options.untilEnd === true,
-        }),
+        observer,
       },
     );
     this.#close = [
       () => writer.close(),
       async () => this.#counters?.close(),
       () => totals.close(),
+      async () => this.#alerting?.close(),
       () => registry.close(),
       () => stateStore.close(),
       () => this.#admin.close(),
@@ -164,6 +174,7 @@ class Service {
   }
 
   async start(): Promise<void> {
+    this.#alerting?.start(this.#stopping.signal);
     await this.pipeline.start();
     const count = () => countPartitions(this.#admin, this.#parts.settings);
     const watch = { began: this.#partitions, count, clock: this.#host.clock, stopping: this.#stopping.signal };
@@ -220,9 +231,11 @@ class Service {
         return ready ? text('ready\n') : text(`waiting for:\n${waiting_for.map((line) => `- ${line}\n`).join('')}`, 503);
       },
       '/api/v1/status': () => json(status()),
+      '/api/v1/alerts': async () => json((await this.#alerting?.shown()) ?? { source: 'process', open: [], suppressed: [] }),
       '/metrics': async () => {
         const { metrics } = this.#parts;
         collect(metrics, this.pipeline, this.#host.clock.now().wallMs);
+        this.#alerting?.collect();
         metrics.gauge('build_info').set({ version: versionOf(), node: process.version }, 1);
         metrics.gauge('redis_up').set(this.#counters?.healthy === false ? 0 : 1);
         return { status: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() };

@@ -110,6 +110,11 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     return this.#state.uncommitted;
   }
 
+  /** Names what it writes now. */
+  get writer(): CounterWriter {
+    return { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position };
+  }
+
   get lossy(): boolean {
     return this.#state.loss.happened;
   }
@@ -178,7 +183,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
       this.#counters.renew(now.monotonicMs);
       for (const part of this.#parts) part.ticked?.(now, feed);
     }
-    const writer = { partition: this.#options.partition, epoch: this.#epoch, version: this.#state.position };
+    const { writer } = this;
     const records = silent ? [] : this.#teller.tell(now, writer, this.#fleetSections);
     const writes = this.#counters.take();
     this.#pending = false;

@@ -1,4 +1,6 @@
 /** Both stages over their ports: builds the tasks, reads the registry, and sends hourly totals aside of the path. */
+import { AlertPublisher } from '../alerts/publisher.ts';
+import type { AlertStore } from '../alerts/store.ts';
 import { type FileSettings, outputTopic } from '../config.ts';
 import { asError, StreamError } from '../errors.ts';
 import { Decoder } from '../operators/decode.ts';
@@ -6,6 +8,7 @@ import type { Registry, RegistrySource } from '../sinks/registry.ts';
 import type { TotalsSink } from '../sinks/totals.ts';
 import { SeededHash } from '../state/hash.ts';
 import { MemoryBudget } from '../state/memory-budget.ts';
+import { countPartitions } from './count-partitions.ts';
 import { type EvaluateOut, EvaluateStage } from './evaluate.ts';
 import type { MakePart } from './evaluate-part.ts';
 import { EVALUATE_PARTS } from './evaluate-parts.ts';
@@ -44,6 +47,7 @@ export interface PipelinePorts {
   stateStore: StateStore;
   counters: CounterSink;
   totals: TotalsSink;
+  alerts: AlertStore;
   registry: RegistrySource;
   clock: Clock;
   /** Partitions of the inputs and of `.partials`. Rejects with code topic_missing, or kafka_unreachable (tried again). */
@@ -53,7 +57,8 @@ export interface PipelinePorts {
 export interface PipelineObserver extends TaskObserver {
   registry?(registry: Registry): void;
   /** Something that is tried again by itself: the registry, the totals. */
-  trouble?(what: 'registry' | 'totals' | 'partition_counts', error: Error): void;
+  trouble?(what: 'registry' | 'totals' | 'alerts' | 'partition_counts', error: Error): void;
+  published?(alerts: number): void;
   flushed?(rows: number, durationMs: number): void;
   fatal?(error: Error): void;
 }
@@ -77,6 +82,7 @@ export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #stopping = new AbortController();
   readonly #totals: TotalsFlusher;
+  readonly #alerts: AlertPublisher;
   #ingest: Runner<IngestTask> | null = null;
   #evaluate: Runner<EvaluateTask> | null = null;
   #registry: Registry | null = null;
@@ -87,14 +93,10 @@ export class Pipeline {
     this.#ports = ports;
     this.#options = options;
     this.budget = new MemoryBudget(options.stateMemoryBytes);
-    const tasks = () => this.evaluateTasks;
-    this.#totals = new TotalsFlusher({
-      sink: ports.totals,
-      clock: ports.clock,
-      flushMs: options.settings.pace.totalsFlushMs,
-      tasks,
-      observer: options.observer,
-    });
+    const common = { clock: ports.clock, tasks: () => this.evaluateTasks, observer: options.observer };
+    this.#totals = new TotalsFlusher({ ...common, sink: ports.totals, flushMs: options.settings.pace.totalsFlushMs });
+    const topic = outputTopic(options.settings, 'alerts');
+    this.#alerts = new AlertPublisher({ ...common, topic, writer: ports.writer, store: ports.alerts });
   }
 
   get ingestTasks(): IngestTask[] {
@@ -128,7 +130,12 @@ export class Pipeline {
   /** Resolves when both groups have been asked to let us in; work goes on in the background until `stop`. */
   async start(): Promise<void> {
     const { ingestSource, evaluateSource, stateStore } = this.#ports;
-    const counts = await this.#countPartitions();
+    const counts = await countPartitions({
+      ask: this.#ports.partitionCounts,
+      clock: this.#ports.clock,
+      stopping: this.#stopping.signal,
+      trouble: (error) => this.#options.observer.trouble?.('partition_counts', error),
+    });
     const hash = new SeededHash(await stateStore.hashSeed());
     const fatal = (error: Error) => this.#fatal(error);
     // Ingest wants no more of the registry than the epoch, and goes on without it when Postgres is away.
@@ -144,18 +151,19 @@ export class Pipeline {
     if (evaluateSource !== null) {
       this.#evaluate = new Runner({ source: evaluateSource, makeTask: (feed) => this.#evaluateTask(feed, counts, hash), fatal });
       await this.#evaluate.start();
-      this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal)].map((loop) =>
+      this.#loops = [this.#registryLoop(), this.#totals.run(this.#stopping.signal), this.#alerts.run(this.#stopping.signal)].map((loop) =>
         loop.catch((error) => this.#fatal(asError(error))),
       );
     }
   }
 
-  /** Commits everything, leaves the groups, and flushes what totals are left (once; a failure is told, not retried). */
+  /** Commits everything, leaves the groups, and flushes what totals and alerts are left (once; a failure is told, not retried). */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all([this.#ingest?.stop(), this.#evaluate?.stop()]);
     await Promise.all(this.#loops);
-    await this.#totals.flush(this.#evaluate?.allTasks ?? []);
+    const tasks = this.#evaluate?.allTasks ?? [];
+    await Promise.all([this.#totals.flush(tasks), this.#alerts.last(tasks)]);
   }
 
   /** Sends all hourly totals that are waiting. */
@@ -231,18 +239,6 @@ export class Pipeline {
     const { streams, time, limits } = this.#options.settings;
     const configuration = JSON.stringify({ streams, time, limits });
     return { formatVersion: STATE_FORMAT, hashSeedId: hash.id, partitionCounts, epoch: this.#registry?.epoch ?? 0, configuration };
-  }
-
-  async #countPartitions(): Promise<ReadonlyMap<string, number>> {
-    for (;;) {
-      try {
-        return await this.#ports.partitionCounts();
-      } catch (error) {
-        if (!(error instanceof StreamError) || error.action !== 'retry' || this.#stopping.signal.aborted) throw error;
-        this.#options.observer.trouble?.('partition_counts', error);
-        await this.#ports.clock.sleep(REGISTRY_RETRY_MS, this.#stopping.signal);
-      }
-    }
   }
 
   /** @param once for ingest alone, which needs only Kafka: one try */

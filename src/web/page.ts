@@ -15,12 +15,13 @@ export const STATUS_PAGE = `<!doctype html>
 </style>
 <h1>exposure-stream <span id="ready"></span></h1>
 <ul id="waiting"></ul>
+<h2>Open alerts</h2><table id="alerts"></table><p id="suppressed"></p>
 <h2>Watermarks</h2><table id="watermarks"></table>
 <h2>Ingest</h2><table id="ingest"></table>
 <h2>Evaluate</h2><table id="evaluate"></table>
-<p><a href="/api/v1/status">JSON</a> · <a href="/metrics">metrics</a></p>
+<p><a href="/api/v1/status">JSON</a> · <a href="/api/v1/alerts">alerts</a> · <a href="/metrics">metrics</a></p>
 <script>
-  const cell = (tag, text, number) => { const c = document.createElement(tag); c.textContent = text ?? '–'; if (number) c.className = 'n'; return c; };
+  const cell = (tag, text, number) => { const c = document.createElement(tag); if (text instanceof Node) c.append(text); else c.textContent = text ?? '–'; if (number) c.className = 'n'; return c; };
   const table = (id, columns, rows) => {
     const row = (tag, texts) => { const r = document.createElement('tr'); texts.forEach((t, i) => r.append(cell(tag, t, columns[i][2]))); return r; };
     document.getElementById(id).replaceChildren(row('th', columns.map(c => c[0])), ...rows.map(x => row('td', columns.map(c => c[1](x)))));
@@ -28,6 +29,14 @@ export const STATUS_PAGE = `<!doctype html>
   const n = v => v === null || v === undefined ? '–' : v.toLocaleString('en-US');
   const time = ms => ms === null ? '–' : new Date(ms).toISOString().replace('T', ' ').slice(0, 19);
   const place = t => t.topic + '/' + t.partition;
+  const link = (text, to) => { const a = document.createElement('a'); a.textContent = text; if (/^https?:/.test(to)) a.href = to; return a; };
+  async function lookAtAlerts() {
+    const { source, open, suppressed } = await (await fetch('/api/v1/alerts')).json();
+    const columns = [['raised (UTC)', a => time(a.raised_ms)], ['severity', a => a.severity], ['kind', a => link(a.kind, a.runbook)], ['about', a => a.subject_kind + ' ' + a.subject_id], ['what', a => a.summary + (a.holds ? '' : ' (no longer so)')], ['next', a => a.next_step], ['owner', a => a.owner], ['id', a => a.alert_id]];
+    table('alerts', columns, open);
+    const notes = [...(source === 'postgres' ? [] : ['Postgres does not answer: only what this process has raised.']), ...suppressed.map(s => 'Not raised, since ' + s.reason + ': ' + s.summary)];
+    document.getElementById('suppressed').textContent = notes.join(' ');
+  }
   async function look() {
     const ready = document.getElementById('ready');
     try {
@@ -41,7 +50,8 @@ export const STATUS_PAGE = `<!doctype html>
       table('evaluate', common, s.evaluate);
     } catch { ready.textContent = 'does not answer'; ready.className = 'bad'; }
   }
-  look(); setInterval(look, 2000);
+  const all = () => { look(); lookAtAlerts().catch(() => {}); };
+  all(); setInterval(all, 2000);
 </script>
 </html>
 `;

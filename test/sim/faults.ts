@@ -20,10 +20,10 @@ export function faultOf(label: string, plan: Plan, random: Random): CallFault | 
 
 function errorOf(label: string, random: Random): Error {
   if (label.startsWith('counters')) return new StreamError('redis_unreachable', 'injected');
-  if (label.startsWith('totals') || label.startsWith('registry')) return new StreamError('postgres_unreachable', 'injected');
+  if (/^(totals|alerts|closed alerts|registry)/.test(label)) return new StreamError('postgres_unreachable', 'injected');
   if (label.startsWith('counts')) return new StreamError('kafka_unreachable', 'injected');
   return random.chance(0.5) ? new StreamError('kafka_unreachable', 'injected') : new Injected('injected');
 }
 
 /** Inside a batch a crash is likelier than elsewhere. */
-export const crashChance = (label: string): number => (/^(send|counters|append|commit|claim|totals)/.test(label) ? 0.004 : 0.0008);
+export const crashChance = (label: string): number => (/^(send|counters|append|commit|claim|totals|alerts)/.test(label) ? 0.004 : 0.0008);

@@ -93,13 +93,13 @@ export class Judge implements Watcher {
       const stored = counters.get(key)?.fields ?? {};
       for (const field of new Set([...(most.get(key)?.keys() ?? []), ...Object.keys(stored)])) {
         if (TOLD_APART.has(field)) continue;
-        const low = this.#isForgotten(entityOf(key)) ? 0 : (least.get(key)?.get(field) ?? 0);
+        const low = this.isForgotten(entityOf(key)) ? 0 : (least.get(key)?.get(field) ?? 0);
         outside(`${key} ${field}`, Number(stored[field] ?? 0), [low, most.get(key)?.get(field) ?? 0]);
       }
     }
     const rows = new Map(totals.rows().map((row) => [hourName(row), row]));
     for (const name of new Set([...mostHours.keys(), ...rows.keys()])) {
-      const isForgotten = this.#isForgotten(JSON.parse(name)[1]);
+      const isForgotten = this.isForgotten(JSON.parse(name)[1]);
       for (const amount of HOUR_AMOUNTS) {
         const low = isForgotten ? 0 : (leastHours.get(name)?.[amount] ?? 0);
         outside(`hour ${name} ${amount}`, rows.get(name)?.[amount] ?? 0, [low, mostHours.get(name)?.[amount] ?? 0]);
@@ -152,7 +152,8 @@ export class Judge implements Watcher {
     return null;
   }
 
-  #isForgotten(entity: string): boolean {
+  /** Whether its owner may have lost some of it. */
+  isForgotten(entity: string): boolean {
     const bytes = utf8.encode(entity);
     return this.forgotten.size > 0 && this.forgotten.has(partitionOf(bytes, 0, bytes.length, this.#plan.partialsPartitions));
   }

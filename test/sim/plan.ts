@@ -25,6 +25,7 @@ export const TROUBLES = [
   'evaluate log truncated',
   'retention',
   'zones changed',
+  'alert acknowledged',
 ] as const;
 export type Trouble = (typeof TROUBLES)[number];
 

@@ -1,9 +1,11 @@
 /** One process of the simulation: the production pipeline over ports whose every await is a step of the scheduler. */
 
+import { type AlertRows, MemoryAlertStore } from '../../src/alerts/store.ts';
 import { MemoryCounters } from '../../src/sinks/memory-counters.ts';
 import { MemoryTotals } from '../../src/sinks/memory-totals.ts';
 import type { Registry, RegistrySource, StaticRegistry } from '../../src/sinks/registry.ts';
 import { type MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
+import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { Pipeline, type PipelineObserver, type PipelinePorts } from '../../src/topology/pipeline.ts';
 import { type MemoryBroker, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
 import { type AssignedPartition, MemorySource } from '../../src/topology/sources/memory-source.ts';
@@ -22,6 +24,7 @@ import type {
   TaskId,
 } from '../../src/topology/types.ts';
 import { STREAMS } from '../../src/topology/types.ts';
+import { manyUnits } from './alerts.ts';
 import type { Plan } from './plan.ts';
 import { Actor, type Scheduler } from './scheduler.ts';
 import type { WatchedCounters, WatchedTotals } from './watched.ts';
@@ -37,6 +40,7 @@ export interface World {
   broker: MemoryBroker;
   counters: WatchedCounters;
   totals: WatchedTotals;
+  alerts: AlertRows;
   registry: StaticRegistry;
   /** Calls that are to take effect once more, some time later; asked once a call. */
   repeats: (what: 'send' | 'counters' | 'append', again: () => void) => void;
@@ -84,6 +88,7 @@ export class SimProcess {
       stateStore: new SimStateStore(world, options.disk, step),
       counters: new SimCounters(world, step),
       totals: new MemoryTotals(world.totals, step),
+      alerts: new MemoryAlertStore(world.alerts, step),
       registry: registryOf(world.registry, step),
       clock: scheduler.clockOf(this.actor),
       partitionCounts: async () => {
@@ -97,6 +102,7 @@ export class SimProcess {
       stateMemoryBytes: Number.POSITIVE_INFINITY,
       acceptStateLoss: options.acceptStateLoss,
       observer: options.observer,
+      parts: [...EVALUATE_PARTS, manyUnits],
     });
   }
 

@@ -2,6 +2,7 @@
  * One seed: the production pipeline in one to three processes over logs and stores in memory, with everything going
  * wrong that the seed's plan names; then all trouble ends, and what is visible must become the oracle's truth exactly.
  */
+import { AlertRows } from '../../src/alerts/store.ts';
 import { codeOf, StreamError } from '../../src/errors.ts';
 import { campaignForever, StaticRegistry } from '../../src/sinks/registry.ts';
 import { MemoryDisk } from '../../src/state/memory-store.ts';
@@ -9,6 +10,7 @@ import type { IngestTask, PipelineObserver } from '../../src/topology/pipeline.t
 import { MemoryBroker } from '../../src/topology/sources/memory-log.ts';
 import type { TaskId } from '../../src/topology/types.ts';
 import { STREAMS } from '../../src/topology/types.ts';
+import { wrongAlerts } from './alerts.ts';
 import { crashChance, faultOf, Injected } from './faults.ts';
 import { Coordinator } from './group.ts';
 import { Judge } from './judge.ts';
@@ -62,6 +64,7 @@ export class Simulation {
   readonly #waiting: { atMs: number; name: string; slot: Slot }[];
   #produced = 0;
   readonly #complete = new Set<string>();
+  readonly #agreed = new Set<string>();
   #names = 0;
   #processes: SimProcess[] = [];
   #healthy = false;
@@ -190,7 +193,8 @@ export class Simulation {
     const missing = this.#uncommitted();
     if (missing.length > 0) return missing;
     const different = this.judge.differences(counters, totals);
-    return different.length > 0 ? different : [...this.judge.sideOutputs(broker), ...this.#unreported()];
+    if (different.length > 0) return different;
+    return [...this.judge.sideOutputs(broker), ...this.#unreported(), ...this.#wrongAlerts()];
   }
 
   /** Partitions of which nobody has ever committed everything, since trouble ended. */
@@ -219,6 +223,23 @@ export class Simulation {
     );
   }
 
+  #wrongAlerts(): string[] {
+    const { truth, lost, judge, world } = this;
+    const books = this.processes.flatMap(({ pipeline }) =>
+      pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state.alerts])),
+    );
+    return wrongAlerts({
+      truth,
+      lost,
+      forgotten: judge.forgotten,
+      broker: world.broker,
+      rows: world.alerts.all(),
+      books,
+      agreed: this.#agreed,
+      isForgotten: (entity) => judge.isForgotten(entity),
+    });
+  }
+
   #heal(): void {
     this.#healthy = true;
     this.#troubles.stop();
@@ -238,7 +259,7 @@ export class Simulation {
       this.kill(process, { respawn: true });
       return 'gone';
     }
-    if (label === 'totals.before' && this.scheduler.nowMs < this.totalsFailUntilMs)
+    if ((label === 'totals.before' || label === 'alerts.before') && this.scheduler.nowMs < this.totalsFailUntilMs)
       return new StreamError('postgres_unreachable', 'injected');
     const fault = faultOf(label, plan, random);
     if (fault === null) return null;
@@ -330,7 +351,9 @@ export class Simulation {
 
   #makeWorld(): World {
     const { plan, scheduler, judge } = this;
-    const outputs = ['duplicates', 'late', 'invalid', 'violations', 'unique'].map((name) => [`exposure-stream.${name}`, 2] as const);
+    const outputs = ['duplicates', 'late', 'invalid', 'violations', 'unique', 'alerts'].map(
+      (name) => [`exposure-stream.${name}`, 2] as const,
+    );
     const topics = Object.fromEntries([...STREAMS.map((stream) => [stream, plan.partitions[stream]] as const), ...outputs]);
     const counters = new WatchedCounters();
     const totals = new WatchedTotals();
@@ -341,6 +364,7 @@ export class Simulation {
       scheduler,
       counters,
       totals,
+      alerts: new AlertRows(),
       broker: new MemoryBroker(scheduler.clockOf(null), { ...topics, [PARTIALS]: plan.partialsPartitions }),
       registry: new StaticRegistry({ campaigns: this.#campaigns() }),
       repeats: (what, again) => this.#troubles.repeat(what, again),

@@ -43,6 +43,7 @@ export class Troublemaker {
       'evaluate log truncated': () => this.#loseState('evaluate', true),
       retention: () => this.#retention(),
       'zones changed': () => this.#changeZone(),
+      'alert acknowledged': () => this.#acknowledge(),
     };
   }
 
@@ -195,6 +196,13 @@ export class Troublemaker {
   #changeZone(): boolean {
     this.#sim.setZone(this.#random.pick(['c1', 'c2', 'ünïcode']), this.#random.pick(OTHER_ZONES));
     return true;
+  }
+
+  #acknowledge(): boolean {
+    const { alerts } = this.#sim.world;
+    const open = alerts.all().filter(({ endedAtMs }) => endedAtMs === null);
+    if (open.length === 0) return false;
+    return alerts.acknowledge(this.#random.pick(open).id, this.#sim.scheduler.clockOf(null).now().wallMs);
   }
 
   #killAll(): void {

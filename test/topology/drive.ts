@@ -2,12 +2,14 @@
  * A story: records at times, processes that start, crash and stop, and what came out. It runs the production pipeline
  * over ports in memory; only time and faults are the story's.
  */
+import { AlertRows, MemoryAlertStore } from '../../src/alerts/store.ts';
 import { type FileSettings, loadSettings } from '../../src/config.ts';
 import { codeOf } from '../../src/errors.ts';
 import { MemoryCounterStore, MemoryCounters } from '../../src/sinks/memory-counters.ts';
 import { MemoryTotals, MemoryTotalsStore } from '../../src/sinks/memory-totals.ts';
 import { type RegistrySource, StaticRegistry } from '../../src/sinks/registry.ts';
 import { MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
+import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { type EvaluateTask, type IngestTask, Pipeline, type PipelineObserver } from '../../src/topology/pipeline.ts';
 import { MemoryBroker, type MemoryRecord, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
 import { MemorySource } from '../../src/topology/sources/memory-source.ts';
@@ -23,7 +25,7 @@ export const DAY = 24 * HOUR;
 
 const PREFIX = 'exposure-stream.';
 export const PARTIALS = `${PREFIX}partials`;
-const OUTPUTS = ['unique', 'duplicates', 'late', 'invalid', 'violations'] as const;
+const OUTPUTS = ['unique', 'duplicates', 'late', 'invalid', 'violations', 'alerts'] as const;
 type Output = (typeof OUTPUTS)[number];
 
 type Parts<Whole> = { [Name in keyof Whole]?: Partial<Whole[Name]> };
@@ -52,6 +54,7 @@ export class Story {
   readonly disk = new MemoryDisk();
   readonly counters = new MemoryCounterStore();
   readonly totals = new MemoryTotalsStore();
+  readonly alerts = new AlertRows();
   readonly registry = new StaticRegistry();
   readonly topics: Record<string, number>;
   #ids = 0;
@@ -155,6 +158,7 @@ export interface ProcessOptions {
   registry?: RegistrySource;
   observer?: PipelineObserver;
   stages?: readonly ('ingest' | 'evaluate')[];
+  parts?: readonly MakePart[];
   /** What the partition counts are, where not what the broker has. */
   partitionCounts?: () => Promise<ReadonlyMap<string, number>>;
 }
@@ -196,6 +200,7 @@ export class StoryProcess {
         stateStore: stepping(new MemoryStateStore({ disk: options.disk ?? story.disk }), step),
         counters: new MemoryCounters({ store: story.counters, step }),
         totals: new MemoryTotals(story.totals, step),
+        alerts: new MemoryAlertStore(story.alerts, step),
         registry: options.registry ?? story.registry,
         clock,
         partitionCounts: options.partitionCounts ?? (() => Promise.resolve(new Map(Object.entries(topics)))),
@@ -206,6 +211,7 @@ export class StoryProcess {
         stateMemoryBytes: options.stateMemoryBytes ?? Number.POSITIVE_INFINITY,
         acceptStateLoss: options.acceptStateLoss ?? false,
         observer: this.#observer(options.observer ?? {}),
+        ...(options.parts ? { parts: options.parts } : {}),
       },
     );
   }
