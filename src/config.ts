@@ -4,7 +4,7 @@
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { alertSettings, type Route, routesOf } from './alerts/routes.ts';
+import { alertSettings, checkRoutes, type Route, routesOf } from './alerts/routes.ts';
 import { StreamError } from './errors.ts';
 import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
@@ -185,8 +185,8 @@ export type EnvValues = { [Name in keyof typeof ENVIRONMENT]: z.infer<(typeof EN
 /** All settings, checked. `env` keeps the names of the environment: one name everywhere. */
 export interface Settings extends FileSettings {
   env: EnvValues;
-  /** Where alerts go, secrets included: never shown. */
-  alertRoutes: readonly Route[];
+  /** Where alerts go, secrets included: never shown. Only who delivers has them. Throws StreamError bad_setting. */
+  alertRoutes: () => readonly Route[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -210,7 +210,8 @@ export function loadSettings(environment: Environment, readFile: (path: string) 
   const values = env as EnvValues;
   const file = loadFile(values.CONFIG_FILE, readFile);
   checkTogether(values, file, new Map(OUTPUTS.map((name) => [outputTopic(file, name), name])));
-  const alertRoutes = routesOf(file.alerts, (name) => environment[name] || secretFromFile(name, environment, readFile));
+  checkRoutes(file.alerts);
+  const alertRoutes = () => routesOf(file.alerts, (name) => environment[name] || secretFromFile(name, environment, readFile));
   return { env: values, ...file, alertRoutes };
 }
 

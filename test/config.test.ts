@@ -43,7 +43,8 @@ test('without anything set, everything has the default of the contract', () => {
     ['exposures', 'assignments', 'impressions'],
     'exposure-stream.',
   ]);
-  expect(load({ HTTP_PORT: '', CONFIG_FILE: '' })).toEqual(load({}));
+  const { alertRoutes: _, ...settings } = load({ HTTP_PORT: '', CONFIG_FILE: '' });
+  expect(load({})).toMatchObject(settings);
   expect(load({}, '')).toMatchObject({ time });
 });
 

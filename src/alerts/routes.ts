@@ -66,41 +66,53 @@ export const takes = (route: Route, { kind, severity, owner }: Matched): boolean
   includes(route.kinds, kind) && includes(route.severities, severity) && includes(route.owners, owner);
 
 /**
- * Reads the secrets of all routes.
+ * What can be told without the secrets, which not every command has.
+ * @throws StreamError bad_setting that names the route
+ */
+export function checkRoutes(settings: AlertSettings): void {
+  const names = new Set<string>();
+  for (const [i, route] of settings.routes.entries()) {
+    const at = placeOf(i, route);
+    if (names.has(route.name)) throw wrong(`${at}: expected another name, there is a route of that name already`);
+    names.add(route.name);
+    checkRoute(route, at);
+  }
+}
+
+/**
+ * All routes with their secrets.
  * @param secretOf the value of an environment variable or of the file that `<NAME>_FILE` names; undefined when neither is set
  * @throws StreamError bad_setting that names the route, and no secret
  */
-export function routesOf(settings: AlertSettings, secretOf: (name: string) => string | undefined): Route[] {
-  const names = new Set<string>();
-  return settings.routes.map((route, i) => {
-    const at = `alerts.routes.${i} (${route.name})`;
-    if (names.has(route.name)) throw wrong(`${at}: expected another name, there is a route of that name already`);
-    names.add(route.name);
-    return routeOf(route, at, secretOf);
+export const routesOf = (settings: AlertSettings, secretOf: (name: string) => string | undefined): Route[] =>
+  settings.routes.map((route, i) => {
+    const { name, type, url, urlFrom, secretFrom, kinds, severities, owners } = route;
+    const at = placeOf(i, route);
+    const read = (from: string, setting: string): string => valueOf(from, `${at}.${setting}`, secretOf);
+    const secret = secretFrom === undefined ? null : read(secretFrom, 'secretFrom');
+    if (urlFrom === undefined) return { name, type, url: url ?? PAGERDUTY_URL, secret, kinds, severities, owners };
+    const hidden = read(urlFrom, 'urlFrom');
+    checkUrl(hidden, at, '(hidden)');
+    return { name, type, url: hidden, secret, kinds, severities, owners };
   });
-}
 
-function routeOf(settings: RouteSettings, at: string, secretOf: (name: string) => string | undefined): Route {
-  const { name, type, kinds, severities, owners } = settings;
-  const secret = settings.secretFrom === undefined ? null : valueOf(settings.secretFrom, `${at}.secretFrom`, secretOf);
-  if (type === 'pagerduty' && secret === null)
+const placeOf = (i: number, route: RouteSettings): string => `alerts.routes.${i} (${route.name})`;
+
+function checkRoute({ type, url, urlFrom, secretFrom }: RouteSettings, at: string): void {
+  if (type === 'pagerduty' && secretFrom === undefined)
     throw wrong(`${at}: expected secretFrom, the name of the variable that holds the routing key`);
-  if (type === 'slack' && (secret !== null || settings.url !== undefined))
+  if (type === 'slack' && (secretFrom !== undefined || url !== undefined))
     throw wrong(`${at}: expected urlFrom alone: the URL of a Slack webhook is its secret`);
-  return { name, type, url: urlOf(settings, at, secretOf), secret, kinds, severities, owners };
+  if (url !== undefined && urlFrom !== undefined) throw wrong(`${at}: expected url or urlFrom, not both`);
+  if (url === undefined && urlFrom === undefined && type !== 'pagerduty') throw wrong(`${at}: expected url or urlFrom`);
+  if (url !== undefined) checkUrl(url, at, JSON.stringify(url.replace(/\/\/[^/@]*@/, '//(hidden)@')));
 }
 
-function urlOf({ type, url, urlFrom }: RouteSettings, at: string, secretOf: (name: string) => string | undefined): string {
-  if (url !== undefined && urlFrom !== undefined) throw wrong(`${at}: expected url or urlFrom, not both`);
-  const given = urlFrom === undefined ? url : valueOf(urlFrom, `${at}.urlFrom`, secretOf);
-  if (given === undefined && type !== 'pagerduty') throw wrong(`${at}: expected url or urlFrom`);
-  const text = given ?? PAGERDUTY_URL;
+function checkUrl(text: string, at: string, shown: string): void {
   const parsed = URL.canParse(text) ? new URL(text) : null;
-  const shown = urlFrom === undefined ? JSON.stringify(text) : '(hidden)';
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) throw wrong(`${at}: the URL is ${shown}: expected http:// or https://`);
   if (parsed.username !== '' || parsed.password !== '')
     throw wrong(`${at}: the URL has a user or a password in it: expected them in secretFrom, as a bearer token`);
-  return text;
 }
 
 function valueOf(name: string, at: string, secretOf: (name: string) => string | undefined): string {

@@ -48,7 +48,8 @@ export class Alerting {
 
   constructor(parts: AlertingParts) {
     const { settings, clock } = parts;
-    const { alerts, alertRoutes: routes, env } = settings;
+    const { alerts, env } = settings;
+    const routes = settings.alertRoutes();
     this.#parts = parts;
     this.#pool = openPool(env.DATABASE_URL, CONNECTIONS);
     this.store = new PostgresAlertStore(this.#pool);

@@ -10,7 +10,7 @@ const load = (routes: object[], environment: Record<string, string> = {}) =>
     if (path === '/yaml') return JSON.stringify({ alerts: { routes } });
     if (path in files) return files[path];
     throw new Error(`ENOENT ${path}`);
-  }).alertRoutes;
+  }).alertRoutes();
 
 const complaint = (routes: object[], environment: Record<string, string> = {}): string => {
   try {
@@ -23,7 +23,7 @@ const complaint = (routes: object[], environment: Record<string, string> = {}): 
 };
 
 test('without routes nothing goes anywhere', () => {
-  expect(loadSettings({}, () => '').alertRoutes).toEqual([]);
+  expect(loadSettings({}, () => '').alertRoutes()).toEqual([]);
 });
 
 test('secrets come from the variable that a route names, or from the file that NAME_FILE names', () => {
@@ -72,6 +72,12 @@ describe('a wrong route is named, and no secret is', () => {
     expect(message).toContain(says);
     expect(message).not.toContain(SECRET);
   });
+});
+
+test('what delivers nothing needs no secret of a route, but its form must be right', () => {
+  const routes = (route: object) => loadSettings({ CONFIG_FILE: '/yaml' }, () => JSON.stringify({ alerts: { routes: [route] } }));
+  expect(() => routes({ name: 'a', type: 'pagerduty', secretFrom: 'PD_KEY' })).not.toThrow();
+  expect(() => routes({ name: 'a', type: 'pagerduty' })).toThrow('expected secretFrom');
 });
 
 test('a route takes what it names by kind, severity and owner; what it does not name it takes whatever it is', () => {
