@@ -185,8 +185,6 @@ export type EnvValues = { [Name in keyof typeof ENVIRONMENT]: z.infer<(typeof EN
 /** All settings, checked. `env` keeps the names of the environment: one name everywhere. */
 export interface Settings extends FileSettings {
   env: EnvValues;
-  /** Where alerts go, secrets included: never shown. Only who delivers has them. Throws StreamError bad_setting. */
-  alertRoutes: () => readonly Route[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -211,9 +209,15 @@ export function loadSettings(environment: Environment, readFile: (path: string) 
   const file = loadFile(values.CONFIG_FILE, readFile);
   checkTogether(values, file, new Map(OUTPUTS.map((name) => [outputTopic(file, name), name])));
   checkRoutes(file.alerts);
-  const alertRoutes = () => routesOf(file.alerts, (name) => environment[name] || secretFromFile(name, environment, readFile));
-  return { env: values, ...file, alertRoutes };
+  return { env: values, ...file };
 }
+
+/**
+ * Where alerts go, with the secrets that only who delivers them has. Never shown.
+ * @throws StreamError bad_setting
+ */
+export const loadRoutes = ({ alerts }: Settings, environment: Environment, readFile: (path: string) => string): Route[] =>
+  routesOf(alerts, (name) => environment[name] || secretFromFile(name, environment, readFile));
 
 function secretFromFile(name: string, environment: Environment, readFile: (path: string) => string): string | undefined {
   const path = environment[`${name}_FILE`];

@@ -5,6 +5,7 @@ import { AlertDeliverer } from '../alerts/deliverer.ts';
 import { Outbox, type OutboxState } from '../alerts/outbox.ts';
 import { runbookLink } from '../alerts/payloads.ts';
 import { PostgresAlertStore } from '../alerts/postgres-store.ts';
+import type { Route } from '../alerts/routes.ts';
 import type { AlertJson } from '../alerts/store.ts';
 import { alertJson } from '../alerts/types.ts';
 import type { Settings } from '../config.ts';
@@ -21,6 +22,7 @@ const LAST_LOOK_MS = 1000;
 
 export interface AlertingParts {
   settings: Settings;
+  routes: readonly Route[];
   log: Logger;
   metrics: Metrics;
   clock: Clock;
@@ -47,9 +49,8 @@ export class Alerting {
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: AlertingParts) {
-    const { settings, clock } = parts;
+    const { settings, routes, clock } = parts;
     const { alerts, env } = settings;
-    const routes = settings.alertRoutes();
     this.#parts = parts;
     this.#pool = openPool(env.DATABASE_URL, CONNECTIONS);
     this.store = new PostgresAlertStore(this.#pool);

@@ -23,7 +23,7 @@ export function configCommand(host: Host, options: ConfigOptions): number {
   return 0;
 }
 
-function withoutSecrets({ env, alertRoutes: _, ...file }: Settings): object {
+function withoutSecrets({ env, ...file }: Settings): object {
   const environment = Object.entries(ENVIRONMENT).map(([name, setting]) => {
     const value = env[name as keyof typeof env];
     return [name, 'secret' in setting && value !== undefined ? HIDDEN : (value ?? null)];

@@ -1,7 +1,8 @@
 /** What a command is given: the outside world, so that commands themselves reach for nothing ambient. */
 import { readFileSync } from 'node:fs';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import { loadSettings, type Settings } from '../config.ts';
+import type { Route } from '../alerts/routes.ts';
+import { loadRoutes, loadSettings, type Settings } from '../config.ts';
 import type { Clock } from '../topology/types.ts';
 
 /** A stream to the terminal or a file. */
@@ -29,6 +30,10 @@ export const settingsOf = (host: Host, options: CommonOptions): Settings =>
   loadSettings(options.config === undefined ? host.environment : { ...host.environment, CONFIG_FILE: options.config }, (path) =>
     readFileSync(path, 'utf8'),
   );
+
+/** Where alerts go, secrets included. Throws StreamError bad_setting. */
+export const routesOf = (host: Host, settings: Settings): Route[] =>
+  loadRoutes(settings, host.environment, (path) => readFileSync(path, 'utf8'));
 
 /** Structured logs on standard error, so that standard output holds results only. */
 export const loggerOf = (host: Host, settings: Settings): Logger =>

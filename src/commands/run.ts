@@ -21,7 +21,7 @@ import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
 import { Alerting } from './alerting.ts';
 import { checkTopics, countPartitions, heldBefore, inputTopics, openKafka, openStateStore } from './connect.ts';
-import { type CommonOptions, type Host, loggerOf, printJson, settingsOf } from './host.ts';
+import { type CommonOptions, type Host, loggerOf, printJson, routesOf, settingsOf } from './host.ts';
 import { observe } from './observer.ts';
 import { watchPartitions } from './partition-watch.ts';
 import { printSummary } from './print-summary.ts';
@@ -127,7 +127,13 @@ class Service {
       stopIsFatal: options.untilEnd === true,
     });
     this.#alerting = evaluates
-      ? new Alerting({ ...parts, clock, pipeline: () => this.pipeline, trouble: (error) => observer.trouble?.('alerts', error) })
+      ? new Alerting({
+          ...parts,
+          routes: routesOf(host, settings),
+          clock,
+          pipeline: () => this.pipeline,
+          trouble: (error) => observer.trouble?.('alerts', error),
+        })
       : null;
     const nothing = { write: () => Promise.reject(new Error('evaluate does not run here')), close: () => Promise.resolve() };
     this.pipeline = new Pipeline(

@@ -1,16 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { takes } from '../../src/alerts/routes.ts';
-import { loadSettings } from '../../src/config.ts';
+import { loadRoutes, loadSettings } from '../../src/config.ts';
 
 const SECRET = 'b4tt3ry-h0rs3';
 const files: Record<string, string> = { '/run/secrets/slack': ` https://hooks.slack.com/services/${SECRET} \n` };
 
-const load = (routes: object[], environment: Record<string, string> = {}) =>
-  loadSettings({ ...environment, CONFIG_FILE: '/yaml' }, (path) => {
+const read =
+  (routes: object[]) =>
+  (path: string): string => {
     if (path === '/yaml') return JSON.stringify({ alerts: { routes } });
     if (path in files) return files[path];
     throw new Error(`ENOENT ${path}`);
-  }).alertRoutes();
+  };
+const load = (routes: object[], environment: Record<string, string> = {}) =>
+  loadRoutes(loadSettings({ ...environment, CONFIG_FILE: '/yaml' }, read(routes)), environment, read(routes));
 
 const complaint = (routes: object[], environment: Record<string, string> = {}): string => {
   try {
@@ -23,7 +26,7 @@ const complaint = (routes: object[], environment: Record<string, string> = {}): 
 };
 
 test('without routes nothing goes anywhere', () => {
-  expect(loadSettings({}, () => '').alertRoutes()).toEqual([]);
+  expect(load([])).toEqual([]);
 });
 
 test('secrets come from the variable that a route names, or from the file that NAME_FILE names', () => {
