@@ -88,7 +88,7 @@ export const routesOf = (settings: AlertSettings, secretOf: (name: string) => st
   settings.routes.map((route, i) => {
     const { name, type, url, urlFrom, secretFrom, kinds, severities, owners } = route;
     const at = placeOf(i, route);
-    const read = (from: string, setting: string): string => valueOf(from, `${at}.${setting}`, secretOf);
+    const read = (from: string, setting: string): string => givenBy(from, `${at}.${setting}`, secretOf);
     const secret = secretFrom === undefined ? null : read(secretFrom, 'secretFrom');
     if (urlFrom === undefined) return { name, type, url: url ?? PAGERDUTY_URL, secret, kinds, severities, owners };
     const hidden = read(urlFrom, 'urlFrom');
@@ -115,7 +115,7 @@ function checkUrl(text: string, at: string, shown: string): void {
     throw wrong(`${at}: the URL has a user or a password in it: expected them in secretFrom, as a bearer token`);
 }
 
-function valueOf(name: string, at: string, secretOf: (name: string) => string | undefined): string {
+function givenBy(name: string, at: string, secretOf: (name: string) => string | undefined): string {
   const value = secretOf(name);
   if (!value) throw wrong(`${at} is ${name}: expected that variable, or ${name}_FILE, to be set`);
   return value;
