@@ -11,7 +11,7 @@ const MIGRATE = 'Run `exposure-stream migrate`.';
 const ZONES_NAMED = 5;
 
 const READ = ['campaign', 'budget', 'experiment', 'variant', 'allocation', 'registry_version', 'stream_epoch'];
-const WRITTEN = ['stream_count', 'stream_position', 'stream_fence'];
+const WRITTEN = ['stream_count', 'stream_position', 'stream_fence', 'alert', 'alert_delivery'];
 const RIGHTS = `
   select name, privilege from unnest($1::text[]) name, unnest($2::text[]) privilege
   where not coalesce(has_table_privilege('exposure_stream.' || name, privilege), false)`;

@@ -1,6 +1,7 @@
 /** `doctor`: every connection, topic, key and setting, all at once, each within its time; what is wrong and what to do. */
 import type { Kafka } from 'kafkajs';
 import { pino } from 'pino';
+import type { Route } from '../alerts/routes.ts';
 import type { Settings } from '../config.ts';
 import { asError } from '../errors.ts';
 import type { Clock } from '../topology/types.ts';
@@ -11,7 +12,7 @@ import { checkPostgres } from './doctor-postgres.ts';
 import { checkRedis } from './doctor-redis.ts';
 import { exitCodeOf, type Finding, failedCheck, notInTime, placeOf, showFindings } from './doctor-report.ts';
 import { checkState } from './doctor-state.ts';
-import { type CommonOptions, type Host, settingsOf } from './host.ts';
+import { type CommonOptions, type Host, routesOf, settingsOf } from './host.ts';
 import { tailOf } from './kafka-tail.ts';
 
 const WITHIN_MS = 5000;
@@ -27,8 +28,10 @@ export async function doctor(host: Host, options: CommonOptions): Promise<number
 async function examine(host: Host, options: CommonOptions): Promise<Finding[]> {
   let settings: Settings;
   let kafka: Kafka;
+  let routes: readonly Route[];
   try {
     settings = settingsOf(host, options);
+    routes = routesOf(host, settings);
     kafka = openKafka(settings, pino({ level: 'silent' }));
   } catch (error) {
     return [
@@ -58,7 +61,15 @@ async function examine(host: Host, options: CommonOptions): Promise<Finding[]> {
       ]),
     ),
   );
-  return [sound, ...found.flat()];
+  return [sound, alertFinding(routes), ...found.flat()];
+}
+
+/** Receivers are not asked: whatever they were sent would be taken for an alert. */
+function alertFinding(routes: readonly Route[]): Finding {
+  const names = routes.map(({ name, type }) => `${name} (${type})`).join(', ');
+  const says =
+    routes.length > 0 ? `Go to ${names}.` : 'Go to their topic, Postgres and the status page only: no alerts.routes in CONFIG_FILE.';
+  return { name: 'alerts', status: 'ok', says };
 }
 
 /** Nothing to say where Kafka or the topic is not there: that is said already. */
