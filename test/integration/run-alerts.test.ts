@@ -97,7 +97,7 @@ describeIntegration('an alert, from what happened to who is told', (services) =>
       expect(await worker.terminate()).toBe(0);
       expect(worker.allLogs).not.toContain(TOKEN);
     },
-    120_000,
+    240_000,
   );
 });
 
