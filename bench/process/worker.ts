@@ -1,5 +1,6 @@
 /** A measured process: the stages as `run` puts them together, and the meters around them. Started by bench/main.ts. */
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
+import { MemoryAlertStore } from '../../src/alerts/store.ts';
 import { loadSettings } from '../../src/config.ts';
 import { MemoryTotals } from '../../src/sinks/memory-totals.ts';
 import { RedisCounters } from '../../src/sinks/redis-counters.ts';
@@ -62,6 +63,7 @@ const pipeline: Pipeline = new Pipeline(
     stateStore: store,
     counters: plan.redisUrl === null ? idle : new RedisCounters({ url: plan.redisUrl, keyPrefix: plan.keyPrefix, clock, log }),
     totals: new MemoryTotals(),
+    alerts: new MemoryAlertStore(),
     registry: new StaticRegistry(),
     clock,
     partitionCounts: async () => {
