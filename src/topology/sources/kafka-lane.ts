@@ -4,7 +4,9 @@ import type { Clock, OutRecord } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
 import { type Call, chunks, grouped, type Item, messageOf, sizeOf } from './kafka-lane-items.ts';
+import { messageOfBatch } from './kafkajs-encoding.ts';
 import { partitionOf } from './murmur2.ts';
+import { type BatchRecord, writeRecordBatch } from './record-batch-writer.ts';
 
 export interface LaneOptions {
   clock: Clock;
@@ -166,14 +168,26 @@ export class KafkaLane {
     return message.partition;
   }
 
+  /** One message a partition, which stands for all that goes there. */
+  #packed(chunk: readonly Item[]): Promise<Message[]> {
+    const { compression: codec, clock } = this.#options;
+    const form = { timestampMs: clock.now().wallMs, codec };
+    const batches = [...grouped(chunk, ({ message }) => this.#place(message))].map(async ([partition, items]) => {
+      const records = items.map(({ message }) => message as BatchRecord);
+      return messageOfBatch(partition, await writeRecordBatch(records, form));
+    });
+    return Promise.all(batches);
+  }
+
   async #request(chunk: readonly Item[]): Promise<void> {
     this.#connecting ??= this.#producer.connect();
     await this.#connecting.catch((error: unknown) => {
       this.#connecting = null;
       throw error;
     });
-    const messages = chunk.map(({ message }) => message);
     const { compression } = this.#options;
+    // How many partitions there are is heard with the first request.
+    const messages = this.#partitions === 0 ? chunk.map(({ message }) => message) : await this.#packed(chunk);
     await this.#producer.sendBatch({ acks: -1, compression, topicMessages: [{ topic: this.#topic, messages }] });
   }
 }

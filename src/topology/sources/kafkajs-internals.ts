@@ -11,6 +11,8 @@
  *   looked at (see record-set.ts).
  * - Messages: an object, two buffers and a text a record cost three times what all the rest of a fetch does. An observer gets records
  *   where they lie; kafkajs's own decoding stays as a second way (KAFKA_DECODER).
+ * - Producing: nine microseconds a record, and the square of the records of one partition; batches that are made already pass through
+ *   as they are (see kafkajs-encoding.ts).
  * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
  * - Rebalances: no hook before a join (only events, not on every path); `isStale()` ignores rebalances; `commitOffsets` uses the
  *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
@@ -23,6 +25,7 @@ import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
 import type { RecordColumns } from './column-batch.ts';
 import { columnsInPlace, columnsOf, decodeSet, type Message, replaceDecoding, setOf } from './kafkajs-decoding.ts';
+import { replaceEncoding } from './kafkajs-encoding.ts';
 import { type AbortedTransaction, type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
 const VERSION = '2.2.4';
@@ -155,6 +158,7 @@ export const repairKafkajs = (): void => {
   installed = true;
   repairTimers();
   replaceDecoding();
+  replaceEncoding();
   repairFetch();
   observeGroups();
 };

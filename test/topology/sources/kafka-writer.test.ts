@@ -1,6 +1,9 @@
 import type { Kafka, Message, TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { KafkaWriter } from '../../../src/topology/sources/kafka-writer.ts';
+import { batchBehind } from '../../../src/topology/sources/kafkajs-encoding.ts';
+import { RecordReader } from '../../../src/topology/sources/record-reader.ts';
+import { HEADER_BYTES } from '../../../src/topology/sources/record-set.ts';
 import type { OutRecord } from '../../../src/topology/types.ts';
 import { HandClock } from '../hand-clock.ts';
 
@@ -16,8 +19,8 @@ const cluster = () => {
   const log = new Map<string, string[]>();
   const append = (partition: Partition, { topic, messages }: TopicMessages): boolean => {
     const places = messages.map((message) => `${topic}/${partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) })}`);
-    messages.forEach(({ value }, i) => {
-      if (!ill.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), String(value)]);
+    messages.forEach((message, i) => {
+      if (!ill.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), ...valuesOf(message)]);
     });
     return places.every((place) => !ill.has(place));
   };
@@ -36,6 +39,16 @@ const cluster = () => {
   };
   const clock = new HandClock(1_700_000_000_000);
   return { ill, log, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
+};
+
+/** Of the record batch that a message stands for, or of itself. */
+const valuesOf = (message: Message): string[] => {
+  const batch = batchBehind(message);
+  if (batch === undefined) return [String(message.value)];
+  const reader = new RecordReader({ bytes: batch, start: HEADER_BYTES, count: batch.readInt32BE(HEADER_BYTES - 4) });
+  const values: string[] = [];
+  while (reader.next()) values.push(batch.toString('utf8', reader.valueStart, reader.valueEnd));
+  return values;
 };
 
 const record = (topic: string, partition: number | null, value: string): OutRecord => ({

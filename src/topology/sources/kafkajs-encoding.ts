@@ -1,0 +1,58 @@
+/** Record batches that are made already go through kafkajs 2.2.4's producer as they are: one message stands for each. */
+import { createRequire } from 'node:module';
+import type { Message } from 'kafkajs';
+
+interface Encoder {
+  writeString(text: string | null): Encoder;
+  writeInt16(value: number): Encoder;
+  writeInt32(value: number): Encoder;
+  writeBuffer(bytes: Buffer): Encoder;
+}
+
+interface ProduceArguments {
+  acks: number;
+  timeout: number;
+  transactionalId?: string | null;
+  topicData: readonly { topic: string; partitions: readonly { partition: number; messages: readonly Message[] }[] }[];
+}
+
+type MakeRequest = (given: ProduceArguments) => { encode(): Promise<Encoder> };
+
+const require = createRequire(import.meta.url);
+const batches = new WeakMap<Message, Buffer>();
+
+/** Stands for a whole record batch: the only message of its partition in a request. */
+export const messageOfBatch = (partition: number, batch: Buffer): Message => {
+  const message = { partition, key: null, value: null };
+  batches.set(message, batch);
+  return message;
+};
+
+/** The batch that a message stands for; undefined for one that is only itself. */
+export const batchBehind = (message: Message): Buffer | undefined => batches.get(message);
+
+/** Before the first produce request of the process: later versions of the request are made of this one, when first asked for. */
+export const replaceEncoding = (): void => {
+  const path = require.resolve('kafkajs/src/protocol/requests/produce/v3/request.js');
+  const stock = require(path) as MakeRequest;
+  const module = require.cache[path];
+  if (!module) throw new Error('kafkajs was not loaded as expected');
+  const EncoderOf = require('kafkajs/src/protocol/encoder.js') as new () => Encoder;
+  module.exports = (given: ProduceArguments) => {
+    const request = stock(given);
+    const isOfBatches = given.topicData.every(({ partitions }) => partitions.every(({ messages: [first] }) => batches.has(first)));
+    return isOfBatches ? { ...request, encode: async () => encoded(new EncoderOf(), given) } : request;
+  };
+};
+
+function encoded(to: Encoder, { acks, timeout, transactionalId = null, topicData }: ProduceArguments): Encoder {
+  to.writeString(transactionalId).writeInt16(acks).writeInt32(timeout).writeInt32(topicData.length);
+  for (const { topic, partitions } of topicData) {
+    to.writeString(topic).writeInt32(partitions.length);
+    for (const { partition, messages } of partitions) {
+      const batch = batches.get(messages[0]) as Buffer;
+      to.writeInt32(partition).writeInt32(batch.length).writeBuffer(batch);
+    }
+  }
+  return to;
+}
