@@ -1,5 +1,6 @@
 /** Record batches that are made already go through kafkajs 2.2.4's producer as they are: one message stands for each. */
 import { createRequire } from 'node:module';
+import { crc32c } from '@node-rs/crc32';
 import type { Message } from 'kafkajs';
 
 interface Encoder {
@@ -31,8 +32,12 @@ export const messageOfBatch = (partition: number, batch: Buffer): Message => {
 /** The batch that a message stands for; undefined for one that is only itself. */
 export const batchBehind = (message: Message): Buffer | undefined => batches.get(message);
 
-/** Before the first produce request of the process: later versions of the request are made of this one, when first asked for. */
+/**
+ * Before the first produce request of the process: later versions of the request are made of this one, when first asked for. What
+ * kafkajs encodes itself gets its checksum from the processor's instruction; before anything of its record batches is loaded.
+ */
 export const replaceEncoding = (): void => {
+  replaceChecksum();
   const path = require.resolve('kafkajs/src/protocol/requests/produce/v3/request.js');
   const stock = require(path) as MakeRequest;
   const module = require.cache[path];
@@ -44,6 +49,14 @@ export const replaceEncoding = (): void => {
     return isOfBatches ? { ...request, encode: async () => encoded(new EncoderOf(), given) } : request;
   };
 };
+
+function replaceChecksum(): void {
+  const path = require.resolve('kafkajs/src/protocol/recordBatch/crc32C/index.js');
+  require(path);
+  const module = require.cache[path];
+  if (!module) throw new Error('kafkajs was not loaded as expected');
+  module.exports = (bytes: Buffer) => crc32c(bytes);
+}
 
 function encoded(to: Encoder, { acks, timeout, transactionalId = null, topicData }: ProduceArguments): Encoder {
   to.writeString(transactionalId).writeInt16(acks).writeInt32(timeout).writeInt32(topicData.length);

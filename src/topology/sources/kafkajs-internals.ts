@@ -157,8 +157,8 @@ export const repairKafkajs = (): void => {
   if (version !== VERSION) throw new Error(`kafkajs ${version} is installed, but its repairs are for ${VERSION}: npm ci`);
   installed = true;
   repairTimers();
-  replaceDecoding();
   replaceEncoding();
+  replaceDecoding();
   repairFetch();
   observeGroups();
 };
