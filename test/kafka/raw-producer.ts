@@ -1,12 +1,17 @@
 /** Appends record batches as they are: one Produce request each, over a connection of its own. For a broker that stands alone. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const PRODUCE = 0;
 /** The oldest that has nothing but record batches. */
 const VERSION = 3;
 const ACKS_ALL = -1;
 const TIMEOUT_MS = 30_000;
+/** Unknown topic, no leader, leader elsewhere. */
+const PASSING = new Set([3, 5, 6]);
+const RETRY_MS = 100;
+const PATIENCE = 100;
 
 export class RawProducer {
   readonly #socket: Socket;
@@ -24,20 +29,28 @@ export class RawProducer {
     return new RawProducer(socket);
   }
 
-  /** Resolves when it is acknowledged; rejects with Kafka's number of an error. */
+  /** Resolves when it is acknowledged; rejects with Kafka's number of an error. A topic that was just made is waited for. */
   async append(topic: string, partition: number, batch: Buffer): Promise<void> {
+    for (let left = PATIENCE; ; left--) {
+      const error = await this.#appendOnce(topic, partition, batch);
+      if (error === 0) return;
+      if (!PASSING.has(error) || left === 0) throw new Error(`${topic}/${partition}: Kafka answers ${error}`);
+      await sleep(RETRY_MS);
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #appendOnce(topic: string, partition: number, batch: Buffer): Promise<number> {
     const header = Buffer.concat([int16(PRODUCE), int16(VERSION), int32(++this.#correlation), string('raw')]);
     const place = Buffer.concat([int16(-1), int16(ACKS_ALL), int32(TIMEOUT_MS), int32(1), string(topic), int32(1), int32(partition)]);
     const size = header.length + place.length + 4 + batch.length;
     this.#socket.write(Buffer.concat([int32(size), header, place, int32(batch.length), batch]));
     const answer = await this.#answer();
     // Correlation, topics, topic, partitions, partition, then the error.
-    const error = answer.readInt16BE(4 + 4 + 2 + Buffer.byteLength(topic) + 4 + 4);
-    if (error !== 0) throw new Error(`${topic}/${partition}: Kafka answers ${error}`);
-  }
-
-  close(): void {
-    this.#socket.destroy();
+    return answer.readInt16BE(4 + 4 + 2 + Buffer.byteLength(topic) + 4 + 4);
   }
 
   async #answer(): Promise<Buffer> {

@@ -4,8 +4,10 @@ import type { StateRecord, StateTopic, StoredRecord } from '../../state/state-to
 import type { Clock } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
+import { messageOfBatch } from './kafkajs-encoding.ts';
 import { type Cluster, clusterOf, nextOffsetAfter, throwIfUnreadable } from './kafkajs-internals.ts';
 import { partitionOf } from './murmur2.ts';
+import { writeRecordBatch } from './record-batch-writer.ts';
 
 export interface KafkaStateTopicOptions {
   topic: string;
@@ -60,8 +62,8 @@ export class KafkaStateTopic implements StateTopic {
         this.#producer = null;
         throw error;
       });
-      const messages = make().map((record) => messageOf(partition, record));
-      const [{ baseOffset }] = await producer.send({ topic, acks: -1, messages });
+      const batch = await writeRecordBatch(make(), { timestampMs: this.#options.clock.now().wallMs, codec: 0 });
+      const [{ baseOffset }] = await producer.send({ topic, acks: -1, messages: [messageOfBatch(partition, batch)] });
       return Number(baseOffset);
     });
   }
@@ -193,11 +195,3 @@ export class KafkaStateTopic implements StateTopic {
 }
 
 const asTold = ({ message }: { message: Message }): number => message.partition ?? 0;
-
-const messageOf = (partition: number, { key, value }: StateRecord): Message => ({
-  partition,
-  key: bufferOf(key),
-  value: value === null ? null : bufferOf(value),
-});
-
-const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
