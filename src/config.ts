@@ -10,6 +10,7 @@ import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
 
 const ms = (defaultMs: number, says: string) => z.number().int().positive().default(defaultMs).describe(says);
+const share = (initial: number, says: string) => z.number().gt(0).lt(1).default(initial).describe(says);
 const minute = 60_000;
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -47,6 +48,33 @@ const fileSchema = z.strictObject({
       totalsFlushMs: ms(30_000, 'Hourly totals go to Postgres this often.'),
       rewriteMs: ms(45_000, 'Every live Redis key is rewritten within this time (contract: 60 s).'),
       registryMs: ms(2000, 'The registry is read this often.'),
+    })
+    .prefault({}),
+  srm: z
+    .strictObject({
+      alpha: share(0.001, 'Chance that a healthy experiment is ever alarmed about, over its whole life and however often looked at.'),
+      fleetAlpha: share(0.05, 'Of the experiments named suspicious among all, the share that may be healthy.'),
+      floor: share(0.001, 'A deviation of a share below this (absolute) makes a ticket, not a page.'),
+      contamination: share(0.01, 'Share of units in more than one variant that is tolerated.'),
+      dimensions: z
+        .array(z.string().min(1))
+        .max(16)
+        .default(['country', 'device_os', 'sdk_version', 'surface', 'is_bot'])
+        .describe('Attributes of exposures that segments are made of.'),
+      maxValues: z
+        .number()
+        .int()
+        .min(1)
+        .max(1000)
+        .default(50)
+        .describe('Values of one dimension that are told apart in one partition; the rest is folded.'),
+      unitsSampled: z
+        .number()
+        .int()
+        .min(0)
+        .max(10_000)
+        .default(100)
+        .describe('Units of one emission whose ids go to evaluate, so that their hash can be checked; 0 checks none.'),
     })
     .prefault({}),
   limits: z
@@ -87,6 +115,7 @@ export type FileSettings = z.infer<typeof fileSchema>;
 export type TimeSettings = FileSettings['time'];
 export type PaceSettings = FileSettings['pace'];
 export type LimitSettings = FileSettings['limits'];
+export type SrmSettings = FileSettings['srm'];
 
 const flag = (initial: boolean) =>
   z

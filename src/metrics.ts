@@ -112,6 +112,16 @@ export const METRICS = {
     labels: [],
     says: 'How long the oldest delivery of an alert has been waiting; 0 when none is. The same from every process: take the largest.',
   },
+  srm_log_e_value: {
+    type: 'gauge',
+    labels: ['experiment'],
+    says: 'ln of the e-value against the registered split; an alarm is at ln(1/alpha), 6.9 by default. Only of the 100 largest of a process.',
+  },
+  srm_experiments: {
+    type: 'gauge',
+    labels: ['state'],
+    says: 'Experiments with units by what their tests say: healthy, alarm, recovered, untested, unversioned, unregistered.',
+  },
   redis_up: { type: 'gauge', labels: [], says: '1 when the last write went through.' },
   build_info: { type: 'gauge', labels: ['version', 'node'], says: 'Always 1.' },
 } as const satisfies Record<string, MetricSpec>;

@@ -26,7 +26,7 @@ const { values } = parseArgs({
 const count = Number(values.records);
 const keys = Number(values.keys);
 const settings = loadSettings({}, () => '');
-const { time, pace, limits } = settings;
+const { time, pace, limits, srm } = settings;
 const hash = new SeededHash(new Uint8Array(8));
 const outputs = { partials: 'p', duplicates: 'd', late: 'l', invalid: 'i', violations: 'v', unique: null };
 const decoder = new Decoder('impressions', { mapping: {}, maxSpendMicros: limits.maxSpendMicros, maxFutureSkewMs: time.maxFutureSkewMs });
@@ -42,6 +42,7 @@ const stage = new IngestStage({
   time,
   pace,
   limits,
+  srm,
   outputs,
 });
 stage.begin(0);

@@ -4,7 +4,8 @@ import { RedisCounters } from '../../src/sinks/redis-counters.ts';
 import { StaticRegistry } from '../../src/sinks/registry.ts';
 import { SystemClock } from '../../src/topology/clock.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
-import { type Mark, PartialBody, writeGroupName } from '../../src/topology/partials.ts';
+import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
+import type { Mark } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import { DAY, Meter } from '../figures.ts';
 import { campaignName, impression } from './impressions.ts';
@@ -38,8 +39,8 @@ export function jsonRate(): number {
 
 /** Cells that evaluate merges in a CPU second: every campaign's grows in each round, as packed records. */
 export async function evaluateRate(): Promise<number> {
-  const { pace, limits } = loadSettings({}, () => '');
-  const stage = new EvaluateStage({ topic: 'partials', partition: 0, pace, limits, parts: [] });
+  const { pace, limits, srm } = loadSettings({}, () => '');
+  const stage = new EvaluateStage({ topic: 'partials', partition: 0, pace, limits, srm, parts: [] });
   stage.register(await new StaticRegistry().load());
   stage.begin(0);
   stage.owned();

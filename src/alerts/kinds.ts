@@ -20,6 +20,30 @@ export const ALERT_KINDS = {
     suppressible: false,
     says: 'A source partition began counting again behind a truncated log: its counts may be too low from then on.',
   },
+  srm: {
+    subject: 'experiment',
+    suppressible: false,
+    says: 'The units of an experiment are not split as registered, beyond doubt (e ≥ 1/alpha, lifetime).',
+  },
+  srm_leak: { subject: 'experiment', suppressible: false, says: 'A variant whose share is 0 has units.' },
+  srm_segment: { subject: 'experiment', suppressible: false, says: 'One part of an experiment’s traffic is not split as registered.' },
+  srm_fleet: {
+    subject: 'experiment',
+    suppressible: false,
+    says: 'Among all running experiments this one’s split is suspicious (e-BH), though not beyond doubt by itself.',
+  },
+  contamination: { subject: 'experiment', suppressible: false, says: 'More units than tolerated met more than one variant.' },
+  hash_mismatch: { subject: 'experiment', suppressible: false, says: 'Units are in another variant than the registered hash gives.' },
+  experiment_registry: {
+    subject: 'experiment',
+    suppressible: false,
+    says: 'The registry of an experiment contradicts itself or what is counted; what it concerns is not tested.',
+  },
+  unversioned: {
+    subject: 'experiment',
+    suppressible: false,
+    says: 'Several splits are registered and every unit says version 1: the split cannot be tested.',
+  },
 } as const satisfies Record<string, KindSpec>;
 
 export type AlertKind = keyof typeof ALERT_KINDS;

@@ -16,6 +16,7 @@ import { KafkaSource } from '../topology/sources/kafka-source.ts';
 import { KafkaWriter } from '../topology/sources/kafka-writer.ts';
 import type { Source } from '../topology/types.ts';
 import { collect } from '../web/collect.ts';
+import { shownExperiments } from '../web/experiments.ts';
 import { STATUS_PAGE } from '../web/page.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
@@ -237,6 +238,7 @@ class Service {
         return ready ? text('ready\n') : text(`waiting for:\n${waiting_for.map((line) => `- ${line}\n`).join('')}`, 503);
       },
       '/api/v1/status': () => json(status()),
+      '/api/v1/experiments': () => json(shownExperiments(this.pipeline)),
       '/api/v1/alerts': async () => json((await this.#alerting?.shown()) ?? { source: 'process', open: [], suppressed: [] }),
       '/metrics': async () => {
         const { metrics } = this.#parts;

@@ -1,4 +1,6 @@
 /** One look at counts, for programs and in plain words. */
+
+import { grouped, percent, probability, timesText } from '../srm/words.ts';
 import { type ChiSquared, chiSquared } from '../stats/chi-squared.ts';
 import { confidenceIntervals, type Interval } from '../stats/confidence.ts';
 import { CONCENTRATIONS, DirichletMultinomial, leaks, pValueOf } from '../stats/dirichlet-multinomial.ts';
@@ -82,13 +84,3 @@ function beside({ chi_squared: { statistic, df, p_value } }: CountsReport): stri
 
 const row = (...values: string[]): string =>
   values.map((value, i) => (i === 0 ? value.padEnd(5) : value.padStart(i === 5 ? 26 : 16))).join('');
-const grouped = (value: number): string => value.toLocaleString('en-US');
-const percent = (share: number): string => `${Number((share * 100).toFixed(3))} %`;
-export const probability = (p: number): string => (p === 0 ? 'below 1e-300' : p < 0.001 ? p.toExponential(1) : p.toPrecision(2));
-
-/** e^x for a reader: 4,200 or 10^37. */
-export const timesText = (log: number): string => {
-  if (log > Math.log(1e6)) return `10^${Math.floor(log / Math.LN10)}`;
-  const value = Math.exp(log);
-  return value >= 100 ? grouped(Math.round(value)) : value.toPrecision(2);
-};

@@ -1,8 +1,8 @@
 /** What a file of looks came to, an experiment a line. */
 import type { ExperimentTest } from '../srm/experiment-test.ts';
 import type { LooksResult } from '../srm/looks-file.ts';
+import { probability, timesText } from '../srm/words.ts';
 import { pValueOf } from '../stats/dirichlet-multinomial.ts';
-import { probability, timesText } from './srm-counts.ts';
 
 export interface LooksReport {
   experiment_id: string;

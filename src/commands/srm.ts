@@ -4,8 +4,9 @@ import { createInterface } from 'node:readline';
 import { asError, StreamError } from '../errors.ts';
 import { Looks } from '../srm/looks-file.ts';
 import { checkArms, parseCounts, parseRatio, parseShares, SplitInputError } from '../srm/split-input.ts';
-import { type CommonOptions, type Host, printJson } from './host.ts';
+import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
 import { countsReport, countsText } from './srm-counts.ts';
+import { readReport, reportText } from './srm-experiment.ts';
 import { looksReport, looksText } from './srm-looks.ts';
 
 export interface SrmOptions extends CommonOptions {
@@ -25,7 +26,7 @@ export async function srmCommand(host: Host, options: SrmOptions): Promise<numbe
   try {
     const alpha = parseAlpha(options.alpha);
     const shares = sharesOf(options);
-    if (options.experiment !== undefined) refuse('--experiment');
+    if (options.experiment !== undefined) return await byExperiment(host, options, options.experiment);
     if (options.counts !== undefined) return byCounts(host, options, { shares, alpha });
     return await byLooks(host, options, { shares, alpha });
   } catch (error) {
@@ -46,6 +47,17 @@ function parseAlpha(text: string): number {
 function sharesOf({ shares, ratio }: SrmOptions): number[] | null {
   if (ratio !== undefined) return parseRatio(ratio);
   return shares === undefined ? null : parseShares(shares);
+}
+
+async function byExperiment(host: Host, options: SrmOptions, experimentId: string): Promise<number> {
+  const report = await readReport(settingsOf(host, options), experimentId);
+  if (report === null) {
+    host.err.write(`exposure-stream: nothing is known of an experiment ${experimentId}: it has no units yet, or is not registered.\n`);
+    return 1;
+  }
+  if (options.json) printJson(host, report);
+  else host.out.write(reportText(report));
+  return 0;
 }
 
 interface Expected {

@@ -102,9 +102,9 @@ export class ExperimentTest {
     this.#lnAlarm = -Math.log(alpha);
   }
 
-  /** Declares a version; its counts begin at 0. */
-  addVersion(version: number, shares: readonly number[]): VersionTest {
-    const added = new VersionTest(shares);
+  /** Declares a version, or its split anew (longer by arms that have no share, or the evidence so far means nothing). */
+  addVersion(version: number, shares: readonly number[], counts: ArrayLike<number> = []): VersionTest {
+    const added = new VersionTest(shares, counts);
     this.versions.set(version, added);
     this.#arrange();
     return added;
@@ -133,6 +133,21 @@ export class ExperimentTest {
       this.alarmUnits = this.units;
       this.#findOnset();
     }
+  }
+
+  /** After a restart: what follows from the counts and what was kept, without a look. */
+  resume(): void {
+    this.#logs.fill(0);
+    let lnProduct = 0;
+    this.units = 0;
+    for (const version of this.versions.values()) {
+      this.units += version.units;
+      lnProduct += version.lnE();
+      version.tilted.addLnLikelihood(version.counts, this.#logs);
+    }
+    this.lnCumulative = lnAdd(lnProduct, lnMean(this.#choose(this.#logs))) - Math.LN2;
+    this.lnOnset = this.processes.steps === 0 ? 0 : lnMean(this.#choose(this.#logs, (hypothesis) => this.processes.lnE(hypothesis)));
+    this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
   }
 
   /** Arms of share 0 that have units, over all versions. */

@@ -1,11 +1,17 @@
 /** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
-import type { LimitSettings, TimeSettings } from '../config.ts';
+import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
 import { closedUntil } from '../operators/window.ts';
 import { BLOCK, type IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { CELLS, type CellName } from './partials.ts';
-import type { Stream } from './types.ts';
+import { SegmentValues } from './segment-values.ts';
+import type { ByteRef, Stream } from './types.ts';
+import { UnitSample } from './unit-sample.ts';
+
+/** A unit that was assigned longer before its exposure counts as this long: one wrong clock must not drown the others. */
+const MAX_LAG_MS = 7 * 86_400_000;
+const NO_ENTITY: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
 /** Why the stream may differ from the truth. In `spendEvidence` each has two columns, records and micros; in `exposureEvidence` one, and the last none. */
 export const EVIDENCE = { late: 0, duplicate: 1, suspected: 2, invalidTraffic: 3 } as const;
@@ -15,20 +21,36 @@ export interface ContributionOptions {
   stream: Stream;
   time: TimeSettings;
   limits: LimitSettings;
+  srm: SrmSettings;
 }
 
 export class Contribution {
+  /** Units counted since the last emission, a few of them. */
+  readonly sample: UnitSample;
   readonly #options: ContributionOptions;
   readonly #state: IngestState;
   /** See `warm`. */
   readonly groups = new Int32Array(BLOCK);
   /** By group: the cell of spend it was last found in. A guess. */
   readonly #lastCells: number[] = [];
+  readonly #segments: SegmentValues;
+  readonly #addSegment: (segment: number) => void;
+  /** Of the exposure whose segments are being counted. */
+  #group = 0;
   #closedSlotMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ContributionOptions, state: IngestState) {
     this.#options = options;
     this.#state = state;
+    this.sample = new UnitSample(options.srm.unitsSampled);
+    this.#segments = new SegmentValues(options.srm, (name) => state.groups.intern(NO_ENTITY, 0, name));
+    this.#addSegment = (segment) => this.#addOne('segmentUnits', this.#group, segment);
+  }
+
+  /** The state is complete: values of dimensions that were told apart before are so again. */
+  owned(): void {
+    const { groups } = this.#state;
+    for (let group = 0; group < groups.size; group++) this.#segments.learn(group, groups.nameOf(group).variant);
   }
 
   /**
@@ -72,6 +94,18 @@ export class Contribution {
     const group = this.#state.groups.intern(event.entityId, event.allocationVersion, event.variantId);
     this.#addOne('units', group, Math.floor(event.eventTs / CELLS.units.slotMs));
     this.#addOne('unitsTotal', group, 0);
+    this.#timing(event, group);
+    this.sample.add(group, event.unitId);
+    if (!event.hasAttributes) return;
+    this.#group = group;
+    this.#segments.each(event.attributes, this.#addSegment);
+  }
+
+  /** The first accepted assignment of a unit. */
+  assigned(event: DecodedEvent): void {
+    const group = this.#state.groups.intern(event.entityId, event.allocationVersion, event.variantId);
+    this.#addOne('assigned', group, 0);
+    this.sample.add(group, event.unitId);
   }
 
   /** A unit that was seen in another variant for the first time. */
@@ -83,6 +117,8 @@ export class Contribution {
   evidence(kind: Evidence, event: DecodedEvent): void {
     const { stream, limits } = this.#options;
     const state = this.#state;
+    if (kind === EVIDENCE.late && stream === 'exposures')
+      this.#addOne('lateUnits', state.groups.intern(event.entityId, event.allocationVersion, event.variantId), 0);
     if (event.eventTs + limits.evidenceMs <= state.watermark.ms) {
       state.totals.sums.outdatedEvidence++;
       return;
@@ -116,6 +152,16 @@ export class Contribution {
     for (const name of ['spendEvidence', 'exposureEvidence'] as const) {
       cells[name].drop((index) => (cells[name].timeOf(index) + 1) * CELLS[name].slotMs + limits.evidenceMs <= watermarkMs);
     }
+  }
+
+  #timing({ assignedTs, eventTs }: DecodedEvent, group: number): void {
+    if (Number.isNaN(assignedTs)) return;
+    const cells = this.#state.cells.exposureTiming;
+    const index = cells.at(group, 0, 0);
+    cells.add(index, 0, 1);
+    if (assignedTs > eventTs) cells.add(index, 1, 1);
+    else cells.add(index, 2, Math.min(eventTs - assignedTs, MAX_LAG_MS));
+    cells.touch(index);
   }
 
   #addOne(name: CellName, group: number, time: number): void {

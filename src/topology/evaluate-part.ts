@@ -3,13 +3,15 @@
  * state, raises alerts, and says what decisions over the whole fleet must know of this partition.
  */
 import type { AlertBook } from '../alerts/book.ts';
+import type { FileSettings } from '../config.ts';
+import type { CellPlace } from '../operators/merge.ts';
 import type { RegistryRows } from '../sinks/registry.ts';
 import type { Section } from './evaluate-sections.ts';
 import type { EvaluateState } from './evaluate-state.ts';
 import type { FleetSection } from './fleet.ts';
-import type { CellName, PartialHeader } from './partials.ts';
+import type { CellName, GroupName, PartialHeader } from './partials.ts';
 import type { FeedStatus } from './stage.ts';
-import type { Now } from './types.ts';
+import type { CounterWrite, Now } from './types.ts';
 
 /** The end of an emission of one source partition: all its cells, and its mark, are in the state. A function of the log. */
 export interface Look {
@@ -33,11 +35,17 @@ export interface EvaluatePart {
   /** Everything it does here is done again, alike, after a crash. */
   looked?(look: Look): void;
   /** A total has grown; also while a restore adds up what commits hold. `growth` is by column, valid until this returns. */
-  grew?(name: CellName, group: number, growth: Float64Array): void;
+  grew?(name: CellName, place: CellPlace, growth: Float64Array): void;
   /** The rows of the registry have changed, or are known for the first time. No function of the log. */
   registered?(rows: RegisteredRows): void;
-  /** The state is complete. */
+  /** A unit of a group, by its id: a few an emission, each once, and after the cells of its record. */
+  sampled?(group: GroupName, unitId: string): void;
+  /** The state is complete. Also where a partition that stayed is claimed again. */
   owned?(): void;
+  /** Keys to be written now, besides those of the counters. */
+  writes?(now: Now): CounterWrite[];
+  /** Redis has lost what it had: all keys are to be written again. */
+  renew?(): void;
   /** Before each write, when the broker was heard of lately: for what time alone changes. Not repeated alike after a crash. */
   ticked?(now: Now, feed: FeedStatus): void;
 }
@@ -48,6 +56,7 @@ export interface PartPlace {
   alerts: AlertBook;
   /** Partition of `.partials`; 0 decides for the fleet, and alone has anything in `state.fleet`. */
   partition: number;
+  settings: Pick<FileSettings, 'srm'>;
 }
 
 export type MakePart = (place: PartPlace) => EvaluatePart;

@@ -19,7 +19,8 @@ export const SECTIONS = {
   arriving: 7,
   alerts: 8,
   fleet: 9,
-  // 10–19 experiments and their tests · 20–29 pacing · 30–39 adjustments and the reconciler
+  experiments: 10,
+  // 11–19 experiments and their tests · 20–29 pacing · 30–39 adjustments and the reconciler
 } as const;
 
 /** What one part of evaluate keeps. Whatever `write` wrote since the last snapshot, `read` in the same order makes again. */

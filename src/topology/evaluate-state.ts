@@ -3,7 +3,7 @@
  * campaigns' zones, units by variant, hours for Postgres). Only the sources' values are committed; the rest is made again.
  */
 import { AlertBook } from '../alerts/book.ts';
-import { mergeCell } from '../operators/merge.ts';
+import { type CellPlace, mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { SEED_BYTES, SeededHash } from '../state/hash.ts';
@@ -49,7 +49,7 @@ export class EvaluateState {
   /** Cells that came after what they belong to was forgotten: counted, not shown. */
   forgottenCells = 0;
   /** Told of every total that grows. */
-  readonly growing: ((name: CellName, group: number, growth: Float64Array) => void)[] = [];
+  readonly growing: ((name: CellName, place: CellPlace, growth: Float64Array) => void)[] = [];
   readonly #journal = new ByteWriter(16 * 1024);
   readonly #growth = new Float64Array(MAX_COLUMNS);
   readonly #values = new Float64Array(MAX_COLUMNS);
@@ -97,7 +97,7 @@ export class EvaluateState {
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
     else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(name, group, this.#growth[0]);
-    for (const told of this.growing) told(name, group, this.#growth);
+    for (const told of this.growing) told(name, place, this.#growth);
   }
 
   /** The state is complete: days are made, and what has ended is no longer shown. */

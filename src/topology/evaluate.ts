@@ -2,13 +2,14 @@
  * The second stage, one task a partition of `.partials`: merge ─ count ─ write absolute values. It owns each of its
  * entities alone; the version of all it writes is its position in that partition.
  */
-import type { LimitSettings, PaceSettings } from '../config.ts';
+import type { LimitSettings, PaceSettings, SrmSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { CounterWrites } from './evaluate-counters.ts';
-import type { EvaluatePart, MakePart, RegisteredRows } from './evaluate-part.ts';
+import type { EvaluatePart, MakePart } from './evaluate-part.ts';
+import type { Registered } from './evaluate-registered.ts';
 import { EvaluateState } from './evaluate-state.ts';
 import { FLEET_MAGIC, type FleetSection, FleetTeller } from './fleet.ts';
 import { hourlyRow } from './hourly-row.ts';
@@ -50,23 +51,10 @@ export interface EvaluateOptions {
   limits: LimitSettings;
   /** For tables in memory; nothing of it is kept. */
   hash?: SeededHash;
+  srm: SrmSettings;
   /** What it does beyond counting. */
   parts: readonly MakePart[];
 }
-
-/** What evaluate needs of a registry. */
-export interface Zones {
-  version: number;
-  epoch: number;
-  /** When it was read, by its own clock; `zonesUntilMs` is by the same. */
-  asOfMs: number;
-  zoneOf(campaignId: string): string;
-  /** The zones of these rows hold until then. */
-  zonesUntilMs(): number;
-}
-
-/** Rows that a caller does not know are not told. */
-export type Registered = Zones & Partial<RegisteredRows>;
 
 export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
@@ -92,11 +80,11 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#options = options;
     this.#state = new EvaluateState(options.hash);
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
-    const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition };
+    const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition, settings: { srm: options.srm } };
     this.#parts = options.parts.map((make) => make(place));
     for (const part of this.#parts) {
       if (part.section) this.#state.keep(part.section);
-      if (part.grew) this.#state.growing.push((name, group, growth) => part.grew?.(name, group, growth));
+      if (part.grew) this.#state.growing.push((name, place, growth) => part.grew?.(name, place, growth));
     }
     this.#fleetSections = this.#parts.flatMap(({ fleet }) => (fleet ? [fleet] : []));
     this.#teller = new FleetTeller(options.topic);
@@ -121,6 +109,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   get state(): EvaluateState {
     return this.#state;
+  }
+
+  get parts(): readonly EvaluatePart[] {
+    return this.#parts;
   }
 
   /** Takes what is registered now. Nothing is written before the first one. */
@@ -186,6 +178,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const { writer } = this;
     const records = silent ? [] : this.#teller.tell(now, writer, this.#fleetSections);
     const writes = this.#counters.take();
+    if (!silent) for (const part of this.#parts) if (part.writes) writes.push(...part.writes(now));
     this.#pending = false;
     this.#writtenMs = now.monotonicMs;
     return { writer, writes, records };
@@ -195,6 +188,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#state.days.delivered(outcome.refused.length > 0);
     if (!outcome.dataLost) return;
     this.#state.touchAll();
+    for (const part of this.#parts) part.renew?.();
     this.#pending = true;
   }
 
@@ -278,12 +272,17 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const header = readHeader(from);
     const state = this.#state;
     const source = state.sources.of(header);
+    // Of a repeat, units were seen before.
+    const isNew = header.position > state.sources.all()[source].position;
     const visitor: CellVisitor = {
       group: (bytes, start, end) => state.groupOf(bytes, start, end),
       coming: (name, group, time) => state.warm(name, group, source, time),
       cell: (name, group, time, values) => {
         state.take(name, { group, source, time }, values);
         this.#pending = true;
+      },
+      unit: (group, unitId) => {
+        if (isNew) for (const part of this.#parts) part.sampled?.(state.groups[group], unitId);
       },
     };
     readCells(from, visitor);

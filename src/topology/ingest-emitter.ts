@@ -2,10 +2,12 @@
 import type { PaceSettings, TimeSettings } from '../config.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { IngestState } from './ingest-state.ts';
-import { CELL_NAMES, GroupNumbers, type Mark, PartialBody, type WriteName } from './partials.ts';
+import { GroupNumbers, PartialBody, type WriteName } from './partial-body.ts';
+import { CELL_NAMES, type Mark } from './partials.ts';
 import { partitionOf } from './sources/murmur2.ts';
 import type { FeedStatus } from './stage.ts';
 import type { Now, OutRecord, Stream } from './types.ts';
+import type { UnitSample } from './unit-sample.ts';
 
 /** A mark goes out at least this often, changes or none. */
 const MARK_MS = 1000;
@@ -28,6 +30,7 @@ export interface EmitterOptions {
 export class Emitter {
   readonly #options: EmitterOptions;
   readonly #state: IngestState;
+  readonly #sample: UnitSample;
   readonly #partitionOfGroup: number[] = [];
   /** By partition and part. */
   readonly #bodies: PartialBody[][] = [];
@@ -41,9 +44,10 @@ export class Emitter {
   /** Kafka time of the oldest record that is not yet sent; Infinity without one. */
   #oldestRecordMs = Number.POSITIVE_INFINITY;
 
-  constructor(options: EmitterOptions, state: IngestState) {
+  constructor(options: EmitterOptions, state: IngestState, sample: UnitSample) {
     this.#options = options;
     this.#state = state;
+    this.#sample = sample;
   }
 
   owned(claim: number, now: Now): void {
@@ -110,11 +114,17 @@ export class Emitter {
         const partition = this.#partitionOf(group);
         const parts = bodies[partition];
         if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
-        const out = parts[parts.length - 1].cell(cellName, group, name);
-        out.varint(cells.timeOf(index));
+        const body = parts[parts.length - 1];
+        const time = body.time(cellName, cells.timeOf(index), name);
+        const out = body.cell(cellName, group, name);
+        out.varint(time);
         for (let c = 0; c < cells.columns; c++) out.varint(cells.get(index, c));
       });
     }
+    this.#sample.groups.forEach((group, i) => {
+      bodies[this.#partitionOf(group)].at(-1)?.unit(group, this.#sample.unitIds[i], name);
+    });
+    this.#sample.clear();
     const topic = this.#options.outputs.partials;
     const measured = mark.emission % bodies.length;
     return bodies.flatMap((parts, partition) => {

@@ -2,7 +2,7 @@
  * The first stage, one task a source partition: decode ─ dedup ─ late? ─ first exposure ─ window. Every record gets one
  * disposition; what it adds to a cell goes out as an absolute value.
  */
-import type { LimitSettings, PaceSettings, TimeSettings } from '../config.ts';
+import type { LimitSettings, PaceSettings, SrmSettings, TimeSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { type DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
@@ -41,6 +41,7 @@ export interface IngestOptions {
   time: TimeSettings;
   pace: PaceSettings;
   limits: LimitSettings;
+  srm: SrmSettings;
   /** Topic names; `unique` null when accepted records are not copied. */
   outputs: { partials: string; duplicates: string; late: string; invalid: string; violations: string; unique: string | null };
 }
@@ -65,8 +66,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
     this.#block = new IngestBlock(options.stream, options.decoder, hash);
     this.#side = new SideOutputs(options.topic, options.partition);
-    this.#emitter = new Emitter(options, this.#state);
     this.#contribution = new Contribution(options, this.#state);
+    this.#emitter = new Emitter(options, this.#state, this.#contribution.sample);
   }
 
   get stream(): Stream {
@@ -125,6 +126,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
   }
 
   owned(claim: number, now: Now): void {
+    this.#contribution.owned();
     this.#emitter.owned(claim, now);
   }
 
@@ -240,10 +242,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
       this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
     }
     if (this.#impressions) this.#contribution.impression(event, this.#contribution.groups[i]);
-    else if (this.#exposures) this.#countExposure(i, record, event);
+    else this.#countUnit(i, record, event);
   }
 
-  #countExposure(i: number, record: RecordView, event: DecodedEvent): void {
+  /** An exposure, or by the same rules an assignment: the first of a unit counts. */
+  #countUnit(i: number, record: RecordView, event: DecodedEvent): void {
     const state = this.#state;
     const { hash } = this.#options;
     const { entityId, variantId, unitId } = event;
@@ -259,6 +262,12 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const verdict = judgeExposure(state.units, unit, variant);
     state.touchExperiment(experiment, event.eventTs);
     if (verdict === SAME_VARIANT) return;
+    if (!this.#exposures) {
+      if (verdict !== FIRST) return;
+      state.journalUnit(experiment, unit.hi, unit.lo);
+      this.#contribution.assigned(event);
+      return;
+    }
     if (verdict !== FIRST) this.#side.copy(record, this.#options.outputs.violations, 'variant_changed');
     if (verdict !== FIRST && verdict !== NEWLY_CONTAMINATED) return;
     state.journalUnit(experiment, unit.hi, unit.lo);

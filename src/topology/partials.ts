@@ -6,13 +6,13 @@
  * record would grow too large, into parts. A mark counts only when all parts of its emission in that partition are there.
  */
 import { StreamError } from '../errors.ts';
-import { type ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { ByteReader } from '../state/bytes.ts';
 import type { Stream } from './types.ts';
 import { STREAMS } from './types.ts';
 
-const MAGIC = 0xe5;
+export const PARTIAL_MAGIC = 0xe5;
 /** 2: other kinds of cells than the first six. */
-const FORMAT = 2;
+export const PARTIAL_FORMAT = 2;
 
 /** Kinds of cells; a number is never given to something else. `columns` and the length of a time slot; life cells have time 0. */
 export const CELLS = {
@@ -28,7 +28,15 @@ export const CELLS = {
   unitsTotal: { kind: 4, columns: 1, slotMs: 0 },
   /** Units of an experiment seen in more than one variant, ever. */
   contaminated: { kind: 5, columns: 1, slotMs: 0 },
-  // 6–15 experiments and their tests · 16–19 pacing · 20 and above the reconciler
+  /** First exposures of (experiment, version, variant) in a segment, ever: a group too (segment-values.ts), in the place of the time. */
+  segmentUnits: { kind: 6, columns: 1, slotMs: 0 },
+  /** Units first assigned to (experiment, version, variant), ever. */
+  assigned: { kind: 7, columns: 1, slotMs: 0 },
+  /** Late exposures of (experiment, version, variant), ever. */
+  lateUnits: { kind: 8, columns: 1, slotMs: 0 },
+  /** First exposures of (experiment, version, variant) that say when they were assigned; those exposed before it; Σ lag in ms of the others. */
+  exposureTiming: { kind: 9, columns: 3, slotMs: 0 },
+  // 10–15 experiments and their tests · 16–19 pacing · 20 and above the reconciler
 } as const;
 export type CellName = keyof typeof CELLS;
 export const CELL_NAMES = Object.keys(CELLS) as CellName[];
@@ -86,121 +94,6 @@ export interface GroupName {
   variant: string;
 }
 
-/** Writes the name of a group, as `writeGroupName` does. */
-export type WriteName = (id: number, to: ByteWriter) => void;
-
-export const writeGroupName = ({ entity, version, variant }: GroupName, to: ByteWriter): void => {
-  to.string(entity);
-  to.varint(version);
-  to.string(variant);
-};
-
-/** Which number a group has in the record it was last named in. Shared by bodies of which only one at a time gets cells of a group. */
-export class GroupNumbers {
-  /** By the caller's id of a group. */
-  readonly #records: number[] = [];
-  readonly #numbers: number[] = [];
-  #begun = 0;
-
-  /** The number of another record. */
-  begin(): number {
-    return ++this.#begun;
-  }
-
-  /** The group's number in that record, -1 when it was not named there. */
-  find(record: number, id: number): number {
-    return this.#records[id] === record ? this.#numbers[id] : -1;
-  }
-
-  set(record: number, id: number, number: number): void {
-    // No holes: sparse arrays would be slow ones.
-    while (this.#records.length <= id) {
-      this.#records.push(0);
-      this.#numbers.push(0);
-    }
-    this.#records[id] = record;
-    this.#numbers[id] = number;
-  }
-}
-
-/** Builds the body of one record: groups are named once, then referred to. Kept for the next record, so that nothing is made anew. */
-export class PartialBody {
-  readonly #groups = new ByteWriter(256);
-  readonly #cells = new ByteWriter(1024);
-  readonly #numbers: GroupNumbers;
-  #record: number;
-  #known = 0;
-  #count = 0;
-
-  constructor(numbers = new GroupNumbers()) {
-    this.#numbers = numbers;
-    this.#record = numbers.begin();
-  }
-
-  get byteLength(): number {
-    return this.#groups.length + this.#cells.length;
-  }
-
-  get empty(): boolean {
-    return this.#count === 0;
-  }
-
-  /** @param id what the caller calls the group; a small integer. Its name is asked for when it is new in this record */
-  cell(name: CellName, id: number, write: WriteName): ByteWriter {
-    let number = this.#numbers.find(this.#record, id);
-    if (number < 0) {
-      number = this.#known++;
-      this.#numbers.set(this.#record, id, number);
-      write(id, this.#groups);
-    }
-    this.#cells.u8(CELLS[name].kind);
-    this.#cells.varint(number);
-    this.#count++;
-    return this.#cells;
-  }
-
-  /** The record's value; the body is empty afterwards. */
-  take(header: PartialHeader): Uint8Array {
-    const out = new ByteWriter(this.byteLength + 128);
-    writeHeader(out, header);
-    out.varint(this.#known);
-    out.bytes(this.#groups.view());
-    out.varint(this.#count);
-    out.bytes(this.#cells.view());
-    this.#groups.reset();
-    this.#cells.reset();
-    this.#record = this.#numbers.begin();
-    this.#known = 0;
-    this.#count = 0;
-    return out.view();
-  }
-}
-
-const optional = (out: ByteWriter, value: number | null): void => {
-  out.u8(value === null ? 0 : 1);
-  if (value !== null) out.f64(value);
-};
-
-function writeHeader(out: ByteWriter, header: PartialHeader): void {
-  out.u8(MAGIC);
-  out.u8(FORMAT);
-  out.u8(STREAMS.indexOf(header.stream));
-  out.string(header.topic);
-  out.varint(header.partition);
-  out.varint(header.partitions);
-  out.varint(header.origin);
-  out.varint(header.position);
-  optional(out, header.watermarkMs);
-  out.u8(header.idle ? 1 : 0);
-  optional(out, header.endAgeMs);
-  optional(out, header.lastRecordMs);
-  optional(out, header.oldestRecordMs);
-  out.varint(header.claim);
-  out.varint(header.emission);
-  out.varint(header.part);
-  out.varint(header.parts);
-}
-
 /** Receives the cells of a record. `values` is reused: its first columns hold the cell's. */
 export interface CellVisitor {
   /** A name lies from `start` to `end`; `readGroupName` reads it. */
@@ -208,6 +101,8 @@ export interface CellVisitor {
   /** `cell` follows soon, for who wants to look it up ahead. */
   coming?(name: CellName, group: number, time: number): void;
   cell(name: CellName, group: number, time: number, values: Float64Array): void;
+  /** A unit that was counted in a group, for checks that need its id; a few an emission. */
+  unit?(group: number, unitId: string): void;
 }
 
 const optionalOf = (from: ByteReader): number | null => (from.u8() === 0 ? null : from.f64());
@@ -219,10 +114,10 @@ const optionalOf = (from: ByteReader): number | null => (from.u8() === 0 ? null 
 export function readHeader(from: ByteReader): PartialHeader {
   const magic = from.u8();
   const format = from.u8();
-  if (magic !== MAGIC || format > FORMAT) {
+  if (magic !== PARTIAL_MAGIC || format > PARTIAL_FORMAT) {
     throw new StreamError(
       'partial_format',
-      `a record in .partials has format ${magic}/${format}, this program reads up to ${MAGIC}/${FORMAT}: upgrade it, or find who else writes there`,
+      `a record in .partials has format ${magic}/${format}, this program reads up to ${PARTIAL_MAGIC}/${PARTIAL_FORMAT}: upgrade it, or find who else writes there`,
     );
   }
   return {
@@ -272,11 +167,19 @@ export function readCells(from: ByteReader, visitor: CellVisitor): void {
       const name = cellOfKind(from.u8(), 'partial_format');
       ahead.names[i] = name;
       ahead.groups[i] = groups[from.varint()];
-      ahead.times[i] = from.varint();
+      const place = from.varint();
+      ahead.times[i] = name === 'segmentUnits' ? groups[place] : place;
       for (let c = 0; c < CELLS[name].columns; c++) ahead.values[i][c] = from.varint();
       visitor.coming?.(name, ahead.groups[i], ahead.times[i]);
     }
     for (let i = 0; i < count; i++) visitor.cell(ahead.names[i], ahead.groups[i], ahead.times[i], ahead.values[i]);
     left -= count;
+  }
+  // Records of version 0.1 end here.
+  if (from.done) return;
+  for (let left = from.varint(); left > 0; left--) {
+    const group = groups[from.varint()];
+    const unitId = from.string();
+    visitor.unit?.(group, unitId);
   }
 }

@@ -202,23 +202,23 @@ export class Pipeline {
       violations: outputTopic(settings, 'violations'),
       unique: outputUnique ? outputTopic(settings, 'unique') : null,
     };
-    const { time, pace, limits } = settings;
+    const { time, pace, limits, srm } = settings;
     const place = { stream, topic: feed.topic, partition: feed.partition, partitions, partialsPartitions };
     return new Task({
       ...this.#common('ingest', feed, () => this.#header({ [feed.topic]: partitions, [partials]: partialsPartitions }, hash)),
-      stage: () => new IngestStage({ ...place, decoder, hash, budget: this.budget, time, pace, limits, outputs }),
+      stage: () => new IngestStage({ ...place, decoder, hash, budget: this.budget, time, pace, limits, srm, outputs }),
       sink: () => ({ deliver: (records: OutRecord[]) => this.#ports.writer.send(records) }),
     });
   }
 
   #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
-    const { pace, limits } = this.#options.settings;
+    const { pace, limits, srm } = this.#options.settings;
     const { parts = EVALUATE_PARTS } = this.#options;
     const { writer, counters: sink } = this.#ports;
     return new Task({
       ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
       stage: () => {
-        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, hash, parts });
+        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, srm, hash, parts });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },

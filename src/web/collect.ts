@@ -3,6 +3,7 @@ import type { Metrics } from '../metrics.ts';
 import { INVALID_REASONS } from '../operators/decode.ts';
 import type { EvaluateTask, IngestTask, Pipeline } from '../topology/pipeline.ts';
 import { DISPOSITIONS, STREAMS } from '../topology/types.ts';
+import { collectExperiments } from './experiments.ts';
 
 const FROM_STATE = [
   'records_total',
@@ -31,6 +32,7 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
   collectLost(metrics, pipeline);
   collectState(metrics, pipeline);
   collectWatermarks(metrics, pipeline, wallMs);
+  collectExperiments(metrics, pipeline);
   const { registry } = pipeline;
   if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
   const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));

@@ -16,10 +16,11 @@ export const STATUS_PAGE = `<!doctype html>
 <h1>exposure-stream <span id="ready"></span></h1>
 <ul id="waiting"></ul>
 <h2>Open alerts</h2><table id="alerts"></table><p id="suppressed"></p>
+<h2>Experiments</h2><table id="experiments"></table><p id="more"></p>
 <h2>Watermarks</h2><table id="watermarks"></table>
 <h2>Ingest</h2><table id="ingest"></table>
 <h2>Evaluate</h2><table id="evaluate"></table>
-<p><a href="/api/v1/status">JSON</a> · <a href="/api/v1/alerts">alerts</a> · <a href="/metrics">metrics</a></p>
+<p><a href="/api/v1/status">JSON</a> · <a href="/api/v1/alerts">alerts</a> · <a href="/api/v1/experiments">experiments</a> · <a href="/metrics">metrics</a></p>
 <script>
   const cell = (tag, text, number) => { const c = document.createElement(tag); if (text instanceof Node) c.append(text); else c.textContent = text ?? '–'; if (number) c.className = 'n'; return c; };
   const table = (id, columns, rows) => {
@@ -37,6 +38,12 @@ export const STATUS_PAGE = `<!doctype html>
     const notes = [...(source === 'postgres' ? [] : ['Postgres does not answer: only what this process has raised.']), ...suppressed.map(s => 'Not raised, since ' + s.reason + ': ' + s.summary)];
     document.getElementById('suppressed').textContent = notes.join(' ');
   }
+  async function lookAtExperiments() {
+    const { experiments, shown } = await (await fetch('/api/v1/experiments')).json();
+    const p = v => v < .001 ? v.toExponential(1) : v.toPrecision(2);
+    table('experiments', [['experiment', e => e.experiment_id], ['split', e => e.state], ['units', e => n(e.units), 1], ['by variant', e => e.variants.join(', ')], ['ln e', e => e.log_e.toFixed(1), 1], ['p (least so far)', e => p(e.p_value), 1], ['owner', e => e.owner]], shown);
+    document.getElementById('more').textContent = experiments > shown.length ? 'The first of ' + n(experiments) + ' by evidence.' : '';
+  }
   async function look() {
     const ready = document.getElementById('ready');
     try {
@@ -50,7 +57,7 @@ export const STATUS_PAGE = `<!doctype html>
       table('evaluate', common, s.evaluate);
     } catch { ready.textContent = 'does not answer'; ready.className = 'bad'; }
   }
-  const all = () => { look(); lookAtAlerts().catch(() => {}); };
+  const all = () => { look(); lookAtAlerts().catch(() => {}); lookAtExperiments().catch(() => {}); };
   all(); setInterval(all, 2000);
 </script>
 </html>

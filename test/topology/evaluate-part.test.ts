@@ -5,7 +5,7 @@ import { Fed, spend, units, zoned } from './fed.ts';
 /** A part that writes down what it is told. */
 const listening = (told: string[]): MakePart => {
   return ({ state }) => ({
-    grew: (name, group, growth) => told.push(`${name} of ${state.groups[group].entity} by ${growth[0]}`),
+    grew: (name, { group }, growth) => told.push(`${name} of ${state.groups[group].entity} by ${growth[0]}`),
     looked: ({ mark, advanced }) => told.push(`look at ${mark.stream}${advanced ? '' : ', no further'}`),
     registered: ({ experiments }) => told.push(`registered: ${[...experiments.keys()]}`),
     owned: () => told.push('owned'),
@@ -35,7 +35,7 @@ describe('a part of evaluate', () => {
   });
 
   it('hears the totals again when they are restored, before it owns them', () => {
-    const fed = new Fed();
+    const fed = new Fed({ parts: [] });
     fed.take([units('e', 'a', 5)]);
     const told: string[] = [];
     new Fed({ parts: [listening(told)], commits: [fed.commit()] });

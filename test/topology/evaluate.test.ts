@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { campaignForever } from '../../src/sinks/registry.ts';
-import { PartialBody } from '../../src/topology/partials.ts';
+import { PartialBody } from '../../src/topology/partial-body.ts';
 import { DAY, HOUR, MINUTE, SECOND, START, Story } from './drive.ts';
 import { at, Fed, heardAt, spend, units, zoned } from './fed.ts';
 

@@ -1,13 +1,15 @@
 /** Evaluate alone, fed with what ingest would send. */
-import { EvaluateStage, type Registered, type Zones } from '../../src/topology/evaluate.ts';
+import { EvaluateStage } from '../../src/topology/evaluate.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
-import { CELLS, type CellName, type GroupName, type Mark, PartialBody, writeGroupName } from '../../src/topology/partials.ts';
+import type { Registered, Zones } from '../../src/topology/evaluate-registered.ts';
+import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
+import { CELLS, type CellName, type GroupName, type Mark } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import type { Commit, CounterOutcome, CounterWrite, Now } from '../../src/topology/types.ts';
 import { PARTIALS, START, Story } from './drive.ts';
 
-export const { pace, limits } = new Story().settings;
+export const { pace, limits, srm } = new Story().settings;
 const FINE: CounterOutcome = { refused: [], dataLost: false };
 export const at = (monotonicMs: number): Now => ({ monotonicMs, wallMs: START + monotonicMs });
 export const heardAt = (ms: number) => ({ contactMs: () => ms, endReachedMs: () => null });
@@ -26,6 +28,8 @@ export interface Cell {
   group: Partial<GroupName> & { entity: string };
   atMs: number;
   values: number[];
+  /** Of `segmentUnits`: `dimension\0value`. */
+  segment?: string;
 }
 
 export const spend = (entity: string, micros: number, atMs = START): Cell => ({
@@ -55,7 +59,7 @@ export class Fed {
   #offset: number;
 
   constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [], parts = EVALUATE_PARTS }: FedOptions = {}) {
-    this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, parts });
+    this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, srm, parts });
     if (registered) this.stage.register(registered);
     for (const commit of commits) this.stage.restore(commit);
     if (commits.length === 0) this.stage.begin(lostBefore, lostBefore > 0);
@@ -66,10 +70,14 @@ export class Fed {
   /** Cells and a mark of impressions/0, the only partition, unless the mark says otherwise. */
   take(cells: Cell[], given: Partial<Mark> = {}): void {
     const body = new PartialBody();
-    cells.forEach(({ name, group, atMs, values }, i) => {
-      const out = body.cell(name, i, (_, to) => writeGroupName({ version: 0, variant: '', ...group }, to));
+    cells.forEach(({ name, group, atMs, values, segment = '' }, i) => {
       const { slotMs } = CELLS[name];
-      for (const value of [slotMs === 0 ? 0 : Math.floor(atMs / slotMs), ...values]) out.varint(value);
+      const plain = slotMs === 0 ? 0 : Math.floor(atMs / slotMs);
+      const time = body.time(name, name === 'segmentUnits' ? cells.length + i : plain, (_, to) =>
+        writeGroupName({ entity: '', version: 0, variant: segment }, to),
+      );
+      const out = body.cell(name, i, (_, to) => writeGroupName({ version: 0, variant: '', ...group }, to));
+      for (const value of [time, ...values]) out.varint(value);
     });
     const { stream = 'impressions' } = given;
     const place = { topic: stream, partition: 0, stream, partitions: 1 } as const;

@@ -99,8 +99,8 @@ describe('evaluate that has lost its state behind a truncated .partials', () => 
   });
 
   test('knows it by itself where the group has no committed offset to tell of a state', () => {
-    const { pace, limits } = story.settings;
-    const stage = new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, parts: EVALUATE_PARTS });
+    const { pace, limits, srm } = story.settings;
+    const stage = new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
     stage.begin(0, false);
     expect(stage.lossy).toBe(false);
     stage.begin(7, false);

@@ -1,15 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteReader } from '../../src/state/bytes.ts';
-import {
-  CELL_NAMES,
-  CELLS,
-  type GroupName,
-  PartialBody,
-  type PartialHeader,
-  readHeader,
-  writeGroupName,
-} from '../../src/topology/partials.ts';
+import { PartialBody, type WriteName, writeGroupName } from '../../src/topology/partial-body.ts';
+import { CELL_NAMES, CELLS, type GroupName, type PartialHeader, readHeader } from '../../src/topology/partials.ts';
 import { STREAMS } from '../../src/topology/types.ts';
 import { type ReadCell, readPartial } from './read-partial.ts';
 
@@ -52,13 +45,24 @@ test('what is packed into a record is read out of it, every number and name', ()
     fc.property(header, fc.array(group, { minLength: 4, maxLength: 4 }), fc.array(cell, { maxLength: 30 }), (mark, groups, cells) => {
       const body = new PartialBody();
       for (const { name, of, time, values } of cells) {
-        const out = body.cell(name, of, (index, to) => writeGroupName(groups[index], to));
-        for (const value of [time, ...values]) out.varint(value);
+        const write: WriteName = (index, to) => writeGroupName(groups[index], to);
+        const place = body.time(name, name === 'segmentUnits' ? time % 4 : time, write);
+        const out = body.cell(name, of, write);
+        for (const value of [place, ...values]) out.varint(value);
       }
       expect(body.empty).toBe(cells.length === 0);
       const read = readPartial(body.take(mark));
       expect(read.header).toEqual(mark);
-      expect(read.cells).toEqual(cells.map(({ name, of, time, values }): ReadCell => ({ name, ...groups[of], time, values })));
+      expect(read.cells).toEqual(
+        cells.map(
+          ({ name, of, time, values }): ReadCell => ({
+            name,
+            ...groups[of],
+            ...(name === 'segmentUnits' ? { time: 0, segment: groups[time % 4] } : { time }),
+            values,
+          }),
+        ),
+      );
       expect([body.empty, readPartial(body.take(mark)).cells]).toEqual([true, []]);
     }),
   );

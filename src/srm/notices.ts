@@ -1,0 +1,100 @@
+/** What is raised about an experiment, and when. Texts and numbers are made when something is new or a step has brought more. */
+import type { AlertBook } from '../alerts/book.ts';
+import type { AlertKind } from '../alerts/kinds.ts';
+import type { AlertDraft, Subject } from '../alerts/types.ts';
+import type { SrmSettings } from '../config.ts';
+import { lnExcessRate } from '../stats/excess-rate.ts';
+import { type DiagnosisOptions, diagnose } from './diagnosis.ts';
+import { contaminationDraft, leakDraft, mismatchDraft, registryDraft, segmentDraft, srmDraft, unversionedDraft } from './drafts.ts';
+import type { Experiment } from './experiment.ts';
+import { findSegments } from './segments.ts';
+
+/** Evidence must fall this far below the alarm before it counts as gone, so that it does not come and go. */
+const LN_SLACK = 3;
+/** So many units must have come without a version before that is more than the moment of a ramp. */
+const UNVERSIONED_UNITS = 1000;
+
+/** Asked at every look; `srm_segment` at steps. */
+const KINDS = ['srm', 'srm_leak', 'contamination', 'hash_mismatch', 'experiment_registry', 'unversioned'] as const;
+type Kind = (typeof KINDS)[number];
+
+export class Notices {
+  readonly #alerts: AlertBook;
+  readonly #settings: SrmSettings;
+  /** Conditions that held at the last look, since this owner began. */
+  readonly #noticed = new Map<Experiment, Set<Kind>>();
+
+  constructor(alerts: AlertBook, settings: SrmSettings) {
+    this.#alerts = alerts;
+    this.#settings = settings;
+  }
+
+  looked(experiment: Experiment, stepped: boolean, atMs: number): void {
+    if (!isWatched(experiment)) return;
+    const noticed = this.#noticed.get(experiment);
+    if (!stepped && noticed === undefined && !KINDS.some((kind) => this.#holds(kind, experiment))) return;
+    for (const kind of KINDS) this.#notice(kind, experiment, stepped, atMs);
+    if (stepped) this.#judgeSegments(experiment, atMs);
+  }
+
+  #notice(kind: Kind, experiment: Experiment, stepped: boolean, atMs: number): void {
+    const subject: Subject = { kind: 'experiment', id: experiment.id };
+    const noticed = this.#noticed.get(experiment) ?? new Set();
+    if (this.#holds(kind, experiment)) {
+      if (!stepped && noticed.has(kind)) return;
+      this.#alerts.raise(this.#draft(kind, experiment), atMs);
+      this.#noticed.set(experiment, noticed.add(kind));
+    } else if (stepped || noticed.has(kind)) {
+      if (kind === 'srm' && experiment.exposures.alarmUnits !== null && this.#alerts.latched(kind, subject)?.holds)
+        this.#alerts.raise(this.#draft(kind, experiment, true), atMs);
+      this.#alerts.clear(kind, subject, atMs);
+      noticed.delete(kind);
+      if (noticed.size === 0) this.#noticed.delete(experiment);
+    }
+  }
+
+  /** It is registered no more. */
+  withdraw({ id }: Experiment, atMs = 0): void {
+    for (const kind of [...KINDS, 'srm_segment'] as const satisfies AlertKind[])
+      this.#alerts.withdraw(kind, { kind: 'experiment', id }, atMs);
+  }
+
+  /** A part of the traffic alone; once the whole is in alarm, that says where. */
+  #judgeSegments(experiment: Experiment, atMs: number): void {
+    const subject: Subject = { kind: 'experiment', id: experiment.id };
+    if (experiment.exposures.alarmUnits !== null) return;
+    const found = findSegments(experiment, this.#settings.alpha);
+    if (found.rejected.length > 0) this.#alerts.raise(segmentDraft(experiment, found), atMs);
+    else this.#alerts.clear('srm_segment', subject, atMs);
+  }
+
+  #holds(kind: Kind, experiment: Experiment): boolean {
+    const { exposures, contaminated, tallies, hashMismatched, unversionedFrom } = experiment;
+    const lnAlarm = -Math.log(this.#settings.alpha);
+    if (kind === 'srm') return exposures.alarmUnits !== null && exposures.lnE >= lnAlarm - LN_SLACK;
+    if (kind === 'srm_leak') return exposures.leak !== null;
+    if (kind === 'hash_mismatch') return hashMismatched > 0;
+    if (kind === 'experiment_registry') return experiment.problems().length > 0;
+    if (kind === 'unversioned') return unversionedFrom !== null && tallies.exposed.units - unversionedFrom >= UNVERSIONED_UNITS;
+    return contaminated > 0 && lnExcessRate(contaminated, tallies.exposed.units, this.#settings.contamination) >= lnAlarm;
+  }
+
+  #draft(kind: Kind, experiment: Experiment, recovered = false): AlertDraft {
+    if (kind === 'contamination') return contaminationDraft(experiment, this.#settings.contamination);
+    if (kind === 'hash_mismatch') return mismatchDraft(experiment);
+    if (kind === 'experiment_registry') return registryDraft(experiment, experiment.problems());
+    if (kind === 'unversioned') return unversionedDraft(experiment);
+    const diagnosis = diagnose(experiment, diagnosisOptions(this.#settings, recovered));
+    return kind === 'srm_leak' ? leakDraft(experiment, diagnosis) : srmDraft(experiment, diagnosis);
+  }
+}
+
+export const diagnosisOptions = ({ alpha, floor, contamination }: SrmSettings, recovered: boolean): DiagnosisOptions => ({
+  alpha,
+  floor,
+  contamination,
+  recovered,
+});
+
+/** Somebody waits for what its tests say. */
+export const isWatched = ({ plan }: Experiment): boolean => plan?.isRunning ?? false;

@@ -1,0 +1,152 @@
+/**
+ * Evaluate's part that watches experiments: it looks at the end of each emission that changed something, and raises what
+ * it notices. Everything here is a function of the log and of the registry as it was last told.
+ */
+import type { SrmSettings } from '../config.ts';
+import type { CellPlace } from '../operators/merge.ts';
+import type { EvaluatePart, Look, MakePart, PartPlace, RegisteredRows } from '../topology/evaluate-part.ts';
+import type { CellName, GroupName } from '../topology/partials.ts';
+import type { CounterWrite, Now } from '../topology/types.ts';
+import { Experiment } from './experiment.ts';
+import { FleetDecision, FleetTale } from './fleet.ts';
+import { KeptExperiments } from './kept.ts';
+import { Notices } from './notices.ts';
+import { planOf } from './plan.ts';
+import { Reports } from './reports.ts';
+import { Tallier } from './tallier.ts';
+
+export class Integrity implements EvaluatePart {
+  readonly section: KeptExperiments;
+  readonly fleet: FleetTale;
+  readonly experiments: ReadonlyMap<string, Experiment>;
+  readonly #settings: SrmSettings;
+  readonly #place: PartPlace;
+  readonly #tallier: Tallier;
+  readonly #notices: Notices;
+  readonly #reports: Reports;
+  readonly #decision: FleetDecision;
+  #rows: RegisteredRows | null = null;
+  #owned = false;
+  #eventMs = Number.NaN;
+
+  constructor(place: PartPlace) {
+    const { state, alerts, settings } = place;
+    this.#place = place;
+    this.#settings = settings.srm;
+    this.#decision = new FleetDecision(state.fleet, alerts, settings.srm);
+    this.section = new KeptExperiments((id) => this.#make(id), this.#decision);
+    this.experiments = this.section.experiments;
+    this.fleet = new FleetTale(this.experiments);
+    this.#tallier = new Tallier({
+      state,
+      experimentOf: (id) => this.#experimentOf(id),
+      grown: (experiment) => this.section.changed(experiment),
+    });
+    this.#notices = new Notices(alerts, settings.srm);
+    this.#reports = new Reports(settings.srm);
+  }
+
+  get alpha(): number {
+    return this.#settings.alpha;
+  }
+
+  grew(name: CellName, place: CellPlace, growth: ArrayLike<number>): void {
+    if (!this.#owned) return; // counted when all is there, once variants have their numbers back
+    const experiment = this.#tallier.grew(name, place, growth);
+    if (experiment !== null) this.section.await(place.source, experiment);
+  }
+
+  sampled({ entity, version, variant }: GroupName, unitId: string): void {
+    const experiment = this.experiments.get(entity);
+    if (experiment?.plan?.hash == null) return;
+    experiment.checkUnit(version, variant, unitId);
+    this.section.changedLightly(experiment);
+  }
+
+  registered(rows: RegisteredRows): void {
+    this.#rows = rows;
+    if (this.#owned) for (const experiment of this.experiments.values()) this.#register(experiment);
+  }
+
+  owned(): void {
+    if (this.#owned) return;
+    this.#owned = true;
+    this.#tallier.countAll();
+    for (const { stream, watermarkMs } of this.#place.state.sources.all()) if (stream === 'exposures') this.#hear(watermarkMs);
+    for (const experiment of this.experiments.values()) {
+      experiment.resume();
+      this.#register(experiment);
+      this.#reports.add(experiment);
+    }
+  }
+
+  looked({ source, mark, atMs }: Look): void {
+    if (mark.stream === 'exposures') this.#hear(mark.watermarkMs);
+    if (this.#place.partition === 0) this.#decision.looked(atMs);
+    for (const experiment of this.section.ended(source)) this.#look(experiment, atMs);
+  }
+
+  /** Reports for Redis that have changed. */
+  writes(now: Now): CounterWrite[] {
+    return this.#reports.take(now);
+  }
+
+  /** Redis has lost what it had. */
+  renew(): void {
+    for (const experiment of this.experiments.values()) this.#reports.add(experiment);
+  }
+
+  /** The latest event time of exposures, by their watermarks. */
+  #hear(watermarkMs: number | null): void {
+    if (watermarkMs !== null && !(watermarkMs <= this.#eventMs)) this.#eventMs = watermarkMs;
+  }
+
+  #look(experiment: Experiment, atMs: number): void {
+    const { exposures, assignments } = experiment;
+    const before = experiment.remembered();
+    const largest = exposures.lnEMax + assignments.lnEMax;
+    const stepped = experiment.look(this.#eventMs);
+    const isAssigned = experiment.tallies.assigned.versions.length > 0;
+    const caughtUp = isAssigned && experiment.lookAtAssignments(this.#eventMs);
+    if (stepped || caughtUp || experiment.remembered() !== before) this.section.changed(experiment);
+    else if (exposures.lnEMax + assignments.lnEMax !== largest) this.section.changedLightly(experiment);
+    this.#notices.looked(experiment, stepped || caughtUp, atMs);
+    this.#reports.add(experiment);
+  }
+
+  #make(id: string): Experiment {
+    return new Experiment(id, this.#settings.alpha, (experiment) => this.#tallier.segments(experiment));
+  }
+
+  #experimentOf(id: string): Experiment {
+    let experiment = this.section.experiments.get(id);
+    if (experiment === undefined) {
+      experiment = this.#make(id);
+      this.section.experiments.set(id, experiment);
+      if (this.#owned) this.#register(experiment);
+      this.section.changed(experiment);
+    }
+    return experiment;
+  }
+
+  #register(experiment: Experiment): void {
+    if (this.#rows === null) return;
+    const { experiments, variants, allocations } = this.#rows;
+    const { id } = experiment;
+    const row = experiments.get(id);
+    if (row === undefined) {
+      if (experiment.plan === null) return;
+      this.#notices.withdraw(experiment);
+      experiment.plan = null;
+      this.section.changed(experiment);
+      return;
+    }
+    const plan = planOf(row, variants.get(id) ?? [], allocations.get(id) ?? []);
+    if (JSON.stringify(plan) === JSON.stringify(experiment.plan)) return;
+    experiment.register(plan);
+    this.section.changed(experiment);
+    this.#reports.add(experiment);
+  }
+}
+
+export const integrity: MakePart = (place) => new Integrity(place);

@@ -1,0 +1,81 @@
+/** What the registry says of an experiment, as its tests need it. */
+import type { AllocationRow, ExperimentRow, VariantRow } from '../sinks/registry.ts';
+import { sharesAddUp } from './split-input.ts';
+
+export interface VersionPlan {
+  version: number;
+  /** By arm; null when it cannot be tested, and `problem` says why. */
+  shares: number[] | null;
+  /** When its first row begins; -Infinity when it always was. */
+  fromMs: number;
+  problem: string | null;
+}
+
+/** Plain data: kept with the state, so that a replay before the registry answers looks with the same eyes. */
+export interface ExperimentPlan {
+  name: string;
+  owner: string;
+  isRunning: boolean;
+  salt: string | null;
+  hash: 'md5_mod_100' | null;
+  /** Each is a phase of its own. */
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  /** Variants in order of position, then those that only have an allocation. */
+  arms: string[];
+  versions: VersionPlan[];
+  /** When a second version begins that expects something else than the first; null when none does. */
+  severalFromMs: number | null;
+}
+
+/** States in which nobody waits for an alert. */
+const NOT_RUNNING = new Set(['draft', 'paused', 'stopped', 'ended', 'completed', 'archived']);
+
+export function planOf(row: ExperimentRow, variants: readonly VariantRow[], allocations: readonly AllocationRow[]): ExperimentPlan {
+  const arms = [...new Set([...variants.map(({ variantId }) => variantId), ...allocations.map(({ variantId }) => variantId)])];
+  const numbers = [...new Set(allocations.map(({ version }) => version))].sort((a, b) => a - b);
+  const versions = numbers.map((version) =>
+    versionPlan(
+      version,
+      arms,
+      allocations.filter((one) => one.version === version),
+    ),
+  );
+  return {
+    name: row.name,
+    owner: row.owner,
+    isRunning: !NOT_RUNNING.has(row.status),
+    salt: row.salt,
+    hash: row.hash,
+    startedAtMs: row.startedAtMs,
+    endedAtMs: row.endedAtMs,
+    arms,
+    versions,
+    severalFromMs: severalFromMs(versions),
+  };
+}
+
+function versionPlan(version: number, arms: readonly string[], rows: readonly AllocationRow[]): VersionPlan {
+  const fromMs = Math.min(...rows.map((row) => row.fromMs));
+  const shares = arms.map((arm) => [...new Set(rows.filter(({ variantId }) => variantId === arm).map(({ share }) => share))]);
+  const split = shares.findIndex((given) => given.length > 1);
+  if (split !== -1) {
+    const problem = `allocation version ${version} gives ${arms[split]} ${shares[split].join(' and then ')}: a changed split needs a new version`;
+    return { version, shares: null, fromMs, problem };
+  }
+  const flat = shares.map(([share]) => share ?? 0);
+  if (sharesAddUp(flat)) return { version, shares: flat, fromMs, problem: null };
+  const sum = flat.reduce((total, share) => total + share, 0);
+  return {
+    version,
+    shares: null,
+    fromMs,
+    problem: `the shares of allocation version ${version} add to ${Number(sum.toFixed(9))}, not to 1`,
+  };
+}
+
+function severalFromMs(versions: readonly VersionPlan[]): number | null {
+  const begins = versions.filter(({ shares }) => shares !== null).sort((a, b) => a.fromMs - b.fromMs);
+  const other = begins.find(({ shares }) => String(shares) !== String(begins[0].shares));
+  return other?.fromMs ?? null;
+}

@@ -1,0 +1,119 @@
+/** What is kept of an experiment besides its counts, which the cells hold. */
+import type { ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { Experiment } from './experiment.ts';
+import type { ExperimentTest, Standing } from './experiment-test.ts';
+
+/** Fields that are small and plain go as text. */
+interface Plain {
+  plan: Experiment['plan'];
+  arms: readonly string[];
+  baseline: Experiment['baseline'];
+  mismatch: Experiment['mismatch'];
+  unversionedFrom: number | null;
+}
+
+export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
+  const { plan, arms, baseline, mismatch, unversionedFrom, rate } = experiment;
+  const plain: Plain = { plan, arms, baseline, mismatch, unversionedFrom };
+  out.string(JSON.stringify(plain, infinite));
+  out.varint(experiment.hashChecked);
+  out.varint(experiment.hashMismatched);
+  writeTest(out, experiment.exposures);
+  writeTest(out, experiment.assignments);
+  writeNumbers(out, rate.logs);
+  writeCounts(out, rate.exposed);
+  writeCounts(out, rate.waiting);
+}
+
+/** Into a new one. */
+export function readExperiment(from: ByteReader, experiment: Experiment): Experiment {
+  const { arms, ...plain } = JSON.parse(from.string(), finite) as Plain;
+  Object.assign(experiment, plain);
+  experiment.arms.push(...arms);
+  experiment.hashChecked = from.varint();
+  experiment.hashMismatched = from.varint();
+  readTest(from, experiment.exposures);
+  readTest(from, experiment.assignments);
+  const { rate } = experiment;
+  rate.logs = readNumbers(from);
+  for (const [version, counts] of readCounts(from)) rate.exposed.set(version, counts);
+  for (const [version, counts] of readCounts(from)) rate.waiting.set(version, counts);
+  return experiment;
+}
+
+function writeTest(out: ByteWriter, test: ExperimentTest): void {
+  out.f64(test.lnEMax);
+  out.f64(test.alarmUnits ?? Number.NaN);
+  out.f64(test.leak?.units ?? Number.NaN);
+  out.f64(test.leak?.afterUnits ?? Number.NaN);
+  const { processes } = test;
+  out.varint(processes.steps);
+  for (const numbers of [processes.lnA, processes.cusum, processes.beganAfter]) writeNumbers(out, numbers);
+  writeStanding(out, test.lastStep);
+  out.varint(test.standings.size);
+  for (const [step, standing] of test.standings) {
+    out.varint(step);
+    writeStanding(out, standing);
+  }
+  out.u8(test.onset === null ? 0 : 1);
+  if (test.onset !== null) writeStanding(out, test.onset);
+}
+
+function readTest(from: ByteReader, test: ExperimentTest): void {
+  test.lnEMax = from.f64();
+  test.alarmUnits = numberOrNull(from.f64());
+  const [units, afterUnits] = [from.f64(), from.f64()];
+  test.leak = Number.isNaN(units) ? null : { units, afterUnits };
+  const { processes } = test;
+  processes.steps = from.varint();
+  processes.lnA = readNumbers(from);
+  processes.cusum = readNumbers(from);
+  processes.beganAfter = readNumbers(from);
+  test.lastStep = readStanding(from);
+  for (let left = from.varint(); left > 0; left--) test.standings.set(from.varint(), readStanding(from));
+  if (from.u8() === 1) test.onset = readStanding(from);
+}
+
+const numberOrNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
+
+function writeStanding(out: ByteWriter, { units, timeMs, counts }: Standing): void {
+  out.varint(units);
+  out.f64(timeMs);
+  writeCounts(out, counts);
+}
+
+const readStanding = (from: ByteReader): Standing => ({ units: from.varint(), timeMs: from.f64(), counts: readCounts(from) });
+
+function writeCounts(out: ByteWriter, counts: ReadonlyMap<number, Float64Array>): void {
+  out.varint(counts.size);
+  for (const [version, arms] of counts) {
+    out.varint(version);
+    out.varint(arms.length);
+    for (const count of arms) out.varint(count);
+  }
+}
+
+function readCounts(from: ByteReader): Map<number, Float64Array> {
+  const counts = new Map<number, Float64Array>();
+  for (let left = from.varint(); left > 0; left--) {
+    const version = from.varint();
+    counts.set(
+      version,
+      Float64Array.from({ length: from.varint() }, () => from.varint()),
+    );
+  }
+  return counts;
+}
+
+function writeNumbers(out: ByteWriter, numbers: Float64Array): void {
+  out.varint(numbers.length);
+  for (const number of numbers) out.f64(number);
+}
+
+const readNumbers = (from: ByteReader): Float64Array => Float64Array.from({ length: from.varint() }, () => from.f64());
+
+/** JSON knows no infinity: bounds that are open are written as text. */
+const infinite = (_name: string, value: unknown): unknown =>
+  value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY ? { infinite: Math.sign(value) } : value;
+const finite = (_name: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && 'infinite' in value ? (value.infinite as number) * Number.POSITIVE_INFINITY : value;
