@@ -39,17 +39,19 @@ export class Run {
   readonly partials: string;
   readonly #brokers: string;
   readonly #prefix: string;
-  readonly #folders: string[] = [];
+  /** Of all its processes: what moves between them finds its state. */
+  readonly #stateDir: string;
 
-  private constructor(brokers: string, prefix: string) {
+  private constructor(brokers: string, prefix: string, stateDir: string) {
     this.#brokers = brokers;
     this.#prefix = prefix;
+    this.#stateDir = stateDir;
     this.topic = `${prefix}impressions`;
     this.partials = `${prefix}partials`;
   }
 
   static async open(brokers: string, name: string, partitions: number): Promise<Run> {
-    const run = new Run(brokers, `bench.${name}.`);
+    const run = new Run(brokers, `bench.${name}.`, await mkdtemp(join(tmpdir(), 'exposure-stream-bench-')));
     const kafka = kafkaClient({ brokers: brokers.split(','), clientId: 'bench' }, SILENT);
     const keep = { 'retention.ms': '-1' };
     await createTopics(kafka, [
@@ -62,8 +64,6 @@ export class Run {
 
   /** Starts a measured process and waits until it has its state. */
   async start(plan: Partial<WorkerPlan> & { records: number; baseMs: number }, core = 0): Promise<Worker> {
-    const stateDir = await mkdtemp(join(tmpdir(), 'exposure-stream-bench-'));
-    this.#folders.push(stateDir);
     const full: WorkerPlan = {
       brokers: this.#brokers,
       topic: this.topic,
@@ -71,7 +71,8 @@ export class Run {
       group: this.#prefix,
       decoder: 'in_place',
       keys: 0,
-      stateDir,
+      stateDir: this.#stateDir,
+      tasks: 1,
       profile: false,
       redisUrl: null,
       keyPrefix: this.#prefix,
@@ -99,7 +100,7 @@ export class Run {
     await admin.connect();
     await admin.deleteTopics({ topics: [this.topic, this.partials, ...SIDES.map((side) => this.#prefix + side)] });
     await admin.disconnect();
-    await Promise.all(this.#folders.map((folder) => rm(folder, { recursive: true, force: true })));
+    await rm(this.#stateDir, { recursive: true, force: true });
   }
 
   /** The last value of each cell. */

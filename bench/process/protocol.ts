@@ -6,7 +6,8 @@ export interface WorkerPlan {
   topic: string;
   partials: string;
   group: string;
-  /** Records in all partitions of the topic; it has measured enough when so many are judged. By this process, or by its group. */
+  /** Partitions that fall to this process once its group is whole, and the records in them: then it has measured enough. */
+  tasks: number;
   records: number;
   decoder: 'in_place' | 'kafkajs';
   /** Keys that the state holds before the first record. */

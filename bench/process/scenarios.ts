@@ -43,9 +43,8 @@ async function ingest(work: Work, { partitions = 1, processes = 1, campaigns = C
     baseMs: BASE_MS,
   });
   const records = Math.floor(expected.records / processes);
-  const starts = Array.from({ length: processes }, (_, core) =>
-    run.start({ records, baseMs: BASE_MS, profile: work.profile, ...plan }, core),
-  );
+  const given = { records, tasks: partitions / processes, baseMs: BASE_MS, profile: work.profile, ...plan };
+  const starts = Array.from({ length: processes }, (_, core) => run.start(given, core));
   const measured = await Promise.all((await Promise.all(starts)).map((worker) => worker.measured()));
   await verify(run, measured, expected);
   await run.close();
