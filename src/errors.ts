@@ -62,6 +62,11 @@ export const ERRORS = {
     says: 'Redis holds a version above the end of .partials: the topic was recreated. `migrate --new-epoch --confirm`.',
   },
   epoch_changed: { action: 'exit_1', says: 'The epoch was raised (`migrate --new-epoch`) while this process ran: start it again.' },
+  reconcile_busy: { action: 'exit_1', says: 'Another reconcile is at work; this one has changed nothing.' },
+  not_approved: {
+    action: 'exit_1',
+    says: 'The run named by `reconcile --approve` is not there, not held, or older than one that was applied.',
+  },
   partial_format: { action: 'stop', says: 'A record in .partials was written by a newer version of this program.' },
 } as const satisfies Record<string, { action: Action; says: string }>;
 

@@ -1,0 +1,148 @@
+/**
+ * Why an hour differs. A class is named only where its evidence explains at least 80 % of the difference, else `unknown`.
+ * Evidence is of the hour's own unit: micros of spend, records of exposures.
+ *
+ * Evidence speaks about what was *counted*, so it is held against truth − raw; what was booked since the last run speaks about
+ * what is *shown*, so it is held against truth − shown.
+ */
+import { timezoneHours } from './timezone.ts';
+import { type Amounts, type ComparedEntity, type ComparedHour, type DeltaClass, type Entity, HOUR_MS, type Kind } from './types.ts';
+
+/** A source that began to count anew between two runs. */
+export interface Reset {
+  kind: Kind;
+  /** Hours that end after this may have lost counts: its watermark at the run before; -Infinity where that is not known. */
+  sinceMs: number;
+}
+
+export interface Context {
+  /** E.g. .8. */
+  explainedShare: number;
+  resets: readonly Reset[];
+  /** Units that corrections of assignments have moved to (+) or from (−) a variant, all versions and hours. */
+  correctedUnits: (entity: Entity) => number;
+}
+
+export interface Classified {
+  hour: ComparedHour;
+  class: DeltaClass;
+  /**
+   * Whether it may move without a person: the evidence is the stream's own, or billing's for at most half of the campaign. What is
+   * only suspected from the shape of the numbers is named and is no explanation: a truth that shows ten times everything has that shape too.
+   */
+  explained: boolean;
+}
+
+/** A campaign that moves by more than this share of itself does so for reasons that its bookings alone do not give. */
+const MOST_BY_TRUTH = 0.5;
+/** A whole multiple is one within this. */
+const MULTIPLE_WITHIN = 0.01;
+const MULTIPLES = [2, 3] as const;
+
+type Ground = 'stream' | 'truth' | 'shape';
+const GROUNDS: Record<DeltaClass, Ground> = {
+  late_events: 'stream',
+  invalid_traffic: 'stream',
+  duplicate_suspected: 'stream',
+  counter_reset: 'truth',
+  late_bookings: 'truth',
+  assignment_correction: 'truth',
+  timezone: 'truth',
+  loss_suspected: 'shape',
+  unknown: 'shape',
+};
+
+interface Candidate {
+  class: DeltaClass;
+  /** What this evidence would make the difference be, with its sign. */
+  explains: number;
+  of: number;
+  ground?: Ground;
+}
+
+/** The drifted hours of one entity, each with its class. */
+export function classifyEntity(entity: ComparedEntity, context: Context): Classified[] {
+  const drifted = entity.hours.filter(({ state }) => state === 'drifted');
+  if (drifted.length === 0) return [];
+  const shifted = timezoneHours(entity.hours, context.explainedShare);
+  const movesMuch = movedShare(entity.hours) > MOST_BY_TRUTH;
+  const corrected = correctionShare(entity, drifted, context);
+  return drifted.map((hour) => {
+    const best = bestOf([...corrected(hour), ...candidatesOf(entity, hour, context)], context.explainedShare);
+    const isShape = best === null || (best.ground ?? GROUNDS[best.class]) === 'shape';
+    if (isShape && shifted.has(hour.hourMs)) return { hour, class: 'timezone', explained: true };
+    const name = best?.class ?? 'unknown';
+    const ground = best?.ground ?? GROUNDS[name];
+    return { hour, class: name, explained: ground === 'stream' || (ground === 'truth' && !movesMuch) };
+  });
+}
+
+/** |truth − shown| of all compared hours as a share of the larger of both. */
+function movedShare(hours: readonly ComparedHour[]): number {
+  let [shown, truth] = [0, 0];
+  for (const hour of hours) {
+    if (hour.state !== 'matched' && hour.state !== 'drifted') continue;
+    shown += hour.stream?.shown.amount ?? 0;
+    truth += hour.truth?.amount ?? 0;
+  }
+  const most = Math.max(Math.abs(shown), Math.abs(truth));
+  return most === 0 ? 0 : Math.abs(truth - shown) / most;
+}
+
+function candidatesOf(entity: ComparedEntity, hour: ComparedHour, context: Context): Candidate[] {
+  const { stream, truth, delta } = hour;
+  const found: Candidate[] = [];
+  const raw = (truth?.amount ?? 0) - (stream?.raw.amount ?? 0);
+  // What was counted explains what is to move only where both differ the same way: an adjustment that no longer holds is not its doing.
+  const speaks = Math.sign(raw) === Math.sign(delta.amount) && Math.abs(raw) >= context.explainedShare * Math.abs(delta.amount);
+  if (stream && speaks) {
+    const { late, suspected, invalidTraffic, duplicate } = stream.evidence;
+    found.push({ class: 'late_events', explains: late, of: raw });
+    found.push({ class: 'duplicate_suspected', explains: -suspected, of: raw });
+    found.push({ class: 'invalid_traffic', explains: invalidTraffic, of: raw });
+    found.push({ class: 'duplicate_suspected', explains: duplicate, of: raw });
+  }
+  if (truth) found.push({ class: 'late_bookings', explains: truth.bookedSince, of: delta.amount });
+  if (truth && speaks) found.push({ class: 'invalid_traffic', explains: -truth.credits, of: raw, ground: 'truth' });
+  return entity.kind === 'spend' && speaks ? [...found, ...shapesOf(hour, raw, context)] : found;
+}
+
+/** What only the numbers' shape suggests, of spend. */
+function shapesOf({ hourMs, stream, truth }: ComparedHour, raw: number, { resets, explainedShare }: Context): Candidate[] {
+  const counted = stream?.raw ?? { amount: 0, count: 0 };
+  const missing = missingAmount(counted, truth);
+  const wasReset = resets.some(({ kind, sinceMs }) => kind === 'spend' && hourMs + HOUR_MS > sinceMs);
+  const found: Candidate[] = [];
+  if (missing <= raw / explainedShare) found.push({ class: wasReset ? 'counter_reset' : 'loss_suspected', explains: missing, of: raw });
+  if (truth && isMultiple(counted, truth)) found.push({ class: 'duplicate_suspected', explains: raw, of: raw, ground: 'shape' });
+  return found;
+}
+
+/** The candidates in order: the first that explains enough. Where evidence is larger than the difference, all of it may be explained. */
+function bestOf(candidates: readonly Candidate[], share: number): Candidate | null {
+  const enough = ({ explains, of }: Candidate): boolean =>
+    of !== 0 && Math.sign(explains) === Math.sign(of) && Math.abs(explains) >= share * Math.abs(of);
+  return candidates.find(enough) ?? null;
+}
+
+/** What the impressions that the truth has and the stream has not would have cost, at the stream's price or else the truth's; 0 where none are missing. */
+function missingAmount(raw: Amounts, truth: ComparedHour['truth']): number {
+  const missing = (truth?.count ?? 0) - raw.count;
+  if (truth === null || truth.count === null || missing <= 0) return 0;
+  return raw.count > 0 ? (missing * raw.amount) / raw.count : (missing * truth.amount) / truth.count;
+}
+
+/** The stream has a whole multiple of the truth, in money and in number. */
+function isMultiple(raw: Amounts, truth: { amount: number; count: number | null }): boolean {
+  const near = (value: number, to: number): boolean => to > 0 && Math.abs(value - to) <= MULTIPLE_WITHIN * to;
+  return MULTIPLES.some((m) => near(raw.amount, m * truth.amount) && (truth.count === null || near(raw.count, m * truth.count)));
+}
+
+/** Corrections have no hour: they are held against the whole difference of the entity, and name each of its hours of that sign. */
+function correctionShare(entity: ComparedEntity, drifted: readonly ComparedHour[], context: Context): (hour: ComparedHour) => Candidate[] {
+  if (entity.kind !== 'exposure') return () => [];
+  const moved = context.correctedUnits(entity);
+  const whole = drifted.reduce((sum, { delta }) => sum + delta.amount, 0);
+  const explained = bestOf([{ class: 'assignment_correction', explains: moved, of: whole }], context.explainedShare) !== null;
+  return ({ delta }) => (explained ? [{ class: 'assignment_correction', explains: delta.amount, of: delta.amount }] : []);
+}

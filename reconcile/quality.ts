@@ -1,0 +1,152 @@
+/**
+ * Data-quality checks: registered by name, each with version, priority, time to react and a limit. A new one only watches
+ * (`shadow`) for its first 14 days, so that its limit can be judged; then it is a `gate`: when it fails, the run is held.
+ * Pure: measures in, results out.
+ */
+
+/** What is measured of the hours looked at; null where it cannot be had, and then the check says nothing. */
+export interface Measures {
+  /** Rows of truth in the last whole day, over the median of the days before; null with fewer than three of those. */
+  rowCountRatio: number | null;
+  /** Share of rows of the truth views that lack a key, an hour or an amount. */
+  nullShare: number | null;
+  /** How far `truth_complete` is behind, in hours. */
+  staleHours: number | null;
+  /** Columns of the contract views that are missing or of another type. */
+  wrongColumns: number | null;
+  /** Truth's spend in the last whole day, over the median of the days before. */
+  baselineRatio: number | null;
+  /** Share of exposed units that were never assigned to that variant. */
+  unassignedShare: number | null;
+  /** Duplicates over all records of spend that the stream has judged. */
+  duplicateShare: number | null;
+}
+
+export type Mode = 'shadow' | 'gate';
+
+export interface Check {
+  name: string;
+  version: number;
+  /** 1: money may move wrongly; 2: numbers may be believed less; 3: hygiene. */
+  priority: 1 | 2 | 3;
+  /** Within how many hours somebody is to look. */
+  slaHours: number;
+  says: string;
+  measure: keyof Measures;
+  /** Inclusive: what is allowed. */
+  least: number;
+  most: number;
+}
+
+const INFINITE = Number.POSITIVE_INFINITY;
+
+export const CHECKS: readonly Check[] = [
+  {
+    name: 'row_count_floor',
+    version: 1,
+    priority: 1,
+    slaHours: 4,
+    says: 'the truth has far fewer rows than on the days before',
+    measure: 'rowCountRatio',
+    least: 0.5,
+    most: INFINITE,
+  },
+  {
+    name: 'null_rate',
+    version: 1,
+    priority: 1,
+    slaHours: 8,
+    says: 'rows of the truth lack a key, an hour or an amount',
+    measure: 'nullShare',
+    least: 0,
+    most: 0.001,
+  },
+  {
+    name: 'freshness',
+    version: 1,
+    priority: 2,
+    slaHours: 8,
+    says: 'the truth is complete only until long ago',
+    measure: 'staleHours',
+    least: -INFINITE,
+    most: 6,
+  },
+  {
+    name: 'schema',
+    version: 1,
+    priority: 1,
+    slaHours: 4,
+    says: 'a contract view has other columns than the contract',
+    measure: 'wrongColumns',
+    least: 0,
+    most: 0,
+  },
+  {
+    name: 'baseline_drift',
+    version: 1,
+    priority: 2,
+    slaHours: 8,
+    says: 'the truth’s spend of a day is far from that of the days before',
+    measure: 'baselineRatio',
+    least: 0.4,
+    most: 2.5,
+  },
+  {
+    name: 'unassigned_exposures',
+    version: 1,
+    priority: 3,
+    slaHours: 24,
+    says: 'units were exposed to a variant that they were not assigned',
+    measure: 'unassignedShare',
+    least: 0,
+    most: 0.02,
+  },
+  {
+    name: 'duplicate_rate',
+    version: 1,
+    priority: 3,
+    slaHours: 24,
+    says: 'an unusual share of the records came more than once',
+    measure: 'duplicateShare',
+    least: 0,
+    most: 0.25,
+  },
+];
+
+export interface CheckResult {
+  check: Check;
+  mode: Mode;
+  passed: boolean;
+  measured: number;
+}
+
+export interface QualityOptions {
+  nowMs: number;
+  shadowMs: number;
+  /** Names that stay in shadow whatever their age. */
+  alwaysShadow: readonly string[];
+  /** When each (`name/version`) gave its first result. */
+  firstMs: ReadonlyMap<string, number>;
+}
+
+export const checkId = ({ name, version }: Check): string => `${name}/${version}`;
+
+export function judgeQuality(measures: Measures, options: QualityOptions): CheckResult[] {
+  return CHECKS.flatMap((check) => {
+    const measured = measures[check.measure];
+    if (measured === null || Number.isNaN(measured)) return [];
+    return [{ check, mode: modeOf(check, options), passed: measured >= check.least && measured <= check.most, measured }];
+  });
+}
+
+function modeOf(check: Check, { nowMs, shadowMs, alwaysShadow, firstMs }: QualityOptions): Mode {
+  if (alwaysShadow.includes(check.name)) return 'shadow';
+  return nowMs - (firstMs.get(checkId(check)) ?? nowMs) >= shadowMs ? 'gate' : 'shadow';
+}
+
+/** Why the run is held, or null. */
+export function gateReason(results: readonly CheckResult[]): string | null {
+  const failed = results.filter(({ mode, passed }) => mode === 'gate' && !passed);
+  if (failed.length === 0) return null;
+  return `data-quality gate: ${failed.map(({ check, measured }) => `${check.name} (${check.says}: ${measured})`).join('; ')}`;
+}

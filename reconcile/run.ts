@@ -1,0 +1,286 @@
+/**
+ * One run: cut ─ compare ─ classify ─ decide (one transaction) ─ produce ─ done. Every await is a place to crash: before the
+ * decision nothing has happened but the run's row; after it everything that is left to do stands in the store, and the next
+ * start does it first, under the same id. Adjustments are absolute, so producing them again has no second effect.
+ */
+import { StreamError } from '../src/errors.ts';
+import type { RegistrySource } from '../src/sinks/registry.ts';
+import { writeAdjustments } from '../src/topology/adjustments.ts';
+import { partitionOf } from '../src/topology/sources/murmur2.ts';
+import type { Clock, LogWriter, OutRecord } from '../src/topology/types.ts';
+import { deltasOf } from './adjust.ts';
+import { budgetsOf } from './budgets.ts';
+import { type Context, classifyEntity } from './classify.ts';
+import { compareAll, type Tolerance } from './compare.ts';
+import { closedUntilMs, type ExpectedSources, untilOf } from './cut.ts';
+import { Footprint } from './footprint.ts';
+import { type HoldLimits, holdReason } from './hold.ts';
+import { lockedBeforeMs } from './lock.ts';
+import { addMoney, type Budgets, type CampaignDay, moneyOf, NO_MONEY } from './money.ts';
+import { type CheckResult, gateReason, judgeQuality } from './quality.ts';
+import { resetsBetween } from './resets.ts';
+import type { ReconcileStore, RunAlert, RunHead, RunOutcome, RunSummary, Scope, Snapshot } from './store.ts';
+import { driftRatio, resultFingerprint, Tally } from './tally.ts';
+import { type ComparedEntity, type Cut, DAY_MS, KINDS, type StreamHour, type TruthHour } from './types.ts';
+
+/** Evaluate holds hours for 8 days, and some slack for zones. */
+const RESEND_DAYS = 11;
+
+export interface ReconcileOptions {
+  tolerance: Tolerance;
+  explainedShare: number;
+  hold: HoldLimits;
+  lockDays: number;
+  allowedLatenessMs: number;
+  /** Drift of spend above this share raises an alert; so does a backfill that moves more than the other. */
+  alertDriftRatio: number;
+  alertBackfillRatio: number;
+  shadowMs: number;
+  alwaysShadow: readonly string[];
+  waitMs: number;
+}
+
+export interface ReconcilerParts {
+  store: ReconcileStore;
+  writer: LogWriter;
+  registry: RegistrySource;
+  partialsTopic: string;
+  expected: () => Promise<ExpectedSources>;
+  clock: Clock;
+  options: ReconcileOptions;
+  versions: { code: string; config: string };
+}
+
+export interface RunRequest {
+  /** Null: the start of this hour. */
+  untilMs: number | null;
+  /** Null: the days that are not locked. */
+  scope: Scope | null;
+  dryRun: boolean;
+}
+
+export interface RunReport extends RunOutcome {
+  /** Ids of interrupted runs that were finished before. */
+  finished: readonly string[];
+}
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** Finishes what was interrupted, then runs. A dry run finishes nothing. Rejects with `reconcile_busy`. */
+  run(request: RunRequest): Promise<RunReport> {
+    return this.#alone(async () => {
+      const finished = request.dryRun ? [] : await this.#finishPending();
+      return { ...(await this.#perform(request, null)), finished };
+    });
+  }
+
+  /** Applies a held run. Rejects with `not_approved`. */
+  approve(runId: string): Promise<{ finished: readonly string[] }> {
+    return this.#alone(async () => {
+      const finished = await this.#finishPending();
+      const approval = await this.#parts.store.approve(runId);
+      if (!approval.approved) throw new StreamError('not_approved', `Run ${runId} was not applied: ${approval.because}`);
+      await this.#apply(runId);
+      return { finished };
+    });
+  }
+
+  async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const release = await this.#parts.store.lock(this.#parts.options.waitMs);
+    if (release === null) throw new StreamError('reconcile_busy', 'Another reconcile is at work; this one has done nothing');
+    try {
+      return await work();
+    } finally {
+      await release();
+    }
+  }
+
+  async #finishPending(): Promise<string[]> {
+    const pending = await this.#parts.store.pending();
+    for (const { head, status } of pending) {
+      if (status === 'applying') await this.#apply(head.runId);
+      else await this.#perform({ untilMs: head.cut.untilMs, scope: head.scope, dryRun: false }, head);
+    }
+    return pending.map(({ head }) => head.runId);
+  }
+
+  /** @param begun the run to finish: it keeps its id and its bounds */
+  async #perform(request: RunRequest, begun: RunHead | null): Promise<RunOutcome> {
+    const { store, registry, clock, expected } = this.#parts;
+    const sources = await expected();
+    const budgets = budgetsOf(await registry.load());
+    const snapshot = await store.snapshot();
+    let outcome: RunOutcome;
+    try {
+      const head = this.#head(request, { snapshot, sources, begun, startedMs: clock.now().wallMs });
+      if (!request.dryRun) await store.begin(head);
+      outcome = await this.#compute(head, { snapshot, budgets, dryRun: request.dryRun });
+    } finally {
+      await snapshot.close();
+    }
+    await store.decide(outcome);
+    if (outcome.status === 'applying') await this.#apply(outcome.head.runId);
+    return outcome;
+  }
+
+  #head(
+    { untilMs, scope }: RunRequest,
+    { snapshot, sources, begun, startedMs }: { snapshot: Snapshot; sources: ExpectedSources; begun: RunHead | null; startedMs: number },
+  ): RunHead {
+    const { allowedLatenessMs, lockDays } = this.#parts.options;
+    const until = untilOf(untilMs ?? snapshot.nowMs);
+    const lockedMs = lockedBeforeMs(until, lockDays);
+    const closedMs = Object.fromEntries(
+      KINDS.map((kind) => [kind, closedUntilMs(kind, snapshot.positions, { expected: sources, allowedLatenessMs })]),
+    ) as Cut['closedMs'];
+    const bookedBeforeMs = begun?.cut.bookedBeforeMs ?? snapshot.nowMs;
+    const cut: Cut = { untilMs: until, bookedBeforeMs, positions: snapshot.positions, closedMs, completeMs: snapshot.completeMs };
+    const hours = begun?.scope ?? scope ?? { fromMs: lockedMs, toMs: until, isBackfill: false };
+    return {
+      runId: begun?.runId ?? runIdOf(until, bookedBeforeMs),
+      cut,
+      scope: { ...hours, toMs: Math.min(hours.toMs, until) },
+      lockedMs,
+      startedMs,
+      codeVersion: this.#parts.versions.code,
+      configVersion: this.#parts.versions.config,
+    };
+  }
+
+  async #compute(
+    head: RunHead,
+    { snapshot, budgets, dryRun }: { snapshot: Snapshot; budgets: Budgets; dryRun: boolean },
+  ): Promise<RunOutcome> {
+    const { options } = this.#parts;
+    const { cut, scope } = head;
+    const booked = { sinceMs: snapshot.last?.bookedBeforeMs ?? null, beforeMs: cut.bookedBeforeMs };
+    const pass = new Pass(head, options, {
+      explainedShare: options.explainedShare,
+      resets: resetsBetween(snapshot.last?.positions ?? null, cut.positions, await this.#parts.expected()),
+      correctedUnits: await snapshot.correctedUnits(),
+    });
+    for (const kind of KINDS) await pass.take(snapshot.stream(kind, scope), snapshot.truth(kind, scope, booked), budgets);
+    if (!scope.isBackfill && booked.sinceMs !== null) {
+      const locked = snapshot.locked(scope, booked);
+      await pass.take(locked.stream, locked.truth, budgets);
+    }
+    const measures = await snapshot.measures(scope);
+    const { shadowMs, alwaysShadow } = options;
+    const checks = judgeQuality(measures.measures, { nowMs: cut.bookedBeforeMs, shadowMs, alwaysShadow, firstMs: measures.firstMs });
+    return pass.outcome(checks, dryRun);
+  }
+
+  /** Sends what must stand, then says so. Everything that stands goes again: evaluate may have lost what it had. */
+  async #apply(runId: string): Promise<void> {
+    const { store, writer, partialsTopic: topic, clock, expected } = this.#parts;
+    const { partialsPartitions } = await expected();
+    const fromMs = clock.now().wallMs - RESEND_DAYS * DAY_MS;
+    for await (const adjustments of store.standing(runId, fromMs)) {
+      const byPartition = new Map<number, typeof adjustments>();
+      for (const adjustment of adjustments) {
+        const key = Buffer.from(adjustment.campaignId);
+        const partition = partitionOf(key, 0, key.length, partialsPartitions);
+        const some = byPartition.get(partition);
+        if (some) some.push(adjustment);
+        else byPartition.set(partition, [adjustment]);
+      }
+      const records: OutRecord[] = [];
+      for (const [partition, some] of byPartition)
+        for (const value of writeAdjustments(some)) records.push({ topic, partition, key: null, value });
+      await writer.send(records);
+    }
+    await store.applied(runId);
+  }
+}
+
+/** What is gathered while entities go by. */
+class Pass {
+  readonly #head: RunHead;
+  readonly #options: ReconcileOptions;
+  readonly #context: Context;
+  readonly #tally = new Tally();
+  readonly #footprint = new Footprint();
+  #money: CampaignDay[] = [];
+
+  constructor(head: RunHead, options: ReconcileOptions, context: Context) {
+    this.#head = head;
+    this.#options = options;
+    this.#context = context;
+  }
+
+  async take(stream: AsyncIterable<StreamHour>, truth: AsyncIterable<TruthHour>, budgets: Budgets): Promise<void> {
+    const { cut, lockedMs } = this.#head;
+    const at = { untilMs: cut.untilMs, bookedBeforeMs: cut.bookedBeforeMs, lockedMs };
+    for await (const entity of compareAll(stream, truth, { tolerance: this.#options.tolerance, bounds: cut })) {
+      this.#one(entity, budgets, at);
+    }
+  }
+
+  outcome(checks: readonly CheckResult[], dryRun: boolean): RunOutcome {
+    const { deltas, kinds } = this.#tally;
+    const campaigns = kinds.spend.entities;
+    const heldBecause = gateReason(checks) ?? holdReason(deltas, campaigns, this.#options.hold);
+    const summary: RunSummary = {
+      kinds,
+      driftRatio: driftRatio(kinds),
+      campaigns,
+      adjusted: deltas.filter(({ action }) => action === 'adjust').length,
+      corrected: deltas.filter(({ action }) => action === 'correct').length,
+      superseded: deltas.filter(({ action }) => action === 'superseded').length,
+      heldBecause,
+      money: this.#money.reduce(addMoney, NO_MONEY),
+      ...this.#footprint.take(),
+    };
+    return {
+      head: this.#head,
+      status: dryRun ? 'dry_run' : heldBecause === null ? 'applying' : 'held',
+      summary,
+      deltas,
+      money: this.#money,
+      checks,
+      alerts: alertsOf(this.#head, summary, checks, this.#options),
+      inputFingerprint: this.#tally.inputFingerprint(),
+      resultFingerprint: resultFingerprint(deltas),
+    };
+  }
+
+  #one(entity: ComparedEntity, budgets: Budgets, at: { untilMs: number; bookedBeforeMs: number; lockedMs: number }): void {
+    const deltas = deltasOf(entity, classifyEntity(entity, this.#context), at);
+    this.#tally.add(entity, deltas);
+    this.#footprint.add(entity, deltas);
+    if (entity.kind === 'spend') this.#money.push(...moneyOf(entity, budgets));
+  }
+}
+
+function alertsOf(
+  { runId, scope }: RunHead,
+  { heldBecause, driftRatio: drift, movedShare }: RunSummary,
+  checks: readonly CheckResult[],
+  { alertDriftRatio, alertBackfillRatio }: ReconcileOptions,
+): RunAlert[] {
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const alerts: RunAlert[] = [];
+  if (heldBecause !== null) {
+    const next = `Look at it, then apply it with \`exposure-stream reconcile --approve ${runId}\` or mend the truth`;
+    alerts.push({ kind: 'reconcile_held', severity: 'page', says: `Run ${runId} is held: ${heldBecause}. ${next}` });
+  }
+  if (gateReason(checks) !== null) alerts.push({ kind: 'quality_gate', severity: 'page', says: gateReason(checks) as string });
+  if (scope.isBackfill && movedShare > alertBackfillRatio)
+    alerts.push({
+      kind: 'backfill_moved',
+      severity: 'ticket',
+      says: `The backfill ${runId} moves ${percent(movedShare)} of what was shown`,
+    });
+  if (drift > alertDriftRatio)
+    alerts.push({ kind: 'reconcile_drift', severity: 'ticket', says: `Spend differs from the truth by ${percent(drift)} (run ${runId})` });
+  return alerts;
+}
+
+/** Names its cut: `20261125T10-mhz1k2x3`. Unique, since only one process reconciles at a time. */
+const runIdOf = (untilMs: number, bookedBeforeMs: number): string =>
+  `${new Date(untilMs).toISOString().slice(0, 13).replaceAll('-', '')}-${bookedBeforeMs.toString(36)}`;

@@ -1,0 +1,118 @@
+/** What a run reads and keeps, as ports: Postgres keeps them in production, memory in the simulation. */
+import type { Adjustment } from '../src/topology/adjustments.ts';
+import type { CampaignDay, MoneyTotals } from './money.ts';
+import type { CheckResult, Measures } from './quality.ts';
+import type { KindTotal } from './tally.ts';
+import type { Cut, CutPoint, Delta, Entity, Kind, SourcePosition, StreamHour, TruthHour } from './types.ts';
+
+/** Hours looked at: from inclusive, to exclusive, epoch ms. */
+export interface Scope {
+  fromMs: number;
+  toMs: number;
+  isBackfill: boolean;
+}
+
+export interface RunHead {
+  runId: string;
+  cut: Cut;
+  scope: Scope;
+  /** Hours before this are history. */
+  lockedMs: number;
+  startedMs: number;
+  codeVersion: string;
+  configVersion: string;
+}
+
+/**
+ * started ─► applying ─► applied
+ *        └─► held ─► applying (by --approve), or superseded when a newer run is applied; a dry run is written once, as `dry_run`.
+ */
+export type RunStatus = 'started' | 'held' | 'applying' | 'applied' | 'dry_run' | 'superseded';
+
+export interface RunSummary {
+  kinds: Record<Kind, KindTotal>;
+  driftRatio: number;
+  campaigns: number;
+  adjusted: number;
+  corrected: number;
+  superseded: number;
+  /** Why nothing is applied; null when it is. */
+  heldBecause: string | null;
+  money: MoneyTotals;
+  /** SHA-256 of all that the views show of spend in these hours, before the run and with it applied; how much of it moves. */
+  before: string;
+  after: string;
+  movedShare: number;
+}
+
+export interface RunAlert {
+  kind: 'reconcile_held' | 'reconcile_drift' | 'backfill_moved' | 'quality_gate';
+  severity: 'page' | 'ticket';
+  /** What is wrong, in one sentence. */
+  says: string;
+}
+
+export interface RunOutcome {
+  head: RunHead;
+  status: 'held' | 'applying' | 'dry_run';
+  summary: RunSummary;
+  deltas: readonly Delta[];
+  money: readonly CampaignDay[];
+  checks: readonly CheckResult[];
+  alerts: readonly RunAlert[];
+  inputFingerprint: string;
+  resultFingerprint: string;
+}
+
+/** One repeatable-read snapshot: everything that is read through it belongs together. */
+export interface Snapshot {
+  /** The store's clock, epoch ms: the booking bound of a new run. */
+  readonly nowMs: number;
+  readonly positions: readonly SourcePosition[];
+  readonly completeMs: Record<Kind, number>;
+  /** The last run that was applied, null before the first. */
+  readonly last: (CutPoint & { positions: readonly SourcePosition[] }) | null;
+  /** Sorted by entity, then hour. */
+  stream(kind: Kind, scope: Scope): AsyncIterable<StreamHour>;
+  /** The same; bookings before `bookedBeforeMs`. */
+  truth(kind: Kind, scope: Scope, booked: Booked): AsyncIterable<TruthHour>;
+  /** Both sides of those locked hours of spend before `scope.fromMs` that were booked in again in `booked`. */
+  locked(scope: Scope, booked: Booked): { stream: AsyncIterable<StreamHour>; truth: AsyncIterable<TruthHour> };
+  /** Net units that corrections of assignments have moved to or from a variant. */
+  correctedUnits(): Promise<(entity: Entity) => number>;
+  /** For the data-quality checks, and when each (`name/version`) gave its first result. */
+  measures(scope: Scope): Promise<{ measures: Measures; firstMs: ReadonlyMap<string, number> }>;
+  close(): Promise<void>;
+}
+
+/** Bookings before one time; `sinceMs` tells the new ones apart, null where there was no run before. */
+export interface Booked {
+  sinceMs: number | null;
+  beforeMs: number;
+}
+
+export type Approval = { approved: true } | { approved: false; because: string };
+
+export interface ReconcileStore {
+  /** Nobody else reconciles until the returned function is called or this process dies. Null when it was not to be had in time. */
+  lock(waitMs: number): Promise<(() => Promise<void>) | null>;
+  /** Runs that were interrupted, oldest first. */
+  pending(): Promise<{ head: RunHead; status: 'started' | 'applying' }[]>;
+  snapshot(): Promise<Snapshot>;
+  /** Persists the cut. One that is finished after an interruption keeps its id and bounds and takes new positions. */
+  begin(head: RunHead): Promise<void>;
+  /**
+   * One transaction: the run, its deltas and results; with `applying` also what the views show. Rejects with `reconcile_busy`
+   * when the run is not `started` any more: another process has finished it.
+   */
+  decide(outcome: RunOutcome): Promise<void>;
+  /** held → applying, and what the views show with it, in one transaction. */
+  approve(runId: string): Promise<Approval>;
+  /** What evaluate must hold: this run's adjustments, and every one that stands for hours from `fromMs` on. */
+  standing(runId: string, fromMs: number): AsyncIterable<Adjustment[]>;
+  /** applying → applied; older held ones become superseded. */
+  applied(runId: string): Promise<void>;
+  /** A run as it was printed, null when there is none. */
+  summaryOf(runId: string): Promise<{ head: RunHead; status: RunStatus; summary: RunSummary; deltas: Delta[] } | null>;
+  close(): Promise<void>;
+}

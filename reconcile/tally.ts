@@ -1,0 +1,105 @@
+/** What a run counts while entities go by: totals, fingerprints, and what it must remember. Memory grows with what differs only. */
+import { createHash, type Hash } from 'node:crypto';
+import type { ComparedEntity, Delta, DeltaClass, HourState, Kind, StreamHour, TruthHour } from './types.ts';
+
+export interface ClassTotal {
+  hours: number;
+  entities: number;
+  /** Σ |delta|, in micros of spend or units. */
+  absolute: number;
+}
+
+export interface KindTotal {
+  states: Record<HourState, number>;
+  /** Drifted hours that only the truth, or only the stream, has. */
+  missingInStream: number;
+  missingInTruth: number;
+  entities: number;
+  driftedEntities: number;
+  /** Of compared hours: sums, and of drifted ones Σ |delta|, Σ delta and max |delta|. */
+  shown: number;
+  truth: number;
+  absoluteDelta: number;
+  netDelta: number;
+  maxDelta: number;
+  classes: Partial<Record<DeltaClass, ClassTotal>>;
+}
+
+const emptyTotal = (): KindTotal => ({
+  states: { matched: 0, drifted: 0, not_yet_booked: 0, in_flight_at_cut: 0 },
+  missingInStream: 0,
+  missingInTruth: 0,
+  entities: 0,
+  driftedEntities: 0,
+  shown: 0,
+  truth: 0,
+  absoluteDelta: 0,
+  netDelta: 0,
+  maxDelta: 0,
+  classes: {},
+});
+
+export class Tally {
+  readonly kinds: Record<Kind, KindTotal> = { spend: emptyTotal(), exposure: emptyTotal() };
+  readonly deltas: Delta[] = [];
+  readonly #input: Hash = createHash('sha256');
+
+  add(entity: ComparedEntity, deltas: readonly Delta[]): void {
+    const total = this.kinds[entity.kind];
+    total.entities++;
+    for (const { state, stream, truth, delta } of entity.hours) {
+      total.states[state]++;
+      this.#hash(stream, truth);
+      if (state !== 'matched' && state !== 'drifted') continue;
+      total.shown += stream?.shown.amount ?? 0;
+      total.truth += truth?.amount ?? 0;
+      if (state === 'matched') continue;
+      if (stream === null) total.missingInStream++;
+      if (truth === null) total.missingInTruth++;
+      total.absoluteDelta += Math.abs(delta.amount);
+      total.netDelta += delta.amount;
+      total.maxDelta = Math.max(total.maxDelta, Math.abs(delta.amount));
+    }
+    if (deltas.length > 0) total.driftedEntities++;
+    this.#classes(total, deltas);
+    this.deltas.push(...deltas);
+  }
+
+  /** SHA-256 of all rows that were compared, in order. Call once, at the end. */
+  inputFingerprint(): string {
+    return this.#input.digest('hex');
+  }
+
+  #classes(total: KindTotal, deltas: readonly Delta[]): void {
+    const seen = new Set<DeltaClass>();
+    for (const { class: name, delta } of deltas) {
+      const sum = total.classes[name] ?? { hours: 0, entities: 0, absolute: 0 };
+      total.classes[name] = sum;
+      sum.hours++;
+      sum.absolute += Math.abs(delta.amount);
+      if (!seen.has(name)) sum.entities++;
+      seen.add(name);
+    }
+  }
+
+  #hash(stream: StreamHour | null, truth: TruthHour | null): void {
+    const { entityId, allocationVersion, variantId, hourMs } = (stream ?? truth) as StreamHour | TruthHour;
+    const evidence = stream && Object.values(stream.evidence);
+    const ours = stream && [stream.shown.amount, stream.shown.count, stream.raw.amount, stream.raw.count, evidence];
+    const theirs = truth && [truth.amount, truth.count, truth.credits];
+    this.#input.update(`${JSON.stringify([entityId, allocationVersion, variantId, hourMs, ours, theirs])}\n`);
+  }
+}
+
+/** SHA-256 of what was found and decided: equal inputs give equal ones, whatever the run's id and times. */
+export function resultFingerprint(deltas: readonly Delta[]): string {
+  const hash = createHash('sha256');
+  for (const { kind, entityId, allocationVersion, variantId, hourMs, delta, class: name, action } of deltas) {
+    hash.update(`${JSON.stringify([kind, entityId, allocationVersion, variantId, hourMs, delta.amount, delta.count, name, action])}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Drift of spend as a share of the truth: Σ |delta| / Σ truth of compared hours; 0 where there is neither. */
+export const driftRatio = ({ spend }: Record<Kind, KindTotal>): number =>
+  spend.absoluteDelta === 0 ? 0 : spend.absoluteDelta / Math.max(1, Math.abs(spend.truth), Math.abs(spend.shown));
