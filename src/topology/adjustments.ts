@@ -51,9 +51,6 @@ export function writeAdjustments(adjustments: readonly Adjustment[]): Uint8Array
   return values;
 }
 
-/** Whether a record is of this kind: looks at its first byte only. */
-export const isAdjustments = (value: Uint8Array, start: number): boolean => value[start] === ADJUSTMENTS_MAGIC;
-
 /** @throws StreamError partial_format when it is newer than this program; RangeError when its bytes end early */
 export function readAdjustments(from: ByteReader, each: (adjustment: Adjustment) => void): void {
   from.u8();

@@ -54,7 +54,12 @@ export class Adjustments implements Section {
     const order = standing ? untilMs - standing.untilMs || bookedBeforeMs - standing.bookedBeforeMs : 1;
     if (order < 0) this.refused++;
     if (order <= 0) return false;
-    this.#set(group, hour, { total: [spendMicros, impressions], untilMs, bookedBeforeMs, added: standing?.added ?? new Array(SLOTS * 2).fill(0) });
+    this.#set(group, hour, {
+      total: [spendMicros, impressions],
+      untilMs,
+      bookedBeforeMs,
+      added: standing?.added ?? new Array(SLOTS * 2).fill(0),
+    });
     this.#touch(group, hour);
     this.#spread(group, hour);
     return true;
@@ -69,8 +74,7 @@ export class Adjustments implements Section {
   /** Everything that is added to cells. */
   each(add: AddToSlot): void {
     for (const [group, hours] of this.#hours)
-      for (const [hour, { added }] of hours)
-        for (let i = 0; i < SLOTS; i++) add(group, hour * SLOTS + i, added[i * 2], added[i * 2 + 1]);
+      for (const [hour, { added }] of hours) for (let i = 0; i < SLOTS; i++) add(group, hour * SLOTS + i, added[i * 2], added[i * 2 + 1]);
   }
 
   /** Drops hours that end at or before this and are committed. */

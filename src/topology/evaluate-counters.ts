@@ -56,10 +56,11 @@ export class CounterWrites {
     const { days, groups, loss } = this.#state;
     const { table } = days;
     const day = table.timeOf(index);
-    const impressions = table.get(index, 1);
+    // Billing may take back more than it has booked in a day; a counter does not go below 0.
+    const [micros, impressions] = [Math.max(0, table.get(index, 0)), Math.max(0, table.get(index, 1))];
     const write: CounterWrite = {
       key: `spend:{${groups[table.groupOf(index)].entity}}:${dayText(day)}`,
-      fields: { spend_micros: String(table.get(index, 0)), impressions: String(impressions), watermark_ms: watermark },
+      fields: { spend_micros: String(micros), impressions: String(impressions), watermark_ms: watermark },
       expiryMs: SPEND_EXPIRY_MS,
     };
     // Nothing is left of a day only when a change of zone has moved it all.

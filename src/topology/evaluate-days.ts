@@ -2,6 +2,7 @@
 import { dayOfSlot } from '../operators/days.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, TO_SEND } from '../state/cells.ts';
+import type { AddToSlot } from './evaluate-adjustments.ts';
 import type { GroupName } from './partials.ts';
 
 const DAY_MS = 86_400_000;
@@ -23,6 +24,7 @@ export class CampaignDays {
   readonly #groups: readonly GroupName[];
   /** Quarter hours of all sources together. */
   readonly #slots: CellTable;
+  readonly #adjustments: { each(add: AddToSlot): void };
   #zoneOf: ZoneOf | null = null;
   /** All quarter hours that are to be there are there. */
   #complete = true;
@@ -35,9 +37,11 @@ export class CampaignDays {
   #sending = new Map<number, string>();
   readonly #toCommit = new Set<number>();
 
-  constructor(groups: readonly GroupName[], slots: CellTable) {
+  /** @param adjustments what is to be added to quarter hours */
+  constructor(groups: readonly GroupName[], slots: CellTable, adjustments: { each(add: AddToSlot): void }) {
     this.#groups = groups;
     this.#slots = slots;
+    this.#adjustments = adjustments;
   }
 
   /** Whether zones are known: after the first registry. */
@@ -62,7 +66,7 @@ export class CampaignDays {
     this.#settle();
   }
 
-  /** A quarter hour has grown. */
+  /** A quarter hour has grown, or is another one after an adjustment: then amounts may be negative. */
   grew(group: number, slot: number, spendMicros: number, impressions: number): void {
     if (this.#made) this.#add(group, slot, spendMicros, impressions);
   }
@@ -155,6 +159,9 @@ export class CampaignDays {
       const group = slots.groupOf(i);
       if (wanted(group)) this.#add(group, slots.timeOf(i), slots.get(i, 0), slots.get(i, 1));
     }
+    this.#adjustments.each((group, slot, micros, impressions) => {
+      if (wanted(group)) this.#add(group, slot, micros, impressions);
+    });
   }
 
   #cellOf(group: number, day: number): number {

@@ -21,6 +21,7 @@ export const SECTIONS = {
   fleet: 9,
   experiments: 10,
   // 11–19 experiments and their tests · 20–29 pacing · 30–39 adjustments and the reconciler
+  adjustments: 30,
 } as const;
 
 /** What one part of evaluate keeps. Whatever `write` wrote since the last snapshot, `read` in the same order makes again. */

@@ -7,6 +7,8 @@ import { type CellPlace, mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { SEED_BYTES, SeededHash } from '../state/hash.ts';
+import type { Adjustment } from './adjustments.ts';
+import { Adjustments } from './evaluate-adjustments.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
 import { Groups } from './evaluate-groups.ts';
@@ -38,6 +40,7 @@ export class EvaluateState {
   readonly sources = new Sources();
   readonly bySource = makeTables();
   readonly totals = makeTables();
+  readonly adjustments = new Adjustments(this.totals.spend, (group, slot, micros, count) => this.days.grew(group, slot, micros, count));
   readonly #groups: Groups;
   readonly groups: readonly GroupName[];
   readonly days: CampaignDays;
@@ -63,7 +66,7 @@ export class EvaluateState {
   constructor(hash = new SeededHash(new Uint8Array(SEED_BYTES))) {
     this.#groups = new Groups(hash);
     this.groups = this.#groups.names;
-    this.days = new CampaignDays(this.groups, this.totals.spend);
+    this.days = new CampaignDays(this.groups, this.totals.spend, this.adjustments);
     this.experiments = new Experiments(this.groups);
     for (const section of this.#ownSections()) this.keep(section);
   }
@@ -94,10 +97,17 @@ export class EvaluateState {
     if (name === 'spend') {
       this.hours.mark('spend', group, Math.floor(time / SLOTS_PER_HOUR));
       this.days.grew(group, time, this.#growth[0], this.#growth[1]);
+      this.adjustments.cellsGrew(group, time);
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
     else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(name, group, this.#growth[0]);
     for (const told of this.growing) told(name, place, this.#growth);
+  }
+
+  /** Takes an hour that the reconciler has settled; one that is forgotten here already changes nothing. True when it stands now. */
+  adjust(adjustment: Adjustment): boolean {
+    if (adjustment.hourMs + CELLS.units.slotMs <= this.#floorMs.spend) return false;
+    return this.adjustments.take(this.groupOf({ entity: adjustment.campaignId, version: 0, variant: '' }), adjustment);
   }
 
   /** The state is complete: days are made, and what has ended is no longer shown. */
@@ -163,6 +173,7 @@ export class EvaluateState {
       { id: SECTIONS.arriving, write: (out) => sources.writeArriving(out), read: (from) => sources.readArriving(from) },
       this.alerts,
       this.fleet,
+      this.adjustments,
     ];
   }
 
@@ -260,6 +271,7 @@ export class EvaluateState {
       if (kind === 'spend') {
         this.days.floorMs = floorMs;
         this.days.forget();
+        this.adjustments.forget(floorMs);
       } else this.experiments.endOld(this.sources.watermarkMs('exposures'));
     }
   }

@@ -7,6 +7,7 @@ import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
+import { ADJUSTMENTS_MAGIC, readAdjustments } from './adjustments.ts';
 import { CounterWrites } from './evaluate-counters.ts';
 import type { EvaluatePart, MakePart } from './evaluate-part.ts';
 import type { Registered } from './evaluate-registered.ts';
@@ -265,7 +266,14 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     if (view.value === null) throw new TypeError('a record of .partials has a value');
     const from = new ByteReader(view.value, view.valueStart, view.valueEnd);
     if (view.value[view.valueStart] === FLEET_MAGIC) this.#state.fleet.take(from);
+    else if (view.value[view.valueStart] === ADJUSTMENTS_MAGIC) this.#takeAdjustments(from);
     else this.#takePartial(from, view.timestampMs);
+  }
+
+  #takeAdjustments(from: ByteReader): void {
+    readAdjustments(from, (adjustment) => {
+      if (this.#state.adjust(adjustment)) this.#pending = true;
+    });
   }
 
   #takePartial(from: ByteReader, recordMs: number): void {
