@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { alertSettings, checkRoutes, type Route, routesOf } from './alerts/routes.ts';
 import { StreamError } from './errors.ts';
+import { reconcileSchema } from './reconcile-settings.ts';
 import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
 
@@ -109,6 +110,7 @@ const fileSchema = z.strictObject({
     })
     .prefault({}),
   alerts: alertSettings,
+  reconcile: reconcileSchema,
 });
 
 export type FileSettings = z.infer<typeof fileSchema>;

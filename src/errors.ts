@@ -63,6 +63,10 @@ export const ERRORS = {
   },
   epoch_changed: { action: 'exit_1', says: 'The epoch was raised (`migrate --new-epoch`) while this process ran: start it again.' },
   reconcile_busy: { action: 'exit_1', says: 'Another reconcile is at work; this one has changed nothing.' },
+  truth_unreadable: {
+    action: 'exit_1',
+    says: 'A contract view (truth_…) lacks a column, or has one of another type than the contract says.',
+  },
   not_approved: {
     action: 'exit_1',
     says: 'The run named by `reconcile --approve` is not there, not held, or older than one that was applied.',

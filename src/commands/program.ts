@@ -58,6 +58,15 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     exit(await (await import('./doctor.ts')).doctor(host, options)),
   );
 
+  command('reconcile', 'hourly: compare the stream with Postgres, repair what differs, say why (exit 3: drift in a dry run, 4: held)')
+    .option('--until <time>', 'hours before this time (default: this hour)')
+    .option('--dry-run', 'only look; exit 3 when there is something to repair')
+    .option('--approve <run>', 'apply a run that was held')
+    .option('--from <day>', 'a backfill: from this day or hour (UTC) on')
+    .option('--to <day>', '… up to this day, itself included')
+    .option('--confirm', 'yes, also more than 30 days')
+    .action(async (options) => exit(await (await import('./reconcile.ts')).reconcileCommand(host, options)));
+
   addGenerateOptions(command('generate', 'seeded synthetic traffic with known truth, to a file or to Kafka')).action(async (options) =>
     exit(await (await import('./generate.ts')).generateCommand(host, options)),
   );

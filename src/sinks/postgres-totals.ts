@@ -2,12 +2,11 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Pool, PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { copyChunks, escapeText } from './copy-text.ts';
 import { inTransaction, namePostgresError } from './postgres-client.ts';
 import type { FlushResult, HourlyBatch, HourlyRow, PositionRow, TotalsSink } from './totals.ts';
 
 const DAY_MS = 86_400_000;
-/** Keeps a chunk near 64 KiB: few writes, and no long synchronous stretch. */
-const ROWS_PER_CHUNK = 500;
 
 const COUNTS = [
   'spend_micros',
@@ -55,23 +54,10 @@ const POSITIONS = `
     counted_until_ms = excluded.counted_until_ms, idle = excluded.idle, epoch = excluded.epoch, version = excluded.version,
     updated_at = excluded.updated_at`;
 
-/** COPY's text format: these four bytes have a meaning there, all others stand for themselves. */
-const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-const escapeText = (text: string): string => text.replace(/[\\\t\n\r]/g, (found) => ESCAPES[found]);
-
 const line = (row: HourlyRow): string =>
   `${row.kind}\t${escapeText(row.entityId)}\t${row.allocationVersion}\t${escapeText(row.variantId)}\t${row.hourMs}\t` +
   `${row.spendMicros}\t${row.impressions}\t${row.units}\t${row.lateRecords}\t${row.lateMicros}\t${row.duplicateRecords}\t` +
   `${row.duplicateMicros}\t${row.suspectedRecords}\t${row.suspectedMicros}\t${row.invalidTrafficRecords}\t${row.invalidTrafficMicros}\n`;
-
-function* lines(rows: readonly HourlyRow[]): Generator<string> {
-  for (let from = 0; from < rows.length; from += ROWS_PER_CHUNK) {
-    yield rows
-      .slice(from, from + ROWS_PER_CHUNK)
-      .map(line)
-      .join('');
-  }
-}
 
 /** Rolls the transaction back. */
 class Fenced extends Error {}
@@ -126,7 +112,7 @@ const write = async (client: PoolClient, batch: HourlyBatch): Promise<void> => {
   if (rowCount === 0) throw new Fenced();
   if (batch.rows.length > 0) {
     await client.query(INCOMING);
-    await pipeline(Readable.from(lines(batch.rows)), client.query(copyFrom('copy incoming from stdin')));
+    await pipeline(Readable.from(copyChunks(batch.rows, line)), client.query(copyFrom('copy incoming from stdin')));
     await client.query(batch.keepLarger ? KEEP_LARGER : REPLACE, fence);
   }
   if (batch.positions.length > 0) await client.query(POSITIONS, [...fence, ...columns(batch.positions)]);

@@ -138,7 +138,7 @@ describe('an adjusted hour', () => {
 
 describe('records of adjustments', () => {
   test('are read as they were written, split where they grow large', () => {
-    const id = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter((text) => text.isWellFormed());
+    const id = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
     const amount = fc.integer({ min: -(2 ** 40), max: Number.MAX_SAFE_INTEGER });
     const one = fc.record({
       campaignId: id,

@@ -1,0 +1,128 @@
+/** Runs and deltas as Postgres keeps them. JSON has no infinity, so bounds are kept as text. */
+import { copyLine } from '../src/sinks/copy-text.ts';
+import type { RunHead, RunStatus, RunSummary } from './store.ts';
+import { type Action, type Delta, type DeltaClass, type Kind, NO_EVIDENCE, type SourcePosition } from './types.ts';
+
+type Bounds = Record<'closedMs' | 'completeMs', Record<Kind, string>>;
+
+export interface RunRow {
+  runId: string;
+  status: RunStatus;
+  untilMs: number;
+  bookedBeforeMs: number;
+  positions: SourcePosition[];
+  bounds: Bounds;
+  fromMs: number;
+  toMs: number;
+  isBackfill: boolean;
+  lockedMs: number;
+  startedMs: number;
+  codeVersion: string;
+  configVersion: string;
+  summary: RunSummary;
+}
+
+const texts = ({ spend, exposure }: Record<Kind, number>): Record<Kind, string> => ({ spend: String(spend), exposure: String(exposure) });
+const numbers = ({ spend, exposure }: Record<Kind, string>): Record<Kind, number> => ({ spend: Number(spend), exposure: Number(exposure) });
+
+export function headOf(row: RunRow): RunHead {
+  const { untilMs, positions, bounds, fromMs, toMs, isBackfill } = row;
+  const bookedBeforeMs = Math.round(row.bookedBeforeMs);
+  return {
+    runId: row.runId,
+    cut: { untilMs, bookedBeforeMs, positions, closedMs: numbers(bounds.closedMs), completeMs: numbers(bounds.completeMs) },
+    scope: { fromMs, toMs, isBackfill },
+    lockedMs: row.lockedMs,
+    startedMs: Math.round(row.startedMs),
+    codeVersion: row.codeVersion,
+    configVersion: row.configVersion,
+  };
+}
+
+/** In the order of BEGIN's parameters. */
+export const beginValues = (
+  { runId, cut, scope, lockedMs, startedMs, codeVersion, configVersion }: RunHead,
+  status: RunStatus,
+): unknown[] => [
+  runId,
+  status,
+  startedMs,
+  cut.untilMs,
+  cut.bookedBeforeMs,
+  JSON.stringify(cut.positions),
+  JSON.stringify({ closedMs: texts(cut.closedMs), completeMs: texts(cut.completeMs) }),
+  scope.fromMs,
+  scope.toMs,
+  scope.isBackfill,
+  lockedMs,
+  codeVersion,
+  configVersion,
+];
+
+export const DELTA_COLUMNS =
+  'run_id, kind, entity_id, allocation_version, variant_id, hour, stream_spend_micros, truth_spend_micros, stream_count, truth_count, ' +
+  'class, adjusted, evidence, action, explained, raw_spend_micros, raw_count';
+
+/** A line of COPY. A truth that does not count is taken to have the stream's count, as in the comparison. */
+export function deltaLine(runId: string, delta: Delta): string {
+  const { kind, entityId, allocationVersion, variantId, hourMs, stream, truth, action, explained } = delta;
+  const isSpend = kind === 'spend';
+  const truthCount = truth === null ? null : (truth.count ?? stream?.shown.count ?? 0);
+  const evidence = { ...(stream?.evidence ?? NO_EVIDENCE), credits: truth?.credits ?? 0, bookedSince: truth?.bookedSince ?? 0 };
+  return copyLine([
+    runId,
+    kind,
+    entityId,
+    allocationVersion,
+    variantId,
+    new Date(hourMs).toISOString(),
+    isSpend ? (stream?.shown.amount ?? null) : null,
+    isSpend ? (truth?.amount ?? null) : null,
+    stream?.shown.count ?? null,
+    truthCount,
+    delta.class,
+    action === 'adjust',
+    JSON.stringify(evidence),
+    action,
+    explained,
+    isSpend ? (stream?.raw.amount ?? null) : null,
+    stream?.raw.count ?? null,
+  ]);
+}
+
+export interface DeltaRow {
+  kind: Kind;
+  entityId: string;
+  allocationVersion: number;
+  variantId: string;
+  hourMs: number;
+  streamMicros: number | null;
+  truthMicros: number | null;
+  streamCount: number | null;
+  truthCount: number | null;
+  rawMicros: number | null;
+  rawCount: number | null;
+  class: DeltaClass;
+  action: Action;
+  explained: boolean;
+  evidence: Record<'late' | 'duplicate' | 'suspected' | 'invalidTraffic' | 'credits' | 'bookedSince', number>;
+}
+
+export function deltaOfRow(row: DeltaRow): Delta {
+  const { kind, entityId, allocationVersion, variantId, hourMs } = row;
+  const key = { kind, entityId, allocationVersion, variantId, hourMs };
+  const amountOf = (micros: number | null, count: number | null): number => (kind === 'spend' ? (micros ?? 0) : (count ?? 0));
+  const { credits, bookedSince, ...evidence } = row.evidence;
+  const shown = { amount: amountOf(row.streamMicros, row.streamCount), count: row.streamCount ?? 0 };
+  const raw = { amount: amountOf(row.rawMicros, row.rawCount), count: row.rawCount ?? 0 };
+  const truthAmount = amountOf(row.truthMicros, row.truthCount);
+  return {
+    ...key,
+    stream: row.streamCount === null ? null : { ...key, shown, raw, adjustedAt: null, evidence },
+    truth: row.truthCount === null ? null : { ...key, amount: truthAmount, count: row.truthCount, credits, bookedSince },
+    delta: { amount: truthAmount - shown.amount, count: (row.truthCount ?? 0) - shown.count },
+    class: row.class,
+    explained: row.explained,
+    action: row.action,
+  };
+}
