@@ -6,7 +6,17 @@ import type { HourlyRow } from '../src/sinks/totals.ts';
 import type { Adjustment } from '../src/topology/adjustments.ts';
 import { adjustmentsOf } from './adjust.ts';
 import { checkId, type Measures } from './quality.ts';
-import type { Approval, Booked, ReconcileStore, RunHead, RunOutcome, RunStatus, Scope, Snapshot } from './store.ts';
+import {
+  type Approval,
+  type Booked,
+  notHeld,
+  type ReconcileStore,
+  type RunHead,
+  type RunOutcome,
+  type RunStatus,
+  type Scope,
+  type Snapshot,
+} from './store.ts';
 import {
   type Amounts,
   compareCuts,
@@ -202,7 +212,7 @@ export class MemoryReconcileStore implements ReconcileStore {
     await this.#step('approve before');
     const run = this.#ledger.run(runId);
     if (run === undefined) return { approved: false, because: 'there is no such run' };
-    if (run.status !== 'held') return { approved: false, because: `it is ${run.status}, not held` };
+    if (run.status !== 'held') return { approved: false, because: notHeld(run.status) };
     run.status = 'applying';
     this.#ledger.apply(run.outcome as RunOutcome);
     await this.#step('approve after');

@@ -12,7 +12,16 @@ import { openSnapshot } from './postgres-snapshot.ts';
 import * as sql from './queries.ts';
 import { adjustmentOf, readRows } from './rows.ts';
 import { beginValues, DELTA_COLUMNS, type DeltaRow, deltaLine, deltaOfRow, headOf, type RunRow } from './run-rows.ts';
-import type { Approval, ReconcileStore, RunAlert, RunHead, RunOutcome, Snapshot } from './store.ts';
+import {
+  type Approval,
+  notHeld,
+  type ReconcileStore,
+  type RunAlert,
+  type RunHead,
+  type RunOutcome,
+  type RunStatus,
+  type Snapshot,
+} from './store.ts';
 import { DAY_MS } from './types.ts';
 
 const LOCK = "hashtextextended('exposure_stream.reconcile', 0)";
@@ -85,7 +94,7 @@ export class PostgresReconcileStore implements ReconcileStore {
 
   approve(runId: string): Promise<Approval> {
     return named('The run was not approved', async () => {
-      const { rows } = await this.#pool.query<{ status: string }>('select status from exposure_stream.reconcile_run where run_id = $1', [
+      const { rows } = await this.#pool.query<{ status: RunStatus }>('select status from exposure_stream.reconcile_run where run_id = $1', [
         runId,
       ]);
       if (rows.length === 0) return { approved: false, because: 'there is no such run' };
@@ -95,8 +104,7 @@ export class PostgresReconcileStore implements ReconcileStore {
         return rowCount === 1;
       });
       if (applied) return { approved: true };
-      const newer = rows[0].status === 'superseded' ? ': a newer run was applied' : ', not held';
-      return { approved: false, because: `it is ${rows[0].status}${newer}` };
+      return { approved: false, because: notHeld(rows[0].status) };
     });
   }
 

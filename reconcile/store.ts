@@ -91,6 +91,10 @@ export interface Booked {
   beforeMs: number;
 }
 
+/** Why a run cannot be approved. */
+export const notHeld = (status: RunStatus): string =>
+  status === 'superseded' ? 'it was held, but a newer run was applied since' : `it is ${status}, not held`;
+
 export type Approval = { approved: true } | { approved: false; because: string };
 
 export interface ReconcileStore {

@@ -1,0 +1,271 @@
+/** What a reconciler does, told over the store in memory and over the one in Postgres alike. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { reportJson } from '../../reconcile/report-json.ts';
+import type { RunReport } from '../../reconcile/run.ts';
+import type { Amounts } from '../../reconcile/types.ts';
+import { codeOf } from '../../src/errors.ts';
+import {
+  at,
+  booked,
+  CAMPAIGNS,
+  CLOSED,
+  counted,
+  DAY,
+  exposed,
+  HOUR,
+  PRICE,
+  ReconcileStory,
+  type StoreBed,
+  UNTIL,
+} from './reconcile-bed.ts';
+import { Crash, Mortal } from './reconcile-crashes.ts';
+
+const [FIRST, SECOND, THIRD] = CAMPAIGNS;
+const LAST_HOUR = UNTIL - HOUR;
+const LOCKED_HOUR = UNTIL - 8 * DAY;
+const keyOf = (campaign: string, hourMs: number): string => JSON.stringify([campaign, hourMs]);
+
+/** One campaign's last hour lacks what came late. */
+const LATE = { ours: [counted(FIRST, LAST_HOUR, { spendMicros: 90 * PRICE, impressions: 90, lateRecords: 10, lateMicros: 10 * PRICE })] };
+
+const found = ({ deltas }: RunReport) => deltas.map((delta) => [delta.entityId, delta.class, delta.delta.amount, delta.action]);
+const comparable = (report: RunReport): string => {
+  const { run: _, timing: __, ...rest } = reportJson(report, 0);
+  return JSON.stringify(rest);
+};
+
+async function idsOfInterrupted(bed: StoreBed): Promise<string[]> {
+  const store = bed.open();
+  const pending = await store.pending();
+  await store.close();
+  return pending.map(({ head }) => head.runId);
+}
+
+export function reconcileStories(name: string, open: () => Promise<StoreBed>): void {
+  describe(`over ${name}`, () => {
+    let bed: StoreBed;
+    let story: ReconcileStory;
+    const amount = async (campaign = FIRST, hourMs = LAST_HOUR): Promise<Amounts | undefined> =>
+      (await bed.shown()).get(keyOf(campaign, hourMs));
+    beforeEach(async () => {
+      bed = await open();
+      story = new ReconcileStory(bed);
+    });
+    afterEach(() => bed.close());
+
+    test('what came late is found, named, shown by the views and sent to evaluate; the next run finds nothing', async () => {
+      await story.begin(LATE);
+      const report = await story.run();
+      expect(found(report)).toEqual([[FIRST, 'late_events', 10 * PRICE, 'adjust']]);
+      expect(report.summary.driftRatio).toBeCloseTo(10 / (40 * 24 * 100), 6);
+      expect(await amount()).toEqual({ amount: 100 * PRICE, count: 100 });
+      expect(story.log.adjustments).toMatchObject([{ campaignId: FIRST, hourMs: LAST_HOUR, spendMicros: 100 * PRICE, impressions: 100 }]);
+      const next = await story.run();
+      expect([next.deltas, next.summary.driftRatio, next.status]).toEqual([[], 0, 'applying']);
+      expect(story.log.standing()).toEqual(new Map([[keyOf(FIRST, LAST_HOUR), 100 * PRICE]]));
+    });
+
+    test('the same inputs give the same bytes, the run’s id and its times apart', async () => {
+      await story.begin({ ours: [...LATE.ours, counted(SECOND, LAST_HOUR, { spendMicros: 7, impressions: 1 })] });
+      const [first, second] = [await story.run({ dryRun: true }), await story.run({ dryRun: true })];
+      expect(first.deltas).toHaveLength(2);
+      expect(comparable(second)).toBe(comparable(first));
+      expect([await amount(), story.log.records]).toEqual([{ amount: 90 * PRICE, count: 90 }, []]);
+    });
+
+    test.each([
+      ['nothing', () => 0],
+      ['ten times everything', (count: number) => count * 10],
+    ])('a truth that suddenly shows %s is held, and nothing moves until a person says so', async (_, times) => {
+      const theirs = CAMPAIGNS.flatMap((id) =>
+        Array.from({ length: 24 }, (_, i) => booked(id, UNTIL - (i + 1) * HOUR, times(100) * PRICE, times(100))),
+      );
+      await story.begin({ theirs });
+      const before = await bed.shown();
+      const report = await story.run();
+      expect(report.status).toBe('held');
+      expect(report.summary.heldBecause).toContain('40 of 40 campaigns');
+      expect(report.alerts.map(({ kind }) => kind)).toContain('reconcile_held');
+      expect([await bed.shown(), story.log.records]).toEqual([before, []]);
+      await story.reconciler().approve(report.head.runId);
+      expect(await amount(THIRD)).toEqual({ amount: times(100) * PRICE, count: times(100) });
+      expect(story.log.adjustments).toHaveLength(40 * 24);
+      expect(await bed.statusOf(report.head.runId)).toBe('applied');
+    });
+
+    test('truth that grows tenfold after a run by bookings alone is held as well: bookings do not explain that much', async () => {
+      await story.begin();
+      await story.run();
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LAST_HOUR, 90_000 * PRICE, 90_000)));
+      const report = await story.run();
+      expect([report.status, new Set(report.deltas.map((delta) => delta.class))]).toEqual(['held', new Set(['late_bookings'])]);
+    });
+
+    test('a held run is refused once a newer one was applied', async () => {
+      const ours = CAMPAIGNS.map((id) => counted(id, LAST_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }));
+      await story.begin({ ours });
+      const held = await story.run();
+      expect(held.status).toBe('held');
+      const rest = CAMPAIGNS.map((id) => counted(id, LAST_HOUR, { spendMicros: 100 * PRICE, impressions: 100 }));
+      await bed.stream(rest, CLOSED);
+      expect((await story.run()).status).toBe('applying');
+      const refused = story.reconciler().approve(held.head.runId);
+      await expect(refused).rejects.toThrow('a newer run was applied');
+      expect(story.log.records).toEqual([]);
+      await expect(story.reconciler().approve('nobody')).rejects.toThrow('no such run');
+    });
+
+    test('late bookings over three runs: right at every step', async () => {
+      await story.begin({ theirs: [booked(FIRST, LAST_HOUR, 80 * PRICE, 80)] });
+      const first = await story.run();
+      expect([found(first), await amount()]).toEqual([[[FIRST, 'unknown', -20 * PRICE, 'adjust']], { amount: 80 * PRICE, count: 80 }]);
+      await bed.book([booked(FIRST, LAST_HOUR, 15 * PRICE, 15)]);
+      expect(found(await story.run())).toEqual([[FIRST, 'late_bookings', 15 * PRICE, 'adjust']]);
+      expect(await amount()).toEqual({ amount: 95 * PRICE, count: 95 });
+      await bed.book([booked(FIRST, LAST_HOUR, 5 * PRICE, 5)]);
+      expect(found(await story.run())).toEqual([[FIRST, 'late_bookings', 5 * PRICE, 'adjust']]);
+      expect(await amount()).toEqual({ amount: 100 * PRICE, count: 100 });
+      expect([...story.log.standing().values()]).toEqual([100 * PRICE]);
+      expect((await story.run()).deltas).toEqual([]);
+    });
+
+    test('hours that a partition has not closed, or that are not wholly booked, are shown and not touched', async () => {
+      await story.begin(LATE);
+      const lag = [at('impressions', UNTIL - HOUR + 15 * 60_000), at('exposures', UNTIL + DAY)];
+      await bed.stream([], lag);
+      const lagging = await story.run();
+      expect([lagging.deltas, lagging.summary.kinds.spend.states]).toMatchObject([[], { in_flight_at_cut: 40, drifted: 0 }]);
+      await bed.stream([], [at('impressions', 0, { idle: true }), at('exposures', UNTIL + DAY)]);
+      await bed.complete(UNTIL - HOUR);
+      const unbooked = await story.run();
+      expect([unbooked.deltas, unbooked.summary.kinds.spend.states]).toMatchObject([[], { not_yet_booked: 40, drifted: 0 }]);
+      await bed.complete(UNTIL);
+      expect(found(await story.run())).toHaveLength(1);
+      // The idle one wakes with an old record: what is shown stays, and the next run judges it.
+      await bed.stream(
+        [counted(FIRST, LAST_HOUR, { spendMicros: 95 * PRICE, impressions: 95 })],
+        [at('impressions', LAST_HOUR), at('exposures', UNTIL + DAY)],
+      );
+      expect(await amount()).toEqual({ amount: 100 * PRICE, count: 100 });
+      expect((await story.run()).deltas).toEqual([]);
+    });
+
+    test('an adjustment with a lower cut changes nothing', async () => {
+      const [older, newer] = [UNTIL - 20 * HOUR, LAST_HOUR];
+      await story.begin({ theirs: [booked(FIRST, older, 90 * PRICE, 90), booked(FIRST, newer, 90 * PRICE, 90)] });
+      await story.run();
+      await bed.book([booked(FIRST, older, 5 * PRICE, 5)]);
+      const lower = await story.run({ untilMs: UNTIL - 2 * HOUR });
+      expect([found(lower), await amount(FIRST, older)]).toEqual([
+        [[FIRST, 'late_bookings', 5 * PRICE, 'superseded']],
+        { amount: 90 * PRICE, count: 90 },
+      ]);
+      await story.run();
+      expect(await amount(FIRST, older)).toEqual({ amount: 95 * PRICE, count: 95 });
+    });
+
+    test('after the lock a difference is a row of its own, once', async () => {
+      const old = UNTIL - 8 * DAY;
+      await story.begin({ hours: 10 * 24 });
+      await story.run();
+      await bed.book([booked(FIRST, old, 3 * PRICE, 3)]);
+      const report = await story.run();
+      expect(found(report)).toEqual([[FIRST, 'late_bookings', 3 * PRICE, 'correct']]);
+      expect([await amount(FIRST, old), story.log.records]).toEqual([{ amount: 103 * PRICE, count: 103 }, []]);
+      expect((await story.run()).deltas).toEqual([]);
+      await bed.book([booked(FIRST, old, -2 * PRICE, -2)]);
+      await story.run();
+      expect(await amount(FIRST, old)).toEqual({ amount: 101 * PRICE, count: 101 });
+    });
+
+    test('a backfill looks at locked days too, says what it moves, and does it once', async () => {
+      const old = UNTIL - 8 * DAY;
+      await story.begin({
+        hours: 10 * 24,
+        ours: [
+          counted(FIRST, old, { spendMicros: 90 * PRICE, impressions: 90, lateMicros: 10 * PRICE, lateRecords: 10 }),
+          counted(SECOND, LAST_HOUR, { spendMicros: 90 * PRICE, impressions: 90, lateMicros: 10 * PRICE, lateRecords: 10 }),
+        ],
+      });
+      const scope = { fromMs: UNTIL - 9 * DAY, toMs: UNTIL, isBackfill: true };
+      const report = await story.run({ scope });
+      expect(found(report)).toEqual([
+        [FIRST, 'late_events', 10 * PRICE, 'correct'],
+        [SECOND, 'late_events', 10 * PRICE, 'adjust'],
+      ]);
+      const { before, after } = report.summary;
+      expect(before).not.toBe(after);
+      const again = await story.run({ scope });
+      expect([again.deltas, again.summary.before, again.summary.after]).toEqual([[], after, after]);
+    });
+
+    test('exposures are compared and reported, never adjusted', async () => {
+      await story.begin();
+      await bed.stream(
+        [exposed('e', 'a', LAST_HOUR, { units: 50, duplicateRecords: 1 }), exposed('e', 'b', LAST_HOUR, { units: 60 })],
+        CLOSED,
+      );
+      const truth = { kind: 'exposure' as const, entityId: 'e', allocationVersion: 1, hourMs: LAST_HOUR };
+      await bed.book([
+        { ...truth, variantId: 'a', amount: 50, count: 50 },
+        { ...truth, variantId: 'b', amount: 50, count: 50 },
+      ]);
+      const report = await story.run({ dryRun: true });
+      expect(found(report)).toEqual([['e', 'unknown', -10, 'report']]);
+      expect([report.summary.adjusted, report.summary.heldBecause]).toEqual([0, null]);
+    });
+
+    test('whoever comes while another is at work leaves, having done nothing', async () => {
+      await story.begin(LATE);
+      const store = bed.open();
+      const release = await store.lock(0);
+      expect(await story.run().catch(codeOf)).toBe('reconcile_busy');
+      expect(await amount()).toEqual({ amount: 90 * PRICE, count: 90 });
+      await release?.();
+      await store.close();
+      expect((await story.run()).summary.adjusted).toBe(1);
+    });
+
+    test('killed at any await, it is finished first by the next start under its id, and each adjustment has one effect', async () => {
+      let crashed = 0;
+      for (let step = 0; ; step++) {
+        if (step > 0) {
+          await bed.close();
+          bed = await open();
+          story = new ReconcileStory(bed);
+        }
+        await story.begin({
+          hours: 2,
+          ours: [...LATE.ours, counted(SECOND, LOCKED_HOUR, { spendMicros: 100 * PRICE, impressions: 100 })],
+          theirs: [booked(SECOND, LOCKED_HOUR, 100 * PRICE, 100)],
+        });
+        await story.run({ untilMs: UNTIL - 2 * HOUR });
+        await bed.book([booked(SECOND, LOCKED_HOUR, 3 * PRICE, 3)]);
+        const mortal = new Mortal(step);
+        const store = bed.open();
+        const dying = story.reconciler({}, { store: mortal.store(store), writer: mortal.writer(story.log) });
+        const died = await dying.run({ untilMs: UNTIL, scope: null, dryRun: false }).then(
+          () => false,
+          (error) => {
+            if (error instanceof Crash) return true;
+            throw error;
+          },
+        );
+        await store.close();
+        const interrupted = await idsOfInterrupted(bed);
+        if (!died) expect(interrupted).toEqual([]);
+        const next = await story.run();
+        const where = `killed at await ${step}`;
+        expect(next.finished, where).toEqual(interrupted);
+        if (interrupted.length === 1) expect(next.deltas, where).toEqual([]);
+        expect(await amount(), where).toEqual({ amount: 100 * PRICE, count: 100 });
+        expect(await amount(SECOND, LOCKED_HOUR), where).toEqual({ amount: 103 * PRICE, count: 103 });
+        expect(story.log.standing(), where).toEqual(new Map([[keyOf(FIRST, LAST_HOUR), 100 * PRICE]]));
+        expect((await story.run()).deltas, where).toEqual([]);
+        if (!died) break;
+        crashed++;
+      }
+      expect(crashed).toBeGreaterThan(8);
+    }, 120_000);
+  });
+}
