@@ -251,7 +251,7 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
             throw error;
           },
         );
-        await store.close();
+        if (!died) await store.close(); // what the dead held stays open, as after a kill until the server notices
         const interrupted = await idsOfInterrupted(bed);
         if (!died) expect(interrupted).toEqual([]);
         const next = await story.run();
