@@ -1,0 +1,139 @@
+/** What drift means in money. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { backfillScope } from '../../reconcile/backfill.ts';
+import { compareEntity } from '../../reconcile/compare.ts';
+import { lastOverMedian } from '../../reconcile/measures.ts';
+import { type Budgets, moneyOf, spreadEvenly } from '../../reconcile/money.ts';
+import { CHECKS, gateReason, judgeQuality, type Measures } from '../../reconcile/quality.ts';
+import { NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const FOR_EVER = { spend: Number.POSITIVE_INFINITY, exposure: Number.POSITIVE_INFINITY };
+const OPTIONS = { tolerance: { ratio: 0.01, floorMicros: 10, floorCount: 1 }, bounds: { closedMs: FOR_EVER, completeMs: FOR_EVER } };
+
+const budgets = (capMicros: number | null, dayOf = (atMs: number) => Math.floor(atMs / DAY)): Budgets => ({
+  dayOf: (_, atMs) => dayOf(atMs),
+  capMicros: () => capMicros,
+});
+
+/** Micros by hour: ours, then theirs. */
+function money(hours: readonly [number, number][], what = budgets(1000)) {
+  const key = (i: number) => ({ kind: 'spend' as const, entityId: 'c', allocationVersion: 0, variantId: '', hourMs: i * HOUR });
+  const stream = hours.map(([amount], i): StreamHour => {
+    const amounts = { amount, count: 1 };
+    return { ...key(i), shown: amounts, raw: amounts, adjustedAt: null, evidence: NO_EVIDENCE };
+  });
+  const truth = hours.map(([, amount], i): TruthHour => ({ ...key(i), amount, count: 1, credits: 0, bookedSince: 0 }));
+  return moneyOf(compareEntity(stream, truth, OPTIONS), what);
+}
+
+describe('a campaign’s day', () => {
+  test('that agrees is not in the report', () => {
+    expect(money([[500, 500]])).toEqual([]);
+  });
+
+  test('over its cap: absorbed; beyond 2 % over tolerance; beyond 5 % the whole is to be made good', () => {
+    const amounts = (truth: number) => {
+      const [day] = money([[500, truth]]);
+      return [day.unseenMicros, day.absorbedMicros, day.overToleranceMicros, day.makeGoodMicros];
+    };
+    expect(amounts(1000)).toEqual([500, 0, 0, 0]);
+    expect(amounts(1020)).toEqual([520, 20, 0, 0]);
+    expect(amounts(1050)).toEqual([550, 50, 30, 0]);
+    expect(amounts(1051)).toEqual([551, 51, 31, 51]);
+  });
+
+  test('that our counters stopped short of its cap is proposed to catch up over three days', () => {
+    const [day] = money([
+      [700, 500],
+      [300, 300],
+    ]);
+    expect([day.creditedMicros, day.underDeliveredMicros, day.catchUpMicros]).toEqual([200, 200, [66, 66, 68]]);
+    const [open] = money([[700, 500]]);
+    expect([open.creditedMicros, open.underDeliveredMicros, open.catchUpMicros], 'never throttled').toEqual([200, 0, []]);
+    const [free] = money([[700, 500]], budgets(null));
+    expect([free.creditedMicros, free.underDeliveredMicros, free.capMicros]).toEqual([200, 0, null]);
+  });
+
+  test('is the campaign’s own: an hour may belong to two', () => {
+    const kathmandu = (atMs: number): number => Math.floor((atMs + 5.75 * HOUR) / DAY);
+    const hours = Array.from({ length: 19 }, (_, i): [number, number] => [0, i === 18 ? 400 : 0]);
+    expect(money(hours, budgets(1000, kathmandu)).map(({ day, truthMicros }) => [day, truthMicros])).toEqual([
+      [0, 100],
+      [1, 300],
+    ]);
+  });
+});
+
+test('a spread adds up', () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.integer({ min: 1, max: 10 }), (amount, parts) => {
+      expect(spreadEvenly(amount, parts).reduce((sum, part) => sum + part, 0)).toBe(amount);
+    }),
+  );
+});
+
+describe('a backfill', () => {
+  const scope = (from: string, to: string, confirmed = false) => {
+    const { fromMs, toMs } = backfillScope({ from, to, confirmed }, 30);
+    return (toMs - fromMs) / HOUR;
+  };
+  test('of dates takes both days whole, of times the hours between', () => {
+    expect([scope('2026-11-01', '2026-11-01'), scope('2026-11-01', '2026-11-30')]).toEqual([24, 720]);
+    expect(scope('2026-11-01T05:30:00Z', '2026-11-01T07:30:00Z')).toBe(3);
+  });
+  test('of more than thirty days asks first', () => {
+    expect(() => scope('2026-11-01', '2026-12-01')).toThrow('--confirm');
+    expect(scope('2026-11-01', '2026-12-01', true)).toBe(31 * 24);
+    expect(() => scope('2026-11-02', '2026-11-01')).toThrow('nothing lies between');
+  });
+});
+
+describe('data-quality checks', () => {
+  const good: Measures = {
+    rowCountRatio: 1,
+    nullShare: 0,
+    staleHours: 1,
+    wrongColumns: 0,
+    baselineRatio: 1,
+    unassignedShare: 0,
+    duplicateShare: 0.05,
+  };
+  const options = { nowMs: 100 * DAY, shadowMs: 14 * DAY, alwaysShadow: [], firstMs: new Map<string, number>() };
+  const since = (days: number) => new Map(CHECKS.map(({ name, version }) => [`${name}/${version}`, options.nowMs - days * DAY]));
+
+  test('only watch for their first fourteen days, then hold the run', () => {
+    const bad = { ...good, rowCountRatio: 0.1 };
+    for (const [days, held] of [
+      [0, false],
+      [13, false],
+      [14, true],
+    ] as const) {
+      const results = judgeQuality(bad, { ...options, firstMs: since(days) });
+      expect(results.filter(({ passed }) => !passed).map(({ check }) => check.name)).toEqual(['row_count_floor']);
+      expect(gateReason(results)?.includes('row_count_floor') ?? false).toBe(held);
+    }
+    expect(gateReason(judgeQuality(bad, { ...options, firstMs: since(20), alwaysShadow: ['row_count_floor'] }))).toBeNull();
+  });
+
+  test('all pass on good data, each fails on bad, and what cannot be measured says nothing', () => {
+    expect(judgeQuality(good, options).every(({ passed }) => passed)).toBe(true);
+    const bad: Measures = {
+      rowCountRatio: 0.4,
+      nullShare: 0.01,
+      staleHours: 7,
+      wrongColumns: 1,
+      baselineRatio: 3,
+      unassignedShare: 0.1,
+      duplicateShare: 0.3,
+    };
+    expect(judgeQuality(bad, options).filter(({ passed }) => passed)).toEqual([]);
+    expect(judgeQuality({ ...good, unassignedShare: null }, options)).toHaveLength(CHECKS.length - 1);
+  });
+
+  test('hold the last day against the median of those before, if there are three', () => {
+    expect([lastOverMedian([1, 2, 3]), lastOverMedian([10, 20, 30, 10]), lastOverMedian([0, 0, 0, 5])]).toEqual([null, 0.5, null]);
+  });
+});
