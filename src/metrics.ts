@@ -122,6 +122,17 @@ export const METRICS = {
     labels: ['state'],
     says: 'Experiments with units by what their tests say: healthy, alarm, recovered, untested, unversioned, unregistered.',
   },
+  reconcile_last_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    says: 'When the last `reconcile` was applied, epoch seconds, as Postgres has it; 0 before the first.',
+  },
+  reconcile_drift_ratio: {
+    type: 'gauge',
+    labels: [],
+    says: 'Spend that differed from the truth, as a share of it, as the last `reconcile` found it (before it was repaired).',
+  },
+  reconcile_held_runs: { type: 'gauge', labels: [], says: 'Runs of `reconcile` that are held until a person approves them.' },
   redis_up: { type: 'gauge', labels: [], says: '1 when the last write went through.' },
   build_info: { type: 'gauge', labels: ['version', 'node'], says: 'Always 1.' },
 } as const satisfies Record<string, MetricSpec>;

@@ -1,5 +1,6 @@
 /** `run`: both stages on the real services, until SIGTERM, or until everything that was there at the start is counted. */
 import type { Kafka } from 'kafkajs';
+import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { MemoryAlertStore } from '../alerts/store.ts';
 import { outputTopic, type Settings } from '../config.ts';
@@ -18,6 +19,7 @@ import type { Source } from '../topology/types.ts';
 import { collect } from '../web/collect.ts';
 import { shownExperiments } from '../web/experiments.ts';
 import { STATUS_PAGE } from '../web/page.ts';
+import { watchRuns } from '../web/reconcile-runs.ts';
 import { json, type Routes, text, WebServer } from '../web/server.ts';
 import { statusOf } from '../web/status.ts';
 import { Alerting } from './alerting.ts';
@@ -103,6 +105,8 @@ class Service {
   readonly #kafka: Kafka;
   readonly #admin: KafkaAdmin;
   readonly #stopping = new AbortController();
+  /** Asked aside of everything: a few rows now and then. */
+  readonly #runs: Pool;
   #partitions: ReadonlyMap<string, number> = new Map();
 
   constructor(host: Host, parts: ServiceParts) {
@@ -117,6 +121,7 @@ class Service {
       ? new RedisCounters({ url: settings.env.REDIS_URL, keyPrefix: settings.env.REDIS_KEY_PREFIX, clock, log })
       : null;
     const totals = new PostgresTotals(openPool(settings.env.DATABASE_URL));
+    this.#runs = openPool(settings.env.DATABASE_URL, 1);
     const registry = new PostgresRegistry(openPool(settings.env.DATABASE_URL, 1), { clock, log });
     const writer = new KafkaWriter(this.#kafka, { clock, logger: log });
     const stateStore = openStateStore(settings, { kafka: this.#kafka, clock, log });
@@ -167,6 +172,7 @@ class Service {
       () => totals.close(),
       async () => this.#alerting?.close(),
       () => registry.close(),
+      () => this.#runs.end(),
       () => stateStore.close(),
       () => this.#admin.close(),
     ];
@@ -186,6 +192,8 @@ class Service {
     const count = () => countPartitions(this.#admin, this.#parts.settings);
     const watch = { began: this.#partitions, count, clock: this.#host.clock, stopping: this.#stopping.signal };
     void watchPartitions(watch).catch(this.#parts.fail);
+    const { metrics, options } = this.#parts;
+    if (options.stage !== 'ingest') void watchRuns(this.#runs, { metrics, clock: this.#host.clock, stopping: this.#stopping.signal });
   }
 
   /** Commits, leaves, closes. What hangs on a service that is away is cut off, so that the rest can still end well; true when nothing was. */

@@ -165,7 +165,9 @@ export class FaultStory {
       rows.map(async ({ key, micros, impressions }) => {
         const held = await this.#redis.hmget(this.bed.keyPrefix + key, 'spend_micros', 'impressions');
         const [heldMicros, heldImpressions] = held.map((value) => value ?? '0'); // a key with nothing to count may be missing
-        return heldMicros === micros && heldImpressions === impressions ? [] : [`${key}: ${held.join()}, Postgres has ${micros},${impressions}`];
+        return heldMicros === micros && heldImpressions === impressions
+          ? []
+          : [`${key}: ${held.join()}, Postgres has ${micros},${impressions}`];
       }),
     );
     return wrong.flat();
