@@ -35,8 +35,9 @@ export interface Classified {
 
 /** A campaign that moves by more than this share of itself does so for reasons that its bookings alone do not give. */
 const MOST_BY_TRUTH = 0.5;
-/** A whole multiple is one within this. */
-const MULTIPLE_WITHIN = 0.01;
+/** A whole multiple is one within this; late records are not counted one by one here, so numbers are taken less exactly. */
+const AMOUNT_WITHIN = 0.01;
+const COUNT_WITHIN = 0.06;
 const MULTIPLES = [2, 3] as const;
 
 type Ground = 'stream' | 'truth' | 'shape';
@@ -100,7 +101,8 @@ function candidatesOf(entity: ComparedEntity, hour: ComparedHour, context: Conte
     found.push({ class: 'late_events', explains: late, of: raw });
     found.push({ class: 'duplicate_suspected', explains: -suspected, of: raw });
     found.push({ class: 'invalid_traffic', explains: invalidTraffic, of: raw });
-    found.push({ class: 'duplicate_suspected', explains: duplicate, of: raw });
+    // Copies are dropped all day and billing seldom wants them back: only where it has just these.
+    if (duplicate * context.explainedShare <= Math.abs(raw)) found.push({ class: 'duplicate_suspected', explains: duplicate, of: raw });
   }
   if (truth) found.push({ class: 'late_bookings', explains: truth.bookedSince, of: delta.amount });
   if (truth && speaks) found.push({ class: 'invalid_traffic', explains: -truth.credits, of: raw, ground: 'truth' });
@@ -114,7 +116,8 @@ function shapesOf({ hourMs, stream, truth }: ComparedHour, raw: number, { resets
   const wasReset = resets.some(({ kind, sinceMs }) => kind === 'spend' && hourMs + HOUR_MS > sinceMs);
   const found: Candidate[] = [];
   if (missing <= raw / explainedShare) found.push({ class: wasReset ? 'counter_reset' : 'loss_suspected', explains: missing, of: raw });
-  if (truth && isMultiple(counted, truth)) found.push({ class: 'duplicate_suspected', explains: raw, of: raw, ground: 'shape' });
+  if (truth && isMultiple(counted, truth, stream?.evidence.late ?? 0))
+    found.push({ class: 'duplicate_suspected', explains: raw, of: raw, ground: 'shape' });
   return found;
 }
 
@@ -132,10 +135,12 @@ function missingAmount(raw: Amounts, truth: ComparedHour['truth']): number {
   return raw.count > 0 ? (missing * raw.amount) / raw.count : (missing * truth.amount) / truth.count;
 }
 
-/** The stream has a whole multiple of the truth, in money and in number. */
-function isMultiple(raw: Amounts, truth: { amount: number; count: number | null }): boolean {
-  const near = (value: number, to: number): boolean => to > 0 && Math.abs(value - to) <= MULTIPLE_WITHIN * to;
-  return MULTIPLES.some((m) => near(raw.amount, m * truth.amount) && (truth.count === null || near(raw.count, m * truth.count)));
+/** The stream has a whole multiple of what it should have counted, in money and in number; what came late it has not counted at all. */
+function isMultiple(raw: Amounts, truth: { amount: number; count: number | null }, late: number): boolean {
+  const near = (value: number, to: number, within: number): boolean => to > 0 && Math.abs(value - to) <= within * to;
+  const isOf = (m: number): boolean =>
+    near(raw.amount, m * truth.amount, AMOUNT_WITHIN) || near(raw.amount, m * (truth.amount - late), AMOUNT_WITHIN);
+  return MULTIPLES.some((m) => isOf(m) && (truth.count === null || near(raw.count, m * truth.count, COUNT_WITHIN)));
 }
 
 /** Corrections have no hour: they are held against the whole difference of the entity, and name each of its hours of that sign. */

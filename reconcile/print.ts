@@ -1,4 +1,5 @@
 /** A run for a person: what was wrong, by how much money, why, and what was done; worst first. */
+import type { GuardrailResult } from './guardrail-run.ts';
 import type { RunReport } from './run.ts';
 import type { KindTotal } from './tally.ts';
 import type { Action, Delta, DeltaClass, Kind } from './types.ts';
@@ -29,9 +30,15 @@ export const CLASS_TEXTS: Record<DeltaClass, string> = {
   unknown: 'nothing explains it',
 };
 
-export function printReport(report: RunReport, seconds: number): string {
+export function printReport(report: RunReport, guardrails: readonly GuardrailResult[], seconds: number): string {
   const lines = [...headOf(report), ...kindOf('spend', report), ...whyOf('spend', report), ...worstOf(report), ...moneyLines(report)];
-  lines.push(...kindOf('exposure', report), ...whyOf('exposure', report), ...checkLines(report), ...endOf(report, seconds));
+  lines.push(
+    ...kindOf('exposure', report),
+    ...whyOf('exposure', report),
+    ...checkLines(report),
+    ...guardrailLines(guardrails),
+    ...endOf(report, seconds),
+  );
   return `${lines.join('\n')}\n`;
 }
 
@@ -155,6 +162,17 @@ function checkLines({ checks }: RunReport): string[] {
   for (const { check, mode, measured } of failed)
     lines.push(`  ${check.name} (P${check.priority}, ${mode}): ${check.says}; measured ${Number(measured.toPrecision(4))}`);
   return lines;
+}
+
+function guardrailLines(guardrails: readonly GuardrailResult[]): string[] {
+  if (guardrails.length === 0) return [];
+  const share = ({ units, events }: { units: number; events: number }): string => (units === 0 ? '–' : percent(events / units));
+  const bad = guardrails.filter(({ verdict }) => verdict !== 'PASS');
+  const lines = bad.map(
+    ({ experimentId, metric, variantId, verdict, paused, arm, control }) =>
+      `  ${verdict.padEnd(10)}${cut(experimentId)}${metric}: ${share(arm)} of the units of ${variantId}, ${share(control)} of the control’s${paused ? '; the experiment was PAUSED' : ''}`,
+  );
+  return ['', `GUARDRAILS ${grouped(guardrails.length - bad.length)} of ${grouped(guardrails.length)} pass`, ...lines];
 }
 
 function endOf({ head, status, summary }: RunReport, seconds: number): string[] {

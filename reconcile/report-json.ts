@@ -1,4 +1,5 @@
 /** A run for machines: one object, names as in Postgres, times in ISO form. What depends on the clock only stands in `timing`. */
+import type { GuardrailResult } from './guardrail-run.ts';
 import type { CampaignDay, MoneyTotals } from './money.ts';
 import type { RunReport } from './run.ts';
 import type { KindTotal } from './tally.ts';
@@ -7,7 +8,7 @@ import { DAY_MS, type Delta } from './types.ts';
 /** Null where it is infinite. */
 const iso = (ms: number): string | null => (Number.isFinite(ms) ? new Date(ms).toISOString() : null);
 
-export function reportJson(report: RunReport, seconds: number): Record<string, unknown> {
+export function reportJson(report: RunReport, guardrails: readonly GuardrailResult[], seconds: number): Record<string, unknown> {
   const { head, status, summary, deltas, money, checks, alerts, finished } = report;
   const { cut, scope } = head;
   return {
@@ -38,6 +39,16 @@ export function reportJson(report: RunReport, seconds: number): Record<string, u
       mode,
       passed,
       measured,
+    })),
+    guardrails: guardrails.map((look) => ({
+      experiment_id: look.experimentId,
+      metric: look.metric,
+      variant_id: look.variantId,
+      verdict: look.verdict,
+      paused: look.paused,
+      log_e: look.logE,
+      control: look.control,
+      arm: { units: look.arm.units, events: look.arm.events },
     })),
     alerts: alerts.map(({ kind, severity }) => ({ kind, severity })),
     fingerprints: { input: report.inputFingerprint, result: report.resultFingerprint, before: summary.before, after: summary.after },

@@ -28,6 +28,8 @@ export const reconcileSchema = z
       .min(0)
       .default(14)
       .describe('A data-quality check only watches for so long; then a failed one holds the run.'),
+    guardrailAlpha: share(0.001, 'A guardrail is VIOLATED with this chance over an experiment’s life though the harm is tolerated,'),
+    guardrailWarningAlpha: share(0.05, '… and WARNING with this.'),
     alwaysShadow: z.array(z.string()).default([]).describe('Checks that only watch, by name.'),
   })
   .prefault({});

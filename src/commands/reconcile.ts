@@ -1,7 +1,9 @@
 /** `reconcile`: the hourly judge. Exit codes: 0 done, repairs included · 3 drift found by --dry-run · 4 held. */
 import { createHash } from 'node:crypto';
+import type { Pool } from 'pg';
 import { backfillScope } from '../../reconcile/backfill.ts';
 import { parseInstant } from '../../reconcile/cut.ts';
+import { lookAtGuardrails } from '../../reconcile/guardrail-run.ts';
 import { PostgresReconcileStore } from '../../reconcile/postgres-store.ts';
 import { printReport } from '../../reconcile/print.ts';
 import { reportJson } from '../../reconcile/report-json.ts';
@@ -35,13 +37,14 @@ export async function reconcileCommand(host: Host, options: ReconcileCommandOpti
   const untilMs = options.until === undefined ? null : parseInstant('--until', options.until);
   const { from, to, confirm: confirmed = false } = options;
   const scope = from === undefined || to === undefined ? null : backfillScope({ from, to, confirmed }, settings.reconcile.confirmDays);
-  return await withReconciler(host, settings, async (reconciler) => {
+  return await withReconciler(host, settings, async (reconciler, pool) => {
     const startedMs = host.clock.now().monotonicMs;
     const seconds = (): number => (host.clock.now().monotonicMs - startedMs) / 1000;
     if (options.approve !== undefined) return await approve(host, reconciler, options.approve, options.json === true);
     const report = await reconciler.run({ untilMs, scope, dryRun: options.dryRun === true });
-    if (options.json) printJson(host, reportJson(report, seconds()));
-    else host.out.write(printReport(report, seconds()));
+    const guardrails = options.dryRun ? [] : await lookAtGuardrails(pool, { runId: report.head.runId, alphas: alphasOf(settings) });
+    if (options.json) printJson(host, reportJson(report, guardrails, seconds()));
+    else host.out.write(printReport(report, guardrails, seconds()));
     return exitOf(report);
   });
 }
@@ -69,13 +72,18 @@ function refuseTogether({ until, dryRun, approve: approved, from, to, confirm }:
   if (confirm && from === undefined) refuse('--confirm is for --from and --to');
 }
 
-async function withReconciler(host: Host, settings: Settings, work: (reconciler: Reconciler) => Promise<number>): Promise<number> {
+async function withReconciler(
+  host: Host,
+  settings: Settings,
+  work: (reconciler: Reconciler, pool: Pool) => Promise<number>,
+): Promise<number> {
   const { clock } = host;
   const log = loggerOf(host, settings);
   const kafka = openKafka(settings, log);
   const admin = new KafkaAdmin(kafka);
   const writer = new KafkaWriter(kafka, { clock, logger: log });
-  const store = new PostgresReconcileStore(openPool(settings.env.DATABASE_URL, 4, 0), { clock });
+  const pool = openPool(settings.env.DATABASE_URL, 4, 0);
+  const store = new PostgresReconcileStore(pool, { clock });
   const registry = new PostgresRegistry(openPool(settings.env.DATABASE_URL, 1), { clock, log });
   const partialsTopic = outputTopic(settings, 'partials');
   const { impressions, exposures } = settings.streams;
@@ -93,11 +101,16 @@ async function withReconciler(host: Host, settings: Settings, work: (reconciler:
     .slice(0, 16);
   const versions = { code: versionOf(), config };
   try {
-    return await work(new Reconciler({ store, writer, registry, partialsTopic, expected, clock, versions, options: optionsOf(settings) }));
+    return await work(
+      new Reconciler({ store, writer, registry, partialsTopic, expected, clock, versions, options: optionsOf(settings) }),
+      pool,
+    );
   } finally {
     await Promise.allSettled([store.close(), registry.close(), writer.close(), admin.close()]);
   }
 }
+
+const alphasOf = ({ reconcile }: Settings) => ({ violated: reconcile.guardrailAlpha, warning: reconcile.guardrailWarningAlpha });
 
 function optionsOf({ reconcile, time }: Settings): ConstructorParameters<typeof Reconciler>[0]['options'] {
   return {

@@ -10,7 +10,7 @@ import { TILTS } from './tilts.ts';
 const NEGLIGIBLE = 1e-18;
 
 /** One arm against all: `waiting` of `allWaiting` units are its own, and `drawn` of all are exposed. */
-interface Urn {
+export interface Urn {
   waiting: number;
   allWaiting: number;
   drawn: number;
@@ -32,7 +32,7 @@ function modeOf({ waiting, allWaiting, drawn }: Urn, odds: number): number {
 }
 
 /** ln E[e^{δX}] of a hypergeometric X, summed outwards from where the terms are largest. */
-function lnMomentOf(urn: Urn, delta: number): number {
+export function lnMomentOf(urn: Urn, delta: number): number {
   const { waiting, allWaiting, drawn } = urn;
   const odds = Math.exp(delta);
   const mode = modeOf(urn, odds);

@@ -30,7 +30,7 @@ const LATE = { ours: [counted(FIRST, LAST_HOUR, { spendMicros: 90 * PRICE, impre
 
 const found = ({ deltas }: RunReport) => deltas.map((delta) => [delta.entityId, delta.class, delta.delta.amount, delta.action]);
 const comparable = (report: RunReport): string => {
-  const { run: _, timing: __, ...rest } = reportJson(report, 0);
+  const { run: _, timing: __, ...rest } = reportJson(report, [], 0);
   return JSON.stringify(rest);
 };
 
