@@ -1,0 +1,175 @@
+/**
+ * `npm run bench:reconcile`: a reconcile over 10 M billable rows in 100,800 campaign-hours (700 campaigns, the days that every
+ * hourly run looks at), on a Postgres started for it. Prints seconds and the reconciler's own memory against their bars.
+ * `--explain` also prints the plan of each query on these rows (docs/sql.md has them), `--rows N` takes fewer.
+ */
+import { spawnSync } from 'node:child_process';
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { PostgresReconcileStore } from '../reconcile/postgres-store.ts';
+import * as sql from '../reconcile/queries.ts';
+import { Reconciler } from '../reconcile/run.ts';
+import { migrate } from '../src/sinks/migrations.ts';
+import { openPool } from '../src/sinks/postgres-client.ts';
+import { StaticRegistry } from '../src/sinks/registry.ts';
+import { SystemClock } from '../src/topology/clock.ts';
+import type { OutRecord } from '../src/topology/types.ts';
+import { OPTIONS } from '../test/conformance/reconcile-bed.ts';
+import { startServices } from '../test/services/index.ts';
+
+const UNTIL = Date.UTC(2026, 2, 10);
+const DAY = 86_400_000;
+const FROM = UNTIL - 6 * DAY;
+const CAMPAIGNS = 700;
+const HOURS = 144;
+const BARS = { seconds: 30, megabytes: 500 };
+
+const value = (name: string, initial: number): number => {
+  const at = process.argv.indexOf(name);
+  return at === -1 ? initial : Number(process.argv[at + 1]);
+};
+const ROWS = value('--rows', 10_000_000);
+
+if (process.argv.includes('--child')) await child(process.argv[process.argv.indexOf('--child') + 1]);
+else await main();
+
+/** The run alone, so that memory is its own. Prints one line of JSON. */
+async function child(url: string): Promise<void> {
+  const clock = new SystemClock();
+  let records = 0;
+  const send = async (sent: readonly OutRecord[]): Promise<void> => {
+    records += sent.length;
+  };
+  const writer = { send, close: async () => {} };
+  const inputs = { spend: { topic: 'impressions', partitions: 1 }, exposure: { topic: 'exposures', partitions: 1 } };
+  const reconciler = new Reconciler({
+    store: new PostgresReconcileStore(openPool(url, 4, 0), { clock }),
+    writer,
+    registry: new StaticRegistry(),
+    partialsTopic: 'partials',
+    expected: async () => ({ inputs, partialsPartitions: 1 }),
+    clock,
+    options: OPTIONS,
+    versions: { code: 'bench', config: 'bench' },
+  });
+  const began = performance.now();
+  const { summary, status } = await reconciler.run({ untilMs: UNTIL, scope: null, dryRun: false });
+  const { matched, drifted } = summary.kinds.spend.states;
+  const seconds = (performance.now() - began) / 1000;
+  const megabytes = process.resourceUsage().maxRSS / 1024;
+  console.log(JSON.stringify({ status, compared: matched + drifted, drifted, adjusted: summary.adjusted, records, seconds, megabytes }));
+  process.exit(0);
+}
+
+async function main(): Promise<void> {
+  const services = await startServices({ postgres: true, own: true });
+  try {
+    await migrate(services.databaseUrl, { log: pino({ level: 'silent' }) });
+    const client = new Client({ connectionString: services.databaseUrl });
+    client.on('error', () => undefined); // the server ends with the services
+    await client.connect();
+    await fill(client);
+    const [first, second] = [
+      runChild('first run, one hour in fifty differs', services.databaseUrl),
+      runChild('again', services.databaseUrl),
+    ];
+    if (process.argv.includes('--explain')) await explain(client);
+    await client.end();
+    const met = [first, second].every(({ seconds, megabytes }) => seconds <= BARS.seconds && megabytes <= BARS.megabytes);
+    console.log(`\nbars: ${BARS.seconds} s, ${BARS.megabytes} MB: ${met ? 'met' : 'NOT met'}`);
+    process.exitCode = met && second.drifted === 0 ? 0 : 1;
+  } finally {
+    await services.stop();
+  }
+}
+
+async function fill(client: Client): Promise<void> {
+  const began = performance.now();
+  const parameters = [ROWS, CAMPAIGNS, HOURS, new Date(FROM)];
+  await client.query(
+    `insert into exposure_stream.billable_impression (event_id, campaign_id, spend_micros, impressions, event_ts, booked_at)
+     select 'e' || i, 'c' || i % $2::integer, 1000 + i % 5000, 1, $4::timestamptz + (i / $2::integer % $3::integer) * interval '1 hour' + i % 3600 * interval '1 second',
+       $4::timestamptz + interval '7 day' from generate_series(0, $1::integer - 1) i`,
+    parameters,
+  );
+  // The stream has the same, but for one hour in fifty, of which a tenth came late.
+  await client.query(
+    `insert into exposure_stream.stream_count (kind, entity_id, allocation_version, variant_id, hour, spend_micros, impressions, units, late_records,
+       late_micros, duplicate_records, duplicate_micros, suspected_records, suspected_micros, invalid_traffic_records, invalid_traffic_micros,
+       partials_partition, epoch, version)
+     select 'spend', campaign_id, 0, '', hour, micros - late, impressions - late * impressions / micros, 0, late * impressions / micros, late, 0, 0, 0, 0, 0, 0, 0, 1, 1
+     from (
+       select campaign_id, hour, micros, impressions, case when hashtext(campaign_id || hour) % 50 = 0 then micros / 10 else 0 end as late
+       from (select campaign_id, hour, sum(spend_micros)::bigint as micros, sum(impressions)::bigint as impressions
+         from exposure_stream.truth_spend_hourly group by 1, 2) hours) counted`,
+  );
+  await client.query('update exposure_stream.truth_progress set complete_until = $1', [new Date(UNTIL)]);
+  await client.query(
+    `insert into exposure_stream.stream_position (partials_partition, topic, partition, origin, position, watermark_ms, idle, epoch, version)
+     values (0, 'impressions', 0, 0, 1, 0, true, 1, 1), (0, 'exposures', 0, 0, 1, 0, true, 1, 1)`,
+  );
+  await client.query('vacuum analyze exposure_stream.billable_impression');
+  await client.query('vacuum analyze exposure_stream.stream_count');
+  console.log(`${ROWS.toLocaleString('en-US')} billable rows made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+
+interface Figures {
+  compared: number;
+  drifted: number;
+  adjusted: number;
+  seconds: number;
+  megabytes: number;
+}
+
+function runChild(name: string, url: string): Figures {
+  const { stdout, stderr } = spawnSync(process.execPath, [import.meta.filename, '--child', url], { encoding: 'utf8' });
+  if (!stdout.includes('{')) throw new Error(stderr);
+  const figures = JSON.parse(stdout) as Figures;
+  const { compared, drifted, seconds, megabytes } = figures;
+  console.log(
+    `${name}: ${compared.toLocaleString('en-US')} campaign-hours compared, ${drifted.toLocaleString('en-US')} differ; ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB`,
+  );
+  return figures;
+}
+
+async function explain(client: Client): Promise<void> {
+  const hour = UNTIL - 3_600_000;
+  const queries: [string, string, unknown[]][] = [
+    ['Truth of seven days', sql.TRUTH.spend, [FROM, UNTIL, UNTIL + 8 * DAY, null]],
+    ['Truth of one hour', sql.TRUTH.spend, [hour, UNTIL, UNTIL + 8 * DAY, null]],
+    ['Stream of seven days', sql.STREAM.spend, [FROM, UNTIL]],
+    ['Locked hours that were booked in again: the truth', sql.LOCKED_TRUTH, [FROM, 0, UNTIL + 9 * DAY, UNTIL + 8 * DAY]],
+    ['Locked hours that were booked in again: the stream', sql.LOCKED_STREAM, [FROM, 0, UNTIL + 9 * DAY, UNTIL + 8 * DAY]],
+    ['What stands adjusted', sql.STANDING, ['nobody', UNTIL - DAY]],
+    ['The last run', sql.LAST_RUN, []],
+    ['Interrupted runs', sql.PENDING, []],
+    ['What a run found', sql.DELTAS, ['nobody']],
+    [
+      'A day of one campaign, as the views show it',
+      "select * from exposure_stream.stream_spend_hourly where campaign_id = 'c1' and hour >= $1",
+      [new Date(UNTIL - DAY)],
+    ],
+  ];
+  await client.query("set work_mem = '128MB'; set max_parallel_workers_per_gather = 0");
+  for (const [name, text, values] of queries) {
+    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain (analyze, costs off, buffers off, summary on) ${text}`, values);
+    console.log(`\n### ${name}\n\n\`\`\`\n${shortened(rows.map((row) => row['QUERY PLAN'])).join('\n')}\n\`\`\``);
+  }
+}
+
+/** The eight hash partitions are read alike: the first stands for all. */
+function shortened(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  let skipped = Number.POSITIVE_INFINITY;
+  for (const line of lines) {
+    const depth = line.search(/\S/);
+    if (depth > skipped) continue;
+    skipped =
+      /\bon billable_impression_[1-7]\b/.test(line) || /using billable_impression_[1-7]_/.test(line) ? depth : Number.POSITIVE_INFINITY;
+    if (skipped === Number.POSITIVE_INFINITY)
+      kept.push(
+        line.replaceAll("date_bin('01:00:00'::interval, event_ts, '1970-01-01 00:00:00+00'::timestamp with time zone)", 'HOUR(event_ts)'),
+      );
+  }
+  return kept;
+}
