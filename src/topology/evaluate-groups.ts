@@ -1,8 +1,8 @@
 /** The groups of cells that evaluate has met, by number; names are committed once. */
-import { ByteReader, type ByteWriter } from '../state/bytes.ts';
+import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
-import { type GroupName, readGroupName } from './partials.ts';
+import { type GroupName, readGroupName, writeGroupName } from './partials.ts';
 
 /** Of a group, besides its text: what a snapshot needs for it at most. */
 const GROUP_BYTES = 64;
@@ -28,6 +28,13 @@ export class Groups {
       this.byteLength += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
     }
     return group;
+  }
+
+  /** The same, of a name that lies nowhere: once in a while, for its bytes are made. */
+  named(name: GroupName): number {
+    const out = new ByteWriter(name.entity.length * MAX_UTF8_PER_UNIT + GROUP_BYTES);
+    writeGroupName(name, out);
+    return this.of(out.view(), 0, out.length);
   }
 
   /** All are to be written again. */

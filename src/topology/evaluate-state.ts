@@ -107,7 +107,7 @@ export class EvaluateState {
   /** Takes an hour that the reconciler has settled; one that is forgotten here already changes nothing. True when it stands now. */
   adjust(adjustment: Adjustment): boolean {
     if (adjustment.hourMs + CELLS.units.slotMs <= this.#floorMs.spend) return false;
-    return this.adjustments.take(this.groupOf({ entity: adjustment.campaignId, version: 0, variant: '' }), adjustment);
+    return this.adjustments.take(this.#groups.named({ entity: adjustment.campaignId, version: 0, variant: '' }), adjustment);
   }
 
   /** The state is complete: days are made, and what has ended is no longer shown. */
