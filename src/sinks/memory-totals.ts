@@ -47,6 +47,11 @@ export class MemoryTotalsStore {
     return [...this.#rows.values()].map((held) => held.row);
   }
 
+  /** As Postgres keys them: by the task of evaluate that knows them. */
+  sourcePositions(): (PositionRow & { partialsPartition: number })[] {
+    return [...this.#positions].map(([key, at]) => ({ ...at, partialsPartition: JSON.parse(key)[0] }));
+  }
+
   positions(): PositionRow[] {
     return [...this.#positions.values()];
   }

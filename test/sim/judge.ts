@@ -30,6 +30,8 @@ export class Judge implements Watcher {
   readonly #traffic: Traffic;
   /** `.partials` partitions whose owner lost its state behind a truncated log: there nothing goes down, no more is promised. */
   readonly forgotten = new Set<number>();
+  /** Set where a reconciler takes part: then spend moves, and is what the reconciler says. */
+  spend: { differences(): string[] } | null = null;
   /** Campaigns that have been in two zones: their days move. */
   readonly moved = new Set<string>();
 
@@ -47,7 +49,7 @@ export class Judge implements Watcher {
     const fenceOf = (stored: StoredCounter): number => Number(stored.fields['epoch']) * 2 ** 40 + Number(stored.fields['version']);
     if (before !== null && fenceOf(after) < fenceOf(before))
       this.wrong(`${key}: version ${after.fields['version']} was written over ${before.fields['version']}`);
-    if (key.startsWith('marker:') || this.moved.has(entityOf(key))) return;
+    if (key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:'))) return;
     const most = this.#truth.most.get(key);
     for (const [field, text] of Object.entries(after.fields)) {
       if (TOLD_APART.has(field)) continue;
@@ -89,7 +91,7 @@ export class Judge implements Watcher {
         found.push(`${where}: ${amount}, the truth is ${range[0]}${range[0] === range[1] ? '' : ` to ${range[1]}`}`);
     };
     for (const key of new Set([...most.keys(), ...counters.keys()])) {
-      if (key.startsWith('marker:')) continue;
+      if (key.startsWith('marker:') || (this.spend !== null && key.startsWith('spend:'))) continue;
       const stored = counters.get(key)?.fields ?? {};
       for (const field of new Set([...(most.get(key)?.keys() ?? []), ...Object.keys(stored)])) {
         if (TOLD_APART.has(field)) continue;
@@ -105,6 +107,7 @@ export class Judge implements Watcher {
         outside(`hour ${name} ${amount}`, rows.get(name)?.[amount] ?? 0, [low, mostHours.get(name)?.[amount] ?? 0]);
       }
     }
+    found.push(...(this.spend?.differences() ?? []));
     return found;
   }
 

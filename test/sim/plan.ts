@@ -26,6 +26,7 @@ export const TROUBLES = [
   'retention',
   'zones changed',
   'alert acknowledged',
+  'reconcile',
 ] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
@@ -99,15 +100,22 @@ export function planOf(random: Random): Plan {
   const forgets = random.chance(0.25);
   // What has been forgotten is neither written nor counted again.
   if (forgets)
-    for (const trouble of ['redis wiped', 'redis restored', 'stale key', 'ingest log truncated'] as const) troubles.delete(trouble);
+    for (const trouble of ['redis wiped', 'redis restored', 'stale key', 'ingest log truncated', 'reconcile'] as const)
+      troubles.delete(trouble);
   const sharedState = random.chance(0.6);
   // Behind a truncated log an empty folder is lost state, so every move of a partition would be.
   if (!sharedState)
     for (const trouble of ['ingest log truncated', 'evaluate log truncated', 'retention'] as const) troubles.delete(trouble);
+  // Where counts are too low for good, counters keep the larger value and no adjustment lowers them.
+  if (troubles.has('reconcile'))
+    for (const trouble of ['ingest log truncated', 'evaluate log truncated'] as const) troubles.delete(trouble);
   const partitions = Object.fromEntries(STREAMS.map((stream) => [stream, random.pick([1, 1, 1, 2, 3])])) as Record<Stream, number>;
   const produceMs = random.pick([0, 4000, 8000]);
+  const settings = settingsOf(random, forgets);
+  // A silent partition is open until it is idle, and what is open is not repaired.
+  if (troubles.has('reconcile')) settings.time.idleAfterMs = Math.min(settings.time.idleAfterMs, 2000);
   return {
-    settings: settingsOf(random, forgets),
+    settings,
     forgets,
     partitions,
     partialsPartitions: random.pick([1, 1, 2, 3]),
@@ -118,7 +126,8 @@ export function planOf(random: Random): Plan {
     maxBatchRecords: random.pick([3, 10, 30, 1000]),
     keysPerStep: random.pick([1, 2, 50]),
     produceMs,
-    troubleMs: produceMs + random.int(2000, 6000),
+    // Hours close when all is read; what is repaired then is to meet trouble too.
+    troubleMs: produceMs + random.int(2000, 6000) + (troubles.has('reconcile') ? 10_000 : 0),
     troubleEveryMs: random.pick([400, 1000, 2500]),
     crashing: random.pick([1, 1, 6]),
     failing: random.pick([0.002, 0.01, 0.03]),

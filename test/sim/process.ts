@@ -111,7 +111,7 @@ export class SimProcess {
   }
 }
 
-class SimWriter implements LogWriter {
+export class SimWriter implements LogWriter {
   readonly #world: World;
   readonly #inner: MemoryWriter;
 

@@ -17,6 +17,7 @@ import { Judge } from './judge.ts';
 import { type Plan, planOf, type Trouble } from './plan.ts';
 import { PARTIALS, SimProcess, type World } from './process.ts';
 import { Random } from './random.ts';
+import { Reconciling } from './reconciling.ts';
 import { type Actor, Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
 import { type Slot, type Traffic, trafficOf, ZONES } from './traffic.ts';
@@ -68,6 +69,7 @@ export class Simulation {
   #names = 0;
   #processes: SimProcess[] = [];
   #healthy = false;
+  #reconciling: Reconciling | null = null;
 
   constructor(seed: number, keepTrace: boolean) {
     this.#seed = seed;
@@ -87,11 +89,15 @@ export class Simulation {
     this.coordinator = new Coordinator(this.plan, this.random.fork(), this.scheduler);
     this.#troubles = new Troublemaker(this, this.random.fork());
     this.#waiting = this.#productionOrder();
+    if (!this.plan.troubles.has('reconcile')) return;
+    this.#reconciling = new Reconciling(this, this.random.fork());
+    this.judge.spend = this.#reconciling;
   }
 
   async run(): Promise<Outcome> {
     for (let i = 0; i < this.plan.processes; i++) this.spawn(i);
     this.#troubles.start();
+    this.#reconciling?.start();
     try {
       await this.#turns();
     } catch (error) {

@@ -1,0 +1,190 @@
+/**
+ * A reconciler among everything else that happens: started now and then, killed at its awaits, two at once, over a billing that books
+ * in parts and counts what came late too. At the end the comparison itself is the judge: it must find nothing, and Redis must
+ * hold, day by day, what the views show.
+ */
+import type { ExpectedSources } from '../../reconcile/cut.ts';
+import { type Booking, MemoryLedger, MemoryReconcileStore } from '../../reconcile/memory-store.ts';
+import { Reconciler } from '../../reconcile/run.ts';
+import { codeOf } from '../../src/errors.ts';
+import { dayOfSlot, dayText } from '../../src/operators/days.ts';
+import { OPTIONS } from '../conformance/reconcile-bed.ts';
+import { Injected } from './faults.ts';
+import { PARTIALS, SimWriter } from './process.ts';
+import type { Random } from './random.ts';
+import { Actor } from './scheduler.ts';
+import type { Simulation } from './simulation.ts';
+import { ZONES } from './traffic.ts';
+
+const HOUR = 3_600_000;
+const QUARTER = HOUR / 4;
+/** After every event of every seed. */
+const UNTIL = Date.UTC(2030, 0, 1);
+const KILLED_AT_A_STEP = 0.06;
+
+class Killed extends Error {}
+
+export class Reconciling {
+  readonly ledger = new MemoryLedger();
+  readonly #sim: Simulation;
+  readonly #random: Random;
+  readonly #expected: ExpectedSources;
+  #runs = 0;
+  #running = 0;
+  /** Whether the last run, begun after all trouble, has found nothing to do. */
+  #calm = false;
+
+  constructor(sim: Simulation, random: Random) {
+    this.#sim = sim;
+    this.#random = random;
+    const { plan, world, truth, scheduler } = sim;
+    const input = (topic: 'impressions' | 'exposures') => ({ topic, partitions: plan.partitions[topic] });
+    this.#expected = { inputs: { spend: input('impressions'), exposure: input('exposures') }, partialsPartitions: plan.partialsPartitions };
+    const { ledger } = this;
+    ledger.rows = () => world.totals.rows();
+    ledger.positions = () => world.totals.sourcePositions();
+    let lastMs = 0;
+    ledger.nowMs = () => {
+      lastMs = Math.max(lastMs + 1, UNTIL + scheduler.nowMs);
+      return lastMs;
+    };
+    ledger.completeMs = { spend: Number.POSITIVE_INFINITY, exposure: Number.POSITIVE_INFINITY };
+    for (const [name, amounts] of truth.mostHours) {
+      const [kind, entityId, allocationVersion, variantId, hourMs] = JSON.parse(name);
+      if (kind !== 'spend') continue;
+      const whole = { amount: amounts.spendMicros + amounts.lateMicros, count: amounts.impressions + amounts.lateRecords };
+      this.#book({ kind, entityId, allocationVersion, variantId, hourMs }, whole);
+    }
+  }
+
+  start(): void {
+    this.#later();
+  }
+
+  /** What is not as it must be in the end. */
+  differences(): string[] {
+    if (!this.#calm) return ['the reconciler has not found nothing yet'];
+    const { counters } = this.#sim.world;
+    const shown = new Map<string, { amount: number; count: number }>();
+    for (const [name, { amount, count }] of this.ledger.shown()) {
+      const key = this.#keyOf(name);
+      const sum = shown.get(key) ?? { amount: 0, count: 0 };
+      shown.set(key, { amount: sum.amount + amount, count: sum.count + count });
+    }
+    const held = new Map<string, { amount: number; count: number }>();
+    for (const key of counters.keys()) {
+      if (!key.startsWith('spend:')) continue;
+      const fields = counters.get(key)?.fields ?? {};
+      const name = this.#isWhole(key) ? key : key.slice(0, key.lastIndexOf('}') + 1);
+      const sum = held.get(name) ?? { amount: 0, count: 0 };
+      held.set(name, { amount: sum.amount + Number(fields['spend_micros']), count: sum.count + Number(fields['impressions']) });
+    }
+    const found: string[] = [];
+    for (const key of new Set([...shown.keys(), ...held.keys()])) {
+      const [a, b] = [shown.get(key) ?? { amount: 0, count: 0 }, held.get(key) ?? { amount: 0, count: 0 }];
+      if (a.amount !== b.amount || a.count !== b.count)
+        found.push(`${key}: Redis has ${b.amount}/${b.count}, the views show ${a.amount}/${a.count}`);
+    }
+    return found;
+  }
+
+  /** Whole-hour zones have days of hours; of the others only the sum over all days is known from hours. */
+  #isWhole(key: string): boolean {
+    return ZONES[key.slice('spend:{'.length, key.lastIndexOf('}'))] !== 'Asia/Kathmandu';
+  }
+
+  #keyOf(name: string): string {
+    const [campaign, hourMs] = JSON.parse(name);
+    const day = dayText(dayOfSlot(hourMs / QUARTER, ZONES[campaign] ?? 'UTC'));
+    const key = `spend:{${campaign}}:${day}`;
+    return this.#isWhole(key) ? key : `spend:{${campaign}}`;
+  }
+
+  /** In one to three parts, over the time of trouble. */
+  #book(key: Omit<Booking, 'amount' | 'count' | 'bookedAtMs'>, { amount, count }: { amount: number; count: number }): void {
+    const random = this.#random;
+    const parts = random.int(1, 3);
+    let [amountLeft, countLeft] = [amount, count];
+    for (let i = 0; i < parts; i++) {
+      const isLast = i === parts - 1;
+      const [micros, impressions] = isLast ? [amountLeft, countLeft] : [random.int(0, amountLeft), random.int(0, countLeft)];
+      amountLeft -= micros;
+      countLeft -= impressions;
+      this.ledger.bookings.push({
+        ...key,
+        amount: micros,
+        count: impressions,
+        bookedAtMs: UNTIL + random.int(0, this.#sim.plan.troubleMs),
+      });
+    }
+  }
+
+  #later(): void {
+    const { scheduler } = this.#sim;
+    scheduler.after(this.#sim.healthy ? 2500 : this.#random.int(200, 1500), () => {
+      void this.#run();
+      this.#later();
+    });
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running >= 2) return;
+    this.#running++;
+    const sim = this.#sim;
+    const isAfterTrouble = sim.healthy;
+    const actor = new Actor(`R${++this.#runs}`);
+    sim.happened('reconcile', actor.name);
+    let holdsLock = false;
+    const step = async (label: string): Promise<void> => {
+      await sim.scheduler.step(actor, `reconcile ${label}`);
+      if (!sim.healthy && this.#random.chance(KILLED_AT_A_STEP)) throw new Killed(label);
+    };
+    const store = new MemoryReconcileStore(this.ledger, step);
+    const lock = store.lock.bind(store);
+    store.lock = async () => {
+      const release = await lock();
+      holdsLock = release !== null;
+      return release;
+    };
+    try {
+      const { summary, head } = await this.#reconciler(store, step).run({
+        untilMs: UNTIL,
+        scope: { fromMs: 0, toMs: UNTIL, isBackfill: false },
+        dryRun: false,
+      });
+      if (isAfterTrouble) this.#calm = head.cut.closedMs.spend > Number.NEGATIVE_INFINITY && summary.adjusted === 0;
+    } catch (error) {
+      this.#ended(error, actor.name, holdsLock);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  #ended(error: unknown, name: string, holdsLock: boolean): void {
+    // A connection that is gone frees its lock; the reconciler itself has freed it where it could.
+    if (holdsLock) this.ledger.locked = false;
+    if (error instanceof Killed) this.#sim.happened('crash', `${name} at ${error.message}`);
+    else if (!(error instanceof Injected) && codeOf(error) === 'unexpected') this.#sim.judge.wrong(`${name}: ${(error as Error).stack}`);
+  }
+
+  #reconciler(store: MemoryReconcileStore, step: (label: string) => Promise<void>): Reconciler {
+    const { world, plan, scheduler } = this.#sim;
+    return new Reconciler({
+      store,
+      writer: new SimWriter(world, step),
+      registry: world.registry,
+      partialsTopic: PARTIALS,
+      expected: async () => this.#expected,
+      clock: scheduler.clockOf(null),
+      // Everything differs from a billing that is behind; what is judged here is the repair.
+      options: {
+        ...OPTIONS,
+        tolerance: { ratio: 0, floorMicros: 0, floorCount: 0 },
+        hold: { campaignShare: 1, micros: Number.POSITIVE_INFINITY },
+        allowedLatenessMs: plan.settings.time.allowedLatenessMs,
+        lockDays: 30_000, // nothing is history yet: seeds begin in 1970 or in 2026
+      },
+      versions: { code: 'sim', config: 'sim' },
+    });
+  }
+}
