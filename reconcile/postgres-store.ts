@@ -12,16 +12,7 @@ import { openSnapshot } from './postgres-snapshot.ts';
 import * as sql from './queries.ts';
 import { adjustmentOf, readRows } from './rows.ts';
 import { beginValues, DELTA_COLUMNS, type DeltaRow, deltaLine, deltaOfRow, headOf, type RunRow } from './run-rows.ts';
-import {
-  type Approval,
-  notHeld,
-  type ReconcileStore,
-  type RunAlert,
-  type RunHead,
-  type RunOutcome,
-  type RunStatus,
-  type Snapshot,
-} from './store.ts';
+import { type Approval, notHeld, type ReconcileStore, type RunHead, type RunOutcome, type RunStatus, type Snapshot } from './store.ts';
 import { DAY_MS } from './types.ts';
 
 const LOCK = "hashtextextended('exposure_stream.reconcile', 0)";
@@ -32,8 +23,6 @@ const TRIES = 5;
 
 export interface PostgresStoreOptions {
   clock: Clock;
-  /** Puts a run's alerts where the stream's own go, in the run's transaction. */
-  raise?: (client: PoolClient, alerts: readonly RunAlert[], runId: string) => Promise<void>;
 }
 
 export class PostgresReconcileStore implements ReconcileStore {
@@ -153,7 +142,6 @@ export class PostgresReconcileStore implements ReconcileStore {
     await copy(client, `reconcile_delta (${DELTA_COLUMNS})`, outcome.deltas, (delta) => deltaLine(runId, delta));
     await copy(client, `reconcile_money (${MONEY_COLUMNS})`, outcome.money, (day) => moneyLine(runId, day));
     await copy(client, `dq_result (${CHECK_COLUMNS})`, outcome.checks, (result) => checkLine(runId, result));
-    if (status !== 'dry_run') await this.#options.raise?.(client, outcome.alerts, runId);
     if (status === 'applying') await showIn(client, runId);
   }
 

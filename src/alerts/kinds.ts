@@ -44,6 +44,23 @@ export const ALERT_KINDS = {
     suppressible: false,
     says: 'Several splits are registered and every unit says version 1: the split cannot be tested.',
   },
+  reconcile_held: {
+    subject: 'reconciler',
+    suppressible: false,
+    says: 'A run of `reconcile` would move more than anything explains: nothing is applied until a person decides.',
+  },
+  reconcile_drift: {
+    subject: 'reconciler',
+    suppressible: false,
+    says: 'A run of `reconcile` found more of the spend wrong than is usual, and has repaired it.',
+  },
+  backfill_moved: { subject: 'reconciler', suppressible: false, says: 'A backfill has moved more of what was shown than .1 %.' },
+  quality_gate: { subject: 'reconciler', suppressible: false, says: 'A data-quality check that is a gate has failed: the run is held.' },
+  guardrail_violated: {
+    subject: 'experiment',
+    suppressible: false,
+    says: 'A variant harms a guardrail metric by more than it may; the experiment is paused unless it opts out.',
+  },
 } as const satisfies Record<string, KindSpec>;
 
 export type AlertKind = keyof typeof ALERT_KINDS;

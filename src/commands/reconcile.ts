@@ -1,6 +1,7 @@
 /** `reconcile`: the hourly judge. Exit codes: 0 done, repairs included · 3 drift found by --dry-run · 4 held. */
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
+import { announce } from '../../reconcile/alerts.ts';
 import { backfillScope } from '../../reconcile/backfill.ts';
 import { parseInstant } from '../../reconcile/cut.ts';
 import { lookAtGuardrails } from '../../reconcile/guardrail-run.ts';
@@ -43,6 +44,7 @@ export async function reconcileCommand(host: Host, options: ReconcileCommandOpti
     if (options.approve !== undefined) return await approve(host, reconciler, options.approve, options.json === true);
     const report = await reconciler.run({ untilMs, scope, dryRun: options.dryRun === true });
     const guardrails = options.dryRun ? [] : await lookAtGuardrails(pool, { runId: report.head.runId, alphas: alphasOf(settings) });
+    await announce(pool, report, { guardrails, nowMs: host.clock.now().wallMs });
     if (options.json) printJson(host, reportJson(report, guardrails, seconds()));
     else host.out.write(printReport(report, guardrails, seconds()));
     return exitOf(report);

@@ -51,8 +51,11 @@ export function writeAdjustments(adjustments: readonly Adjustment[]): Uint8Array
   return values;
 }
 
-/** @throws StreamError partial_format when it is newer than this program; RangeError when its bytes end early */
-export function readAdjustments(from: ByteReader, each: (adjustment: Adjustment) => void): void {
+/**
+ * True when one of them was taken: `each` says whether.
+ * @throws StreamError partial_format when it is newer than this program; RangeError when its bytes end early
+ */
+export function readAdjustments(from: ByteReader, each: (adjustment: Adjustment) => boolean): boolean {
   from.u8();
   const format = from.u8();
   if (format > FORMAT) {
@@ -61,9 +64,12 @@ export function readAdjustments(from: ByteReader, each: (adjustment: Adjustment)
       `an adjustment in .partials has format ${format}, this program reads up to ${FORMAT}: upgrade it`,
     );
   }
+  let taken = false;
   for (let left = from.varint(); left > 0; left--) {
     const [campaignId, hour] = [from.string(), from.varint()];
     const [spendMicros, impressions] = [from.f64(), from.f64()];
-    each({ campaignId, hourMs: hour * HOUR_MS, spendMicros, impressions, untilMs: from.f64(), bookedBeforeMs: from.f64() });
+    const adjustment = { campaignId, hourMs: hour * HOUR_MS, spendMicros, impressions, untilMs: from.f64(), bookedBeforeMs: from.f64() };
+    if (each(adjustment)) taken = true;
   }
+  return taken;
 }

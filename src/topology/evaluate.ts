@@ -265,15 +265,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   #takeRecord(view: RecordView): void {
     if (view.value === null) throw new TypeError('a record of .partials has a value');
     const from = new ByteReader(view.value, view.valueStart, view.valueEnd);
-    if (view.value[view.valueStart] === FLEET_MAGIC) this.#state.fleet.take(from);
-    else if (view.value[view.valueStart] === ADJUSTMENTS_MAGIC) this.#takeAdjustments(from);
+    const magic = view.value[view.valueStart];
+    if (magic === FLEET_MAGIC) this.#state.fleet.take(from);
+    else if (magic === ADJUSTMENTS_MAGIC) this.#pending = readAdjustments(from, (one) => this.#state.adjust(one)) || this.#pending;
     else this.#takePartial(from, view.timestampMs);
-  }
-
-  #takeAdjustments(from: ByteReader): void {
-    readAdjustments(from, (adjustment) => {
-      if (this.#state.adjust(adjustment)) this.#pending = true;
-    });
   }
 
   #takePartial(from: ByteReader, recordMs: number): void {

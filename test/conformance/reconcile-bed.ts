@@ -116,7 +116,7 @@ export class SentAdjustments implements LogWriter {
   /** All of them, in order. */
   get adjustments(): Adjustment[] {
     const found: Adjustment[] = [];
-    for (const { value } of this.records) readAdjustments(new ByteReader(value as Uint8Array), (one) => found.push(one));
+    for (const { value } of this.records) readAdjustments(new ByteReader(value as Uint8Array), (one) => found.push(one) > 0);
     return found;
   }
 

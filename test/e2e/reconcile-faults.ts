@@ -5,7 +5,7 @@
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { generateTraffic, type TrafficSettings } from '../../src/generate/index.ts';
-import { CELLS, PartialBody } from '../../src/topology/partials.ts';
+import { CELLS, PartialBody, writeGroupName } from '../../src/topology/partials.ts';
 import { partitionOf } from '../../src/topology/sources/murmur2.ts';
 import { run } from '../services/tools.ts';
 import { Bed, type ServiceUrls } from './bed.ts';
@@ -173,6 +173,13 @@ export class FaultStory {
     return wrong.flat();
   }
 
+  async openAlerts(): Promise<string[]> {
+    const { rows } = await this.#postgres.query<{ kind: string }>(
+      'select kind from exposure_stream.alert where ended_at is null order by 1',
+    );
+    return rows.map(({ kind }) => kind);
+  }
+
   /** Billing's view shows nothing any more. */
   async hideTruth(): Promise<void> {
     await this.#postgres.query('truncate exposure_stream.billable_impression');
@@ -297,7 +304,7 @@ export class FaultStory {
     const id = this.campaigns.get('duplicate_suspected')!;
     const body = new PartialBody();
     for (const { hourMs, micros, impressions } of doubled) {
-      const out = body.cell('spend', 0, () => ({ entity: id, version: 0, variant: '' }));
+      const out = body.cell('spend', 0, (_, to) => writeGroupName({ entity: id, version: 0, variant: '' }, to));
       for (const value of [hourMs / CELLS.spend.slotMs, micros, impressions]) out.varint(value);
     }
     const { partitions = 8 } = this.#plan.traffic;

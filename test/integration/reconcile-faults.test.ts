@@ -91,6 +91,13 @@ describeIntegration('faults on either side, on real services', (services) => {
     await story.hideTruth();
     const { code, out } = await story.reconcile();
     expect([code, out]).toEqual([4, expect.stringContaining('HELD, nothing was applied')]);
+    expect(await story.openAlerts()).toContain('reconcile_held');
+    expect((await story.reconcile()).code).toBe(4);
+    expect(
+      (await story.openAlerts()).filter((kind) => kind === 'reconcile_held'),
+      'one, not one an hour',
+    ).toHaveLength(1);
+    await until('the metrics say so', async () => (await story.worker.get('/metrics')).body.includes('reconcile_held_runs 2'), 40_000);
     await story.worker.terminate();
     expect(await story.amounts()).toBe(before);
   });
