@@ -1,9 +1,11 @@
 /**
  * `npm run bench:reconcile`: a reconcile over 10 M billable rows in 100,800 campaign-hours (700 campaigns, the days that every
  * hourly run looks at), on a Postgres started for it. Prints seconds and the reconciler's own memory against their bars.
- * `--explain` also prints the plan of each query on these rows (docs/sql.md has them), `--rows N` takes fewer.
+ * `--explain` also prints the plan of each query on these rows, `--write` puts figures and plans into docs/reconcile.md, `--rows N` takes fewer.
  */
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { PostgresReconcileStore } from '../reconcile/postgres-store.ts';
@@ -29,6 +31,15 @@ const value = (name: string, initial: number): number => {
   return at === -1 ? initial : Number(process.argv[at + 1]);
 };
 const ROWS = value('--rows', 10_000_000);
+const PAGE = join(import.meta.dirname, '..', 'docs', 'reconcile.md');
+/** The last heading that people wrote; what follows is made here. */
+const SECTION = '## Figures and plans\n';
+
+const said: string[] = [];
+const say = (text: string): void => {
+  said.push(text);
+  console.log(text);
+};
 
 if (process.argv.includes('--child')) await child(process.argv[process.argv.indexOf('--child') + 1]);
 else await main();
@@ -73,14 +84,21 @@ async function main(): Promise<void> {
       runChild('first run, one hour in fifty differs', services.databaseUrl),
       runChild('again', services.databaseUrl),
     ];
-    if (process.argv.includes('--explain')) await explain(client);
+    if (process.argv.includes('--explain') || process.argv.includes('--write')) await explain(client);
     await client.end();
     const met = [first, second].every(({ seconds, megabytes }) => seconds <= BARS.seconds && megabytes <= BARS.megabytes);
-    console.log(`\nbars: ${BARS.seconds} s, ${BARS.megabytes} MB: ${met ? 'met' : 'NOT met'}`);
+    say(`\nbars: ${BARS.seconds} s, ${BARS.megabytes} MB: ${met ? 'met' : 'NOT met'}`);
     process.exitCode = met && second.drifted === 0 ? 0 : 1;
+    if (process.argv.includes('--write')) write();
   } finally {
     await services.stop();
   }
+}
+
+function write(): void {
+  const [head] = readFileSync(PAGE, 'utf8').split(SECTION);
+  const how = 'Printed by `npm run bench:reconcile -- --write` (a Postgres with its defaults but `fsync=off`, started for it):';
+  writeFileSync(PAGE, `${head}${SECTION}\n${how}\n\n${said.join('\n').replaceAll('\n\n\n', '\n\n')}\n`);
 }
 
 async function fill(client: Client): Promise<void> {
@@ -110,7 +128,7 @@ async function fill(client: Client): Promise<void> {
   );
   await client.query('vacuum analyze exposure_stream.billable_impression');
   await client.query('vacuum analyze exposure_stream.stream_count');
-  console.log(`${ROWS.toLocaleString('en-US')} billable rows made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  say(`${ROWS.toLocaleString('en-US')} billable rows made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 }
 
 interface Figures {
@@ -153,7 +171,7 @@ async function explain(client: Client): Promise<void> {
   await client.query("set work_mem = '128MB'; set max_parallel_workers_per_gather = 0");
   for (const [name, text, values] of queries) {
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain (analyze, costs off, buffers off, summary on) ${text}`, values);
-    console.log(`\n### ${name}\n\n\`\`\`\n${shortened(rows.map((row) => row['QUERY PLAN'])).join('\n')}\n\`\`\``);
+    say(`\n### ${name}\n\n\`\`\`\n${shortened(rows.map((row) => row['QUERY PLAN'])).join('\n')}\n\`\`\``);
   }
 }
 

@@ -1,5 +1,5 @@
 -- What an analyst asks of an experiment, over the reference tables. Each is read for one experiment at a time
--- (where experiment_id = …), which the indexes named below serve; docs/sql.md has the plans.
+-- (where experiment_id = …), which the indexes named below serve; docs/reconcile.md has the plans of those that a run asks.
 
 -- A unit counts once, where it was exposed first (experiment_exposure_first).
 create view exposure_stream.first_exposure as
