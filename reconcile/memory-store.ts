@@ -263,7 +263,7 @@ function snapshotOf(ledger: MemoryLedger, step: StepHook): Snapshot {
     ({ hourMs }: { hourMs: number }): boolean =>
       hourMs >= fromMs && hourMs < toMs;
   const last = ledger.runs
-    .filter(({ status }) => status === 'applied')
+    .filter(({ status, head }) => status === 'applied' && !head.scope.isBackfill)
     .map(({ head }) => head.cut)
     .sort(compareCuts)
     .at(-1);

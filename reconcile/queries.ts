@@ -14,9 +14,10 @@ export const POSITIONS = `
 
 export const COMPLETE = `select kind, ${ms('complete_until')} as ms from exposure_stream.truth_complete`;
 
+/** A backfill has looked at its own days only: what was booked elsewhere meanwhile is still new. */
 export const LAST_RUN = `
   select ${ms('cut_event_time')} as "untilMs", ${ms('cut_booked_at')} as "bookedBeforeMs", positions
-  from exposure_stream.reconcile_run where status = 'applied' order by cut_event_time desc, cut_booked_at desc limit 1`;
+  from exposure_stream.reconcile_run where status = 'applied' and not is_backfill order by cut_event_time desc, cut_booked_at desc limit 1`;
 
 /** Rows of cursors, by number: see rows.ts. $1 from, $2 to (epoch ms). */
 const STREAM_COLUMNS = {

@@ -70,7 +70,7 @@ export interface Snapshot {
   readonly nowMs: number;
   readonly positions: readonly SourcePosition[];
   readonly completeMs: Record<Kind, number>;
-  /** The last run that was applied, null before the first. */
+  /** The last run that was applied, backfills apart; null before the first. */
   readonly last: (CutPoint & { positions: readonly SourcePosition[] }) | null;
   /** Sorted by entity, then hour. */
   stream(kind: Kind, scope: Scope): AsyncIterable<StreamHour>;

@@ -60,7 +60,7 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
 
   command('reconcile', 'hourly: compare the stream with Postgres, repair what differs, say why (exit 3: drift in a dry run, 4: held)')
     .option('--until <time>', 'hours before this time (default: this hour)')
-    .option('--dry-run', 'only look; exit 3 when there is something to repair')
+    .option('--dry-run', 'only look; exit 3 when anything differs')
     .option('--approve <run>', 'apply a run that was held')
     .option('--from <day>', 'a backfill: from this day or hour (UTC) on')
     .option('--to <day>', '… up to this day, itself included')

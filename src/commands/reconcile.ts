@@ -51,10 +51,11 @@ export async function reconcileCommand(host: Host, options: ReconcileCommandOpti
   });
 }
 
-/** Drift is what would be repaired; hours that differ and are only reported are none. */
+/** Drift is every hour that differs, of exposures too, though those are reported only. */
 function exitOf({ status, summary }: RunReport): number {
   if (status === 'held') return EXIT.held;
-  return status === 'dry_run' && summary.adjusted + summary.corrected > 0 ? EXIT.drift : EXIT.done;
+  const { spend, exposure } = summary.kinds;
+  return status === 'dry_run' && spend.states.drifted + exposure.states.drifted > 0 ? EXIT.drift : EXIT.done;
 }
 
 async function approve(host: Host, reconciler: Reconciler, runId: string, json: boolean): Promise<number> {

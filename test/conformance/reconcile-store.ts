@@ -199,6 +199,18 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       expect([again.deltas, again.summary.before, again.summary.after]).toEqual([[], after, after]);
     });
 
+    test('a backfill of other days hides no late booking of a locked one', async () => {
+      await story.begin({
+        hours: 2,
+        ours: [counted(FIRST, LOCKED_HOUR, { spendMicros: 100 * PRICE, impressions: 100 })],
+        theirs: [booked(FIRST, LOCKED_HOUR, 100 * PRICE, 100)],
+      });
+      await story.run();
+      await bed.book([booked(FIRST, LOCKED_HOUR, 3 * PRICE, 3)]);
+      await story.run({ scope: { fromMs: LAST_HOUR, toMs: UNTIL, isBackfill: true } });
+      expect(found(await story.run())).toEqual([[FIRST, 'late_bookings', 3 * PRICE, 'correct']]);
+    });
+
     test('exposures are compared and reported, never adjusted', async () => {
       await story.begin();
       await bed.stream(
