@@ -53,7 +53,7 @@ function headOf({ head, finished, status }: RunReport): string[] {
   return lines;
 }
 
-function kindOf(kind: Kind, { summary }: RunReport): string[] {
+function kindOf(kind: Kind, { summary, head }: RunReport): string[] {
   const total = summary.kinds[kind];
   const { matched, drifted, not_yet_booked: unbooked, in_flight_at_cut: open } = total.states;
   const compared = matched + drifted;
@@ -63,6 +63,11 @@ function kindOf(kind: Kind, { summary }: RunReport): string[] {
     lines.push(
       `${' '.repeat(11)}${grouped(open)} still open in the stream, ${grouped(unbooked)} not yet booked: not compared, not touched`,
     );
+  const pad = ' '.repeat(11);
+  if (unbooked > 0 && head.cut.completeMs[kind] === Number.NEGATIVE_INFINITY)
+    lines.push(`${pad}truth_complete does not say until when ${kind} is booked`);
+  if (open > 0 && head.cut.closedMs[kind] === Number.NEGATIVE_INFINITY)
+    lines.push(`${pad}a source partition has not been heard of, or has accepted nothing and is not idle: no hour is closed`);
   return lines;
 }
 
