@@ -2,7 +2,8 @@
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
-import { type GroupName, readGroupName, writeGroupName } from './partials.ts';
+import { writeGroupName } from './partial-body.ts';
+import { type GroupName, readGroupName } from './partials.ts';
 
 /** Of a group, besides its text: what a snapshot needs for it at most. */
 const GROUP_BYTES = 64;

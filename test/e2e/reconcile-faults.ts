@@ -5,7 +5,8 @@
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { generateTraffic, type TrafficSettings } from '../../src/generate/index.ts';
-import { CELLS, PartialBody, writeGroupName } from '../../src/topology/partials.ts';
+import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
+import { CELLS } from '../../src/topology/partials.ts';
 import { partitionOf } from '../../src/topology/sources/murmur2.ts';
 import { run } from '../services/tools.ts';
 import { Bed, type ServiceUrls } from './bed.ts';
