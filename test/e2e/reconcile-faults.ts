@@ -2,6 +2,7 @@
  * The reconciler on real services: traffic is counted by a real process, billing's tables are filled with what billing would
  * have, faults on either side are seeded, and `reconcile` must find each, name it, repair it, and then find nothing.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { generateTraffic, type TrafficSettings } from '../../src/generate/index.ts';
@@ -123,6 +124,29 @@ export class FaultStory {
     await this.#book(corrections);
     await this.#double(of('duplicate_suspected'));
     await this.#postgres.query('update exposure_stream.truth_progress set complete_until = $1', [new Date(this.untilMs)]);
+  }
+
+  /** Billing books a tenth more for one campaign. */
+  async bookMore(fault: Fault): Promise<void> {
+    const id = this.campaigns.get(fault);
+    const more = [...this.#truth.values()]
+      .filter((row) => row.id === id)
+      .map((row) => ({ ...row, micros: Math.floor(row.micros / 10), impressions: Math.floor(row.impressions / 10) }));
+    for (const row of more) this.#add(row.id, row.hourMs, row.micros, row.impressions);
+    await this.#insert(more);
+  }
+
+  /** A reconcile that is killed after so long, if it is still there. */
+  async killedReconcile(afterMs: number): Promise<void> {
+    const args = [MAIN, 'reconcile', '--until', new Date(this.untilMs).toISOString()];
+    const kept = this.bed.keeper.launch(`reconcile-${afterMs}`, {
+      command: process.execPath,
+      args,
+      stopSignal: 'SIGKILL',
+      options: { env: this.bed.environment() },
+    });
+    await Promise.race([kept.exitCode(), sleep(afterMs)]);
+    await kept.end('SIGKILL', 5000);
   }
 
   /** The rest of what billing is behind with. */

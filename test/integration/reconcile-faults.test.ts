@@ -86,6 +86,16 @@ describeIntegration('faults on either side, on real services', (services) => {
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
   });
 
+  it('a run that is killed, wherever it is, is finished by the next, and has one effect', async () => {
+    await story.bookMore('loss_suspected');
+    for (let afterMs = 400; afterMs <= 2000; afterMs += 200) await story.killedReconcile(afterMs);
+    const { code, out } = await story.reconcile('--json');
+    expect([code, deltasOf(await story.reconcile('--json'))]).toEqual([0, []]);
+    expect(JSON.parse(out).finished_before.length).toBeLessThanOrEqual(1);
+    expect(await story.wrongHours()).toEqual([]);
+    await until('Redis shows the adjusted days', async () => (await story.wrongKeys()).length === 0, 20_000);
+  });
+
   it('a truth that is gone is held with exit code 4, and nothing moves', async () => {
     const before = await story.amounts();
     await story.hideTruth();
