@@ -325,7 +325,7 @@ export class FaultStory {
 
   /** A broken program has written partials with twice the amounts of six hours of a campaign. */
   async #double(rows: readonly HourRow[]): Promise<void> {
-    const doubled = rows.slice(2, 8);
+    const doubled = [...rows].sort((a, b) => b.micros - a.micros).slice(0, 6);
     const id = this.campaigns.get('duplicate_suspected')!;
     const body = new PartialBody();
     for (const { hourMs, micros, impressions } of doubled) {

@@ -152,7 +152,8 @@ export class Reconciling {
         scope: { fromMs: 0, toMs: UNTIL, isBackfill: false },
         dryRun: false,
       });
-      if (isAfterTrouble) this.#calm = head.cut.closedMs.spend > Number.NEGATIVE_INFINITY && summary.adjusted === 0;
+      // Silent partitions are idle in the end: only then every hour has been compared.
+      if (isAfterTrouble) this.#calm = head.cut.closedMs.spend === Number.POSITIVE_INFINITY && summary.adjusted === 0;
     } catch (error) {
       this.#ended(error, actor.name, holdsLock);
     } finally {
