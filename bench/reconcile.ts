@@ -144,8 +144,8 @@ function runChild(name: string, url: string): Figures {
   if (!stdout.includes('{')) throw new Error(stderr);
   const figures = JSON.parse(stdout) as Figures;
   const { compared, drifted, seconds, megabytes } = figures;
-  console.log(
-    `${name}: ${compared.toLocaleString('en-US')} campaign-hours compared, ${drifted.toLocaleString('en-US')} differ; ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB`,
+  say(
+    `\n${name}: ${compared.toLocaleString('en-US')} campaign-hours compared, ${drifted.toLocaleString('en-US')} differ; ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB`,
   );
   return figures;
 }
