@@ -55,6 +55,12 @@ const fileSchema = z.strictObject({
     .strictObject({
       alpha: share(0.001, 'Chance that a healthy experiment is ever alarmed about, over its whole life and however often looked at.'),
       fleetAlpha: share(0.05, 'Of the experiments named suspicious among all, the share that may be healthy.'),
+      stepUnits: z
+        .number()
+        .int()
+        .positive()
+        .default(1000)
+        .describe('Units between the steps of the onset test, or half a per cent of those there are, whichever is more.'),
       floor: share(0.001, 'A deviation of a share below this (absolute) makes a ticket, not a page.'),
       contamination: share(0.01, 'Share of units in more than one variant that is tolerated.'),
       dimensions: z

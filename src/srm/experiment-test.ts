@@ -10,8 +10,8 @@ import { lnAdd, lnMean } from '../stats/log-space.ts';
 import { OnsetProcesses } from '../stats/onset.ts';
 import { TILTS, TiltedSplit } from '../stats/tilts.ts';
 
-/** An onset step is due after so many units, or this share of those at the last step, whichever is more. */
-const STEP_UNITS = 1000;
+/** An onset step is due after so many units (a setting), or this share of those at the last step, whichever is more. */
+export const STEP_UNITS = 1000;
 const STEP_SHARE = 0.005;
 
 /** How an experiment stood after a step: what lies before an onset. */
@@ -73,7 +73,7 @@ export class ExperimentTest {
   /** All arms that any version knows; a version with fewer has no share for the rest. */
   arms = 0;
   looks = 0;
-  /** All units, those of leaks included. */
+  /** All units at the last look, those of leaks included. */
   units = 0;
   lnCumulative = 0;
   lnOnset = 0;
@@ -93,13 +93,15 @@ export class ExperimentTest {
   /** Standing at the last step. */
   lastStep: Standing = START;
   readonly #lnAlarm: number;
+  readonly #stepUnits: number;
   #logs = new Float64Array(0);
   /** Hypotheses of arms that have a share in some version. */
   #inPlay: number[] = [];
   #chosen = new Float64Array(0);
 
-  constructor(alpha: number) {
+  constructor(alpha: number, stepUnits = STEP_UNITS) {
     this.#lnAlarm = -Math.log(alpha);
+    this.#stepUnits = stepUnits;
   }
 
   /** Declares a version, or its split anew (longer by arms that have no share, or the evidence so far means nothing). */
@@ -125,7 +127,7 @@ export class ExperimentTest {
       leaking ||= version.hasLeak;
     }
     this.lnCumulative = lnAdd(lnProduct, lnMean(this.#choose(this.#logs))) - Math.LN2;
-    if (this.units - this.lastStep.units >= Math.max(STEP_UNITS, this.lastStep.units * STEP_SHARE)) this.#step(timeMs);
+    if (this.units - this.lastStep.units >= Math.max(this.#stepUnits, this.lastStep.units * STEP_SHARE)) this.#step(timeMs);
     this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
     if (this.lnE > this.lnEMax) this.lnEMax = this.lnE;
     if (leaking) this.leak ??= { units: this.units, afterUnits: before };
@@ -139,9 +141,7 @@ export class ExperimentTest {
   resume(): void {
     this.#logs.fill(0);
     let lnProduct = 0;
-    this.units = 0;
     for (const version of this.versions.values()) {
-      this.units += version.units;
       lnProduct += version.lnE();
       version.tilted.addLnLikelihood(version.counts, this.#logs);
     }

@@ -12,6 +12,9 @@ import type { ExperimentPlan } from './plan.ts';
 export const TALLIES = ['exposed', 'assigned', 'late'] as const;
 export type Tally = (typeof TALLIES)[number];
 
+/** Of the settings, what a test needs. */
+export type TestSettings = { alpha: number; stepUnits: number };
+
 /** Counts of an experiment over all phases by segment. */
 export type SegmentSource = (experiment: Experiment) => Map<string, SplitCounts>;
 
@@ -43,7 +46,7 @@ export class Experiment {
   unversionedFrom: number | null = null;
   /** What phases before this one had counted: to be taken off what the cells say after a restart. */
   baseline: Baseline | null = null;
-  readonly #alpha: number;
+  readonly #settings: TestSettings;
   readonly #registered: boolean[] = [];
   /** What they were found for. */
   #problems: { plan: ExperimentPlan | null; versions: number; arms: number; texts: string[] } = {
@@ -53,12 +56,12 @@ export class Experiment {
     texts: [],
   };
 
-  constructor(id: string, alpha: number, segments: SegmentSource) {
+  constructor(id: string, settings: TestSettings, segments: SegmentSource) {
     this.id = id;
     this.#segments = segments;
-    this.#alpha = alpha;
-    this.exposures = new ExperimentTest(alpha);
-    this.assignments = new ExperimentTest(alpha);
+    this.#settings = settings;
+    this.exposures = this.#newTest();
+    this.assignments = this.#newTest();
   }
 
   /** What is tested changes with the registry. True when what was tested before means nothing any more. */
@@ -145,6 +148,11 @@ export class Experiment {
     return this.rate.catchUp(this);
   }
 
+  /** A registered version gives some arm nothing. */
+  get mayLeak(): boolean {
+    return this.plan?.versions.some(({ shares }) => shares?.includes(0)) ?? false;
+  }
+
   /** Grows with each thing that a look may find and that has to be kept, steps and running extremes apart. */
   remembered(): number {
     const { exposures, assignments, unversionedFrom } = this;
@@ -220,9 +228,13 @@ export class Experiment {
     Object.assign(this, { contaminated: 0, hashChecked: 0, hashMismatched: 0, mismatch: null, unversionedFrom: null });
   }
 
+  #newTest(): ExperimentTest {
+    return new ExperimentTest(this.#settings.alpha, this.#settings.stepUnits);
+  }
+
   #restartTests(): void {
-    this.exposures = new ExperimentTest(this.#alpha);
-    this.assignments = new ExperimentTest(this.#alpha);
+    this.exposures = this.#newTest();
+    this.assignments = this.#newTest();
     this.rate = new ExposureRate();
   }
 

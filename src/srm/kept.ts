@@ -77,8 +77,10 @@ export class KeptExperiments implements Section {
       if (this.#changed.has(experiment)) continue;
       out.u8(LIGHT);
       out.string(experiment.id);
-      out.f64(experiment.exposures.lnEMax);
-      out.f64(experiment.assignments.lnEMax);
+      for (const { units, lnEMax } of [experiment.exposures, experiment.assignments]) {
+        out.varint(units);
+        out.f64(lnEMax);
+      }
       out.varint(experiment.hashChecked);
       out.varint(experiment.hashMismatched);
     }
@@ -117,8 +119,10 @@ export class KeptExperiments implements Section {
 
   #readLight(from: ByteReader): void {
     const experiment = this.experiments.get(from.string()) as Experiment;
-    experiment.exposures.lnEMax = from.f64();
-    experiment.assignments.lnEMax = from.f64();
+    for (const test of [experiment.exposures, experiment.assignments]) {
+      test.units = from.varint();
+      test.lnEMax = from.f64();
+    }
     experiment.hashChecked = from.varint();
     experiment.hashMismatched = from.varint();
   }

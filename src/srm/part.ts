@@ -109,13 +109,14 @@ export class Integrity implements EvaluatePart {
     const isAssigned = experiment.tallies.assigned.versions.length > 0;
     const caughtUp = isAssigned && experiment.lookAtAssignments(this.#eventMs);
     if (stepped || caughtUp || experiment.remembered() !== before) this.section.changed(experiment);
-    else if (exposures.lnEMax + assignments.lnEMax !== largest) this.section.changedLightly(experiment);
+    // Where there may be a leak, the units before its first are to be told.
+    else if (exposures.lnEMax + assignments.lnEMax !== largest || experiment.mayLeak) this.section.changedLightly(experiment);
     this.#notices.looked(experiment, stepped || caughtUp, atMs);
     this.#reports.add(experiment);
   }
 
   #make(id: string): Experiment {
-    return new Experiment(id, this.#settings.alpha, (experiment) => this.#tallier.segments(experiment));
+    return new Experiment(id, this.#settings, (experiment) => this.#tallier.segments(experiment));
   }
 
   #experimentOf(id: string): Experiment {

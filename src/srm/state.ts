@@ -42,6 +42,7 @@ export function readExperiment(from: ByteReader, experiment: Experiment): Experi
 }
 
 function writeTest(out: ByteWriter, test: ExperimentTest): void {
+  out.varint(test.units);
   out.f64(test.lnEMax);
   out.f64(test.alarmUnits ?? Number.NaN);
   out.f64(test.leak?.units ?? Number.NaN);
@@ -60,6 +61,7 @@ function writeTest(out: ByteWriter, test: ExperimentTest): void {
 }
 
 function readTest(from: ByteReader, test: ExperimentTest): void {
+  test.units = from.varint();
   test.lnEMax = from.f64();
   test.alarmUnits = numberOrNull(from.f64());
   const [units, afterUnits] = [from.f64(), from.f64()];

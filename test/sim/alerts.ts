@@ -38,11 +38,15 @@ export interface AlertsSeen {
 
 /** The same set of ids in Postgres and on `.alerts`, the one that the counts ask for, whatever happened; what was acknowledged is over. */
 export function wrongAlerts(seen: AlertsSeen): string[] {
-  const { rows, broker, books, agreed } = seen;
+  const { broker, books, agreed } = seen;
+  const rows = seen.rows.filter(({ kind }) => kind === KIND);
   const ids = new Set(rows.map(({ id }) => id));
   const said = new Set<string>();
   for (const partition of broker.topic('exposure-stream.alerts'))
-    for (const { value } of partition.records()) said.add(JSON.parse(Buffer.from(value ?? '').toString()).alert_id);
+    for (const { value } of partition.records()) {
+      const { kind, alert_id } = JSON.parse(Buffer.from(value ?? '').toString());
+      if (kind === KIND) said.add(alert_id);
+    }
   const { must, may } = expectedOf(seen);
   const latches = (subject: Subject) => books.flatMap((book) => book.latchOf(KIND, subject) ?? []);
   const expected = rows.filter(({ id }) => must.has(id));

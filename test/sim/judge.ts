@@ -12,6 +12,8 @@ import { HOUR_AMOUNTS, type PartitionTruth, type Truth } from './truth.ts';
 import { hourName, type WatchedCounters, type WatchedTotals, type Watcher } from './watched.ts';
 
 const SIDE_OUTPUTS = ['duplicates', 'late', 'invalid', 'violations', 'unique'] as const;
+/** What `srm --experiment` reads: made of counts that are held against the truth elsewhere. */
+const isReport = (key: string): boolean => key.startsWith('srm:');
 const TOLD_APART = new Set(['epoch', 'version', 'watermark_ms']);
 const utf8 = new TextEncoder();
 
@@ -49,7 +51,7 @@ export class Judge implements Watcher {
     const fenceOf = (stored: StoredCounter): number => Number(stored.fields['epoch']) * 2 ** 40 + Number(stored.fields['version']);
     if (before !== null && fenceOf(after) < fenceOf(before))
       this.wrong(`${key}: version ${after.fields['version']} was written over ${before.fields['version']}`);
-    if (key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:'))) return;
+    if (isReport(key) || key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:'))) return;
     const most = this.#truth.most.get(key);
     for (const [field, text] of Object.entries(after.fields)) {
       if (TOLD_APART.has(field)) continue;
@@ -91,7 +93,7 @@ export class Judge implements Watcher {
         found.push(`${where}: ${amount}, the truth is ${range[0]}${range[0] === range[1] ? '' : ` to ${range[1]}`}`);
     };
     for (const key of new Set([...most.keys(), ...counters.keys()])) {
-      if (key.startsWith('marker:') || (this.spend !== null && key.startsWith('spend:'))) continue;
+      if (isReport(key) || key.startsWith('marker:') || (this.spend !== null && key.startsWith('spend:'))) continue;
       const stored = counters.get(key)?.fields ?? {};
       for (const field of new Set([...(most.get(key)?.keys() ?? []), ...Object.keys(stored)])) {
         if (TOLD_APART.has(field)) continue;

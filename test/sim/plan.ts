@@ -90,6 +90,8 @@ function settingsOf(random: Random, forgets: boolean): FileSettings {
       registryMs: 2000,
     },
     limits: { slotRetentionMs: keptMs, evidenceMs: keptMs, ...random.pick(SNAPSHOTS) },
+    // So that a few units make steps of the onset test, and alarms.
+    srm: { stepUnits: 3, alpha: 0.2, maxValues: 2 },
   });
 }
 

@@ -11,6 +11,7 @@ import { MemoryBroker } from '../../src/topology/sources/memory-log.ts';
 import type { TaskId } from '../../src/topology/types.ts';
 import { STREAMS } from '../../src/topology/types.ts';
 import { wrongAlerts } from './alerts.ts';
+import { differsFromReplay, EXPERIMENT_ROWS } from './experiments.ts';
 import { crashChance, faultOf, Injected } from './faults.ts';
 import { Coordinator } from './group.ts';
 import { Judge } from './judge.ts';
@@ -184,9 +185,22 @@ export class Simulation {
       const missing = this.#missing();
       if (missing.length === 0) goodSinceMs ??= nowMs;
       else if (goodSinceMs !== null) return this.#wrongAll('what was right is wrong again', missing);
-      if (goodSinceMs !== null && nowMs >= goodSinceMs + SETTLED_MS) return;
+      if (goodSinceMs !== null && nowMs >= goodSinceMs + SETTLED_MS) return await this.#replay();
       if (nowMs > this.plan.troubleMs + PATIENCE_MS) return this.#wrongAll('not right in time', missing);
     }
+  }
+
+  /** What was decided about experiments must follow from the log alone. */
+  async #replay(): Promise<void> {
+    const registry = await this.world.registry.load();
+    const wrong = this.processes.flatMap(({ pipeline }) =>
+      pipeline.evaluateTasks.flatMap(({ id: { topic, partition }, stage }) => {
+        if (stage === null || this.judge.forgotten.has(partition)) return [];
+        const log = this.world.broker.partition(topic, partition);
+        return differsFromReplay({ stage, log, topic, partition, settings: this.plan.settings, registry });
+      }),
+    );
+    if (wrong.length > 0) this.#wrongAll('experiments', wrong);
   }
 
   #wrongAll(why: string, what: readonly string[]): void {
@@ -372,7 +386,7 @@ export class Simulation {
       totals,
       alerts: new AlertRows(),
       broker: new MemoryBroker(scheduler.clockOf(null), { ...topics, [PARTIALS]: plan.partialsPartitions }),
-      registry: new StaticRegistry({ campaigns: this.#campaigns() }),
+      registry: new StaticRegistry({ campaigns: this.#campaigns(), ...EXPERIMENT_ROWS }),
       repeats: (what, again) => this.#troubles.repeat(what, again),
     };
   }

@@ -137,7 +137,9 @@ class PartitionTraffic {
     }
     const version = random.chance(0.5) ? {} : { allocation_version: random.int(1, 2) };
     const unit = { experiment_id: random.pick(EXPERIMENTS), variant_id: random.pick(VARIANTS), unit_id: `u${random.int(1, 25)}` };
-    return { ...base, ...unit, ...version };
+    // More values than are told apart; drawn from the unit, so that other things stay as they were.
+    const attributes = { country: `c${unit.unit_id.length}${unit.unit_id.at(-1)}`, sdk_version: unit.unit_id.length };
+    return { ...base, ...unit, ...version, attributes };
   }
 }
 
