@@ -9,9 +9,9 @@ import { StreamError } from './errors.ts';
 import { reconcileSchema } from './reconcile-settings.ts';
 import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
+import { srmSettings } from './srm/settings.ts';
 
 const ms = (defaultMs: number, says: string) => z.number().int().positive().default(defaultMs).describe(says);
-const share = (initial: number, says: string) => z.number().gt(0).lt(1).default(initial).describe(says);
 const minute = 60_000;
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -51,39 +51,7 @@ const fileSchema = z.strictObject({
       registryMs: ms(2000, 'The registry is read this often.'),
     })
     .prefault({}),
-  srm: z
-    .strictObject({
-      alpha: share(0.001, 'Chance that a healthy experiment is ever alarmed about, over its whole life and however often looked at.'),
-      fleetAlpha: share(0.05, 'Of the experiments named suspicious among all, the share that may be healthy.'),
-      stepUnits: z
-        .number()
-        .int()
-        .positive()
-        .default(1000)
-        .describe('Units between the steps of the onset test, or half a per cent of those there are, whichever is more.'),
-      floor: share(0.001, 'A deviation of a share below this (absolute) makes a ticket, not a page.'),
-      contamination: share(0.01, 'Share of units in more than one variant that is tolerated.'),
-      dimensions: z
-        .array(z.string().min(1))
-        .max(16)
-        .default(['country', 'device_os', 'sdk_version', 'surface', 'is_bot'])
-        .describe('Attributes of exposures that segments are made of.'),
-      maxValues: z
-        .number()
-        .int()
-        .min(1)
-        .max(1000)
-        .default(50)
-        .describe('Values of one dimension that are told apart in one partition; the rest is folded.'),
-      unitsSampled: z
-        .number()
-        .int()
-        .min(0)
-        .max(10_000)
-        .default(100)
-        .describe('Units of one emission whose ids go to evaluate, so that their hash can be checked; 0 checks none.'),
-    })
-    .prefault({}),
+  srm: srmSettings,
   limits: z
     .strictObject({
       maxSpendMicros: z
@@ -123,7 +91,7 @@ export type FileSettings = z.infer<typeof fileSchema>;
 export type TimeSettings = FileSettings['time'];
 export type PaceSettings = FileSettings['pace'];
 export type LimitSettings = FileSettings['limits'];
-export type SrmSettings = FileSettings['srm'];
+export type { SrmSettings } from './srm/settings.ts';
 
 const flag = (initial: boolean) =>
   z

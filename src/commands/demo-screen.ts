@@ -1,4 +1,5 @@
 /** What the demo shows while it runs: a few lines redrawn on a terminal, plain lines elsewhere, nothing with --json. */
+import type { AlertRecord } from '../alerts/types.ts';
 import type { SuspectRates } from '../generate/index.ts';
 import type { Pipeline } from '../topology/pipeline.ts';
 import { DISPOSITIONS, STREAMS, type Stream } from '../topology/types.ts';
@@ -50,6 +51,14 @@ export class DemoScreen {
     this.#drawn = lines.length;
   }
 
+  /** What was raised on the way, in full: this is what an experiment's owner is sent. */
+  alerts(alerts: readonly AlertRecord[]): void {
+    for (const { severity, summary, description, nextStep, owner } of alerts) {
+      this.say(`\n${severity === 'page' ? '✗' : '!'} ${severity} to ${owner}: ${summary}`);
+      for (const line of wrapped(`${description} Next: ${nextStep}`)) this.say(`  ${line}`);
+    }
+  }
+
   end(comparison: Comparison, suspects: Record<Stream, SuspectRates>, seconds: number): void {
     if (this.#silent) return;
     const { impressions } = suspects;
@@ -71,6 +80,9 @@ export class DemoScreen {
     this.#host.out.write(lines.join('\n'));
   }
 }
+
+/** Lines of at most 110 characters. */
+const wrapped = (text: string): string[] => text.match(/.{1,110}(?:\s|$)/g)?.map((line) => line.trimEnd()) ?? [];
 
 const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
 

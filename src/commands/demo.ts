@@ -5,6 +5,7 @@
  */
 
 import { MemoryAlertStore } from '../alerts/store.ts';
+import { alertJson } from '../alerts/types.ts';
 import type { Settings } from '../config.ts';
 import { outputTopic } from '../config.ts';
 import { asError } from '../errors.ts';
@@ -19,6 +20,7 @@ import { MemorySource } from '../topology/sources/memory-source.ts';
 import type { Clock } from '../topology/types.ts';
 import { STREAMS } from '../topology/types.ts';
 import { compareWithTruth } from './demo-compare.ts';
+import { DEMO_REGISTRY, DemoExperiment } from './demo-experiment.ts';
 import { DemoScreen } from './demo-screen.ts';
 import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
 import { SideTally } from './side-tally.ts';
@@ -63,9 +65,18 @@ export async function demo(host: Host, options: DemoOptions): Promise<number> {
   const truth = traffic.truth();
   const comparison = compareWithTruth(truth, world.counters, world.side);
   const suspects = suspectReport(truth, world.side.suspected());
+  const alerts = world.alerts.rows.all();
+  screen.alerts(alerts);
   screen.end(comparison, suspects, seconds);
   if (options.json)
-    printJson(host, { records: traffic.total, kills: 1, ...comparison, suspected_duplicates: suspects, timing: { seconds } });
+    printJson(host, {
+      records: traffic.total,
+      kills: 1,
+      ...comparison,
+      suspected_duplicates: suspects,
+      alerts: alerts.map(alertJson),
+      timing: { seconds },
+    });
   return comparison.different === 0 ? 0 : 1;
 }
 
@@ -94,6 +105,7 @@ async function feed(host: Host, traffic: Traffic, world: DemoWorld, screen: Demo
       }
     }
     world.broker.append(record.topic, record.partition, { key: record.key, value: record.value, timestampMs: record.timestampMs });
+    if (record.topic === 'exposures') world.experiment.unit(record.partition, record.timestampMs, sent > traffic.total / 2);
     sent++;
   }
   return true;
@@ -109,6 +121,8 @@ class DemoWorld {
   readonly broker: MemoryBroker;
   readonly counters: MemoryCounters;
   readonly side = new SideTally();
+  readonly experiment: DemoExperiment;
+  readonly alerts = new MemoryAlertStore();
   failure: Error | null = null;
   pipeline: Pipeline;
   readonly #settings: Settings;
@@ -125,6 +139,10 @@ class DemoWorld {
     const inputs = Object.fromEntries(STREAMS.map((stream) => [settings.streams[stream].topic, PARTITIONS]));
     this.broker = new MemoryBroker(host.clock, { ...inputs, [this.#partials]: PARTIALS_PARTITIONS });
     this.counters = new MemoryCounters({ store: this.#store });
+    this.experiment = new DemoExperiment(this.broker, {
+      exposures: settings.streams.exposures.topic,
+      assignments: settings.streams.assignments.topic,
+    });
     this.pipeline = this.#process();
   }
 
@@ -168,8 +186,8 @@ class DemoWorld {
         stateStore: this.#state,
         counters: new MemoryCounters({ store: this.#store }),
         totals: new MemoryTotals(),
-        alerts: new MemoryAlertStore(),
-        registry: new StaticRegistry(),
+        alerts: this.alerts,
+        registry: new StaticRegistry(DEMO_REGISTRY),
         clock: this.#clock,
         partitionCounts: () => Promise.resolve(new Map(Object.entries(counts))),
       },

@@ -37,7 +37,7 @@ const base = (experiment: Experiment, kind: Kind): Pick<AlertDraft, 'kind' | 'su
 export function srmDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDraft {
   const { exposures, id } = experiment;
   const { arms, culprit, onset } = { ...diagnosis, culprit: diagnosis.segments.culprit };
-  const worst = [...arms].sort((a, b) => Math.abs(b.units - b.expected) - Math.abs(a.units - a.expected))[0];
+  const worst = worstOf(arms);
   const where = culprit === null ? '' : ` in ${culprit.dimension} ${culprit.value}`;
   const lacks = worst.units < worst.expected ? 'too few' : 'too many';
   const sinceText =
@@ -48,7 +48,7 @@ export function srmDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDra
     summary: `${id}: ${worst.variant} gets ${lacks} units${where}, ${sinceText}`,
     description: [
       `${armsText(diagnosis)} Such counts are ${timesText(exposures.lnEMax)} times likelier under another split than under the registered one (p = ${probability(pValueOf(exposures.lnEMax))}, however often looked at).`,
-      `It began ${sinceText}; it was certain at unit ${grouped(exposures.alarmUnits ?? exposures.units)}.`,
+      `It ${onset === null || onset.units === 0 ? 'has been so from the start' : `began at about unit ${grouped(onset.units)}${whenText(onset.timeMs)}`}; it was certain at unit ${grouped(exposures.alarmUnits ?? exposures.units)}.`,
       `Stage: ${diagnosis.stage}, because ${diagnosis.stageWhy}.`,
       segmentsText(diagnosis),
       `Likely cause: ${CAUSE_NAMES[diagnosis.cause]}: ${diagnosis.causeWhy}.`,
@@ -146,6 +146,14 @@ export function fleetDraft(experiment: { id: string; owner: string; phase: strin
     facts: { log_e: experiment.lnE, running },
   };
 }
+
+/** The arm that differs most; of two that differ alike the one that lacks units, for loss is the more usual. */
+const worstOf = (arms: Diagnosis['arms']): Diagnosis['arms'][number] =>
+  arms.reduce((worst, arm) => {
+    const [more, most] = [Math.abs(arm.units - arm.expected), Math.abs(worst.units - worst.expected)];
+    const isAlike = Math.abs(more - most) <= 1e-9 * most;
+    return isAlike ? (arm.units < worst.units ? arm : worst) : more > most ? arm : worst;
+  });
 
 const CAUSE_NAMES: Record<Cause, string> = {
   identity: 'identity',

@@ -51,7 +51,8 @@ export class Judge implements Watcher {
     const fenceOf = (stored: StoredCounter): number => Number(stored.fields['epoch']) * 2 ** 40 + Number(stored.fields['version']);
     if (before !== null && fenceOf(after) < fenceOf(before))
       this.wrong(`${key}: version ${after.fields['version']} was written over ${before.fields['version']}`);
-    if (isReport(key) || key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:'))) return;
+    if (isReport(key) || key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:')))
+      return;
     const most = this.#truth.most.get(key);
     for (const [field, text] of Object.entries(after.fields)) {
       if (TOLD_APART.has(field)) continue;

@@ -33,7 +33,7 @@ describe('an experiment whose split is wrong', () => {
       severity: 'page',
       owner: 'growth',
       phase: new Date(START).toISOString(),
-      summary: 'e: a gets too many units, from the start',
+      summary: 'e: b gets too few units, from the start',
       holds: true,
     });
     expect(alert.facts).toMatchObject({ onset_units: 0, stage: 'unknown', cause: 'bucketing', keeps_before_onset: false, culprit: null });
@@ -243,11 +243,15 @@ describe('a crash', () => {
     }
   });
 
-  it('in the middle of an emission takes the look when the rest has come', () => {
-    const whole = new WatchedFed({ registered });
-    whole.look(emissions[40]);
-    const snapshot = whole.snapshot();
-    const fed = new WatchedFed({ registered, commits: [snapshot] });
-    expect(verdictOf(fed)).toBe(verdictOf(whole));
+  it('in the middle of an emission takes the look when the rest has come, and not at another source’s', () => {
+    const half = { part: 0, parts: 2 };
+    const fed = new WatchedFed({ registered });
+    fed.look(exposed({ a: 900 }), {}, half);
+    fed.look(exposed({ a: 3, b: 3 }, 1, 'f'), { partition: 1 });
+    expect(fed.experiment('e').exposures.looks).toBe(0);
+    const restarted = new WatchedFed({ registered, commits: [fed.commit()] });
+    restarted.look(exposed({ b: 880 }), { emission: 1, position: 1 }, { part: 1, parts: 2 });
+    expect(restarted.experiment('e').exposures).toMatchObject({ looks: 1, units: 1780, alarmUnits: null });
+    expect(restarted.alerts).toEqual([]);
   });
 });

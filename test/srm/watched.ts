@@ -3,7 +3,7 @@ import { type AllocationRow, type ExperimentRow, makeRegistry, type RegistryRows
 import { Integrity } from '../../src/srm/part.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import type { Registered } from '../../src/topology/evaluate-registered.ts';
-import type { Stream } from '../../src/topology/types.ts';
+import type { Mark } from '../../src/topology/partials.ts';
 import { type Cell, Fed, type FedOptions } from '../topology/fed.ts';
 
 export interface Registration {
@@ -80,10 +80,11 @@ export class WatchedFed extends Fed {
     this.#position = this.stage.position;
   }
 
-  /** One emission of `exposures/0` (or another stream's) with these cells. */
-  look(changed: Cell[], given: { stream?: Stream; watermarkMs?: number } = {}): void {
+  /** One emission of `exposures/0` (or another source's) with these cells; with `parts` a part of one. */
+  look(changed: Cell[], given: Partial<Mark> = {}, of = { part: 0, parts: 1 }): void {
     this.#position++;
-    this.take(changed, { stream: 'exposures', position: this.#position, watermarkMs: null, ...given });
+    const mark = { stream: 'exposures', position: this.#position, watermarkMs: null, emission: this.#position, ...given } as const;
+    this.take(changed, mark, of);
   }
 
   experiment(id: string) {

@@ -68,7 +68,7 @@ export class Fed {
   }
 
   /** Cells and a mark of impressions/0, the only partition, unless the mark says otherwise. */
-  take(cells: Cell[], given: Partial<Mark> = {}): void {
+  take(cells: Cell[], given: Partial<Mark> = {}, of = { part: 0, parts: 1 }): void {
     const body = new PartialBody();
     cells.forEach(({ name, group, atMs, values, segment = '' }, i) => {
       const { slotMs } = CELLS[name];
@@ -90,7 +90,7 @@ export class Fed {
       lastRecordMs: null,
       oldestRecordMs: null,
     };
-    this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, ...given, part: 0, parts: 1 }));
+    this.raw(body.take({ ...place, ...counted, claim: 1, emission: this.#offset, ...given, ...of }));
   }
 
   raw(value: Uint8Array | null): void {

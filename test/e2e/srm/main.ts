@@ -13,7 +13,7 @@ import { Bed } from '../bed.ts';
 import type { PlacedRecord } from '../kafka.ts';
 import { until } from '../until.ts';
 import type { Worker } from '../worker.ts';
-import { judge, type Logged, logged, SCENARIO_SPAN_MS, SCENARIOS, type Scenario, type Told } from './scenarios.ts';
+import { judge, type Logged, logged, SCENARIO_SPAN_MS, SCENARIOS, type Scenario, type Told, unitsAtAlarm } from './scenarios.ts';
 
 const PARTITIONS = 2;
 const CHUNKS = 240;
@@ -95,7 +95,7 @@ function report(told: Awaited<ReturnType<typeof alertsOf>>, atManager: ReadonlyS
     const count = (value: number | null): string => (value === null ? '—' : value.toLocaleString('en-US'));
     row(
       scenario.title,
-      count(judged.alertedAt),
+      count(firstTold(receiver, alert?.alert_id) ?? judged.alertedAt),
       `${count(judged.onset)}`,
       judged.stage,
       judged.isRight ? 'right' : 'WRONG',
@@ -106,6 +106,12 @@ function report(told: Awaited<ReturnType<typeof alertsOf>>, atManager: ReadonlyS
   }
   console.log(`${right} of ${SCENARIOS.length} right, ${silent} silent`);
   return right >= RIGHT && silent === 0;
+}
+
+/** Units when the webhook first heard of it. */
+function firstTold(receiver: Receiver, alertId: string | undefined): number | null {
+  const first = receiver.received.find(({ body }) => body.alert['alert_id'] === alertId);
+  return first === undefined ? null : unitsAtAlarm(first.body.alert['facts'] as Record<string, unknown>);
 }
 
 const isToldOf = (told: readonly { subject_id: string; kind: string }[], { id, verdict }: Scenario): boolean =>

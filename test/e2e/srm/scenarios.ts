@@ -250,6 +250,10 @@ export interface Judged {
   isRight: boolean;
 }
 
+/** Of an alert as it was first told: later its figures grow. */
+export const unitsAtAlarm = (facts: Record<string, unknown>): number | null =>
+  (facts['alarm_units'] ?? facts['units'] ?? null) as number | null;
+
 /** What was alerted about one scenario against what should have been. */
 export function judge({ verdict }: Scenario, told: readonly Told[]): Judged {
   const alert = told.find(({ kind }) => kind === verdict.kind);
@@ -262,5 +266,5 @@ export function judge({ verdict }: Scenario, told: readonly Told[]): Judged {
   const cause = String(facts['cause']);
   const isDated = Math.abs(onset - verdict.onset) <= Math.max(3000, verdict.onset * 0.05);
   const isRight = stage === verdict.stage && culprit === verdict.culprit && cause === verdict.cause && isDated;
-  return { alertedAt: (facts['alarm_units'] ?? facts['units'] ?? null) as number | null, stage, culprit, cause, onset, isRight };
+  return { alertedAt: unitsAtAlarm(facts), stage, culprit, cause, onset, isRight };
 }
