@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { loadSettings } from '../src/config.ts';
 import { Decoder } from '../src/operators/decode.ts';
-import { type AllocationRow, type ExperimentRow, makeRegistry, type VariantRow } from '../src/sinks/registry.ts';
+import { type AllocationRow, EMPTY_ROWS, type ExperimentRow, makeRegistry, type VariantRow } from '../src/sinks/registry.ts';
 import { Integrity } from '../src/srm/part.ts';
 import { SeededHash } from '../src/state/hash.ts';
 import { MemoryBudget } from '../src/state/memory-budget.ts';
@@ -34,7 +34,7 @@ const DIMENSIONS = {
   surface: ['a', 'b', 'c', 'd', 'e'],
 };
 
-const { time, pace, limits, srm } = loadSettings({}, () => '');
+const { time, pace, pacing, limits, srm } = loadSettings({}, () => '');
 const utf8 = new TextEncoder();
 
 let state = 20261126;
@@ -93,10 +93,7 @@ function registry() {
       VARIANTS.map((variantId, v) => ({ experimentId, version: 1, variantId, share: v === 0 ? 0.34 : 0.33, ...always })),
     );
   }
-  return makeRegistry(
-    { campaigns: new Map(), budgets: new Map(), experiments, variants, allocations } as Parameters<typeof makeRegistry>[0],
-    { version: 1, epoch: 1, asOfMs: 0, loadedWallMs: 0 },
-  );
+  return makeRegistry({ ...EMPTY_ROWS, experiments, variants, allocations }, { version: 1, epoch: 1, asOfMs: 0, loadedWallMs: 0 });
 }
 
 let unit = 0;
@@ -118,7 +115,16 @@ function record(offset: number, nowMs: number) {
 
 const heard = { contactMs: () => Number.POSITIVE_INFINITY, endReachedMs: () => null };
 const ingest = Array.from({ length: SOURCES }, (_, partition) => ingestOf(partition));
-const evaluate = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
+const evaluate = new EvaluateStage({
+  topic: PARTIALS,
+  partition: 0,
+  partialsPartitions: 1,
+  pace,
+  pacing,
+  limits,
+  srm,
+  parts: EVALUATE_PARTS,
+});
 evaluate.register(registry());
 evaluate.begin(0);
 evaluate.owned();
@@ -163,7 +169,7 @@ for (const [tick, { nowMs, partials }] of emissions.entries()) {
   }
   const looked = performance.now();
   evaluate.emit(now, heard, true);
-  evaluate.delivered({ refused: [], dataLost: false });
+  evaluate.delivered({ refused: [], dataLost: false, kept: [], timeMs: 0 }, now);
   const emitted = performance.now();
   if (tick % EMISSIONS === 0) commitBytes += evaluate.takeCommit().changes.length;
   const committed = performance.now();

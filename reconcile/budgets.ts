@@ -1,5 +1,5 @@
 /** The campaigns' days and caps, out of the registry. */
-import { dayOfSlot } from '../src/operators/days.ts';
+import { dayInZones } from '../src/operators/days.ts';
 import { type Registry, validAt } from '../src/sinks/registry.ts';
 import type { Budgets } from './money.ts';
 import { DAY_MS } from './types.ts';
@@ -8,7 +8,7 @@ const SLOT_MS = 900_000;
 
 /** The cap of a day is the row valid at its end, or now while it lasts. */
 export const budgetsOf = (registry: Registry): Budgets => ({
-  dayOf: (campaignId, atMs) => dayOfSlot(Math.floor(atMs / SLOT_MS), registry.zoneOf(campaignId)),
+  dayOf: (campaignId, atMs) => dayInZones(Math.floor(atMs / SLOT_MS), registry.zonesOf(campaignId)),
   capMicros: (campaignId, day) =>
     validAt(registry.budgets.get(campaignId), Math.min(registry.asOfMs, (day + 1) * DAY_MS - 1))?.dayCapMicros ?? null,
 });

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { alertSettings, checkRoutes, type Route, routesOf } from './alerts/routes.ts';
 import { StreamError } from './errors.ts';
+import { PACING_SECTION } from './pacing-settings.ts';
 import { reconcileSchema } from './reconcile-settings.ts';
 import { checkTogether } from './setting-checks.ts';
 import { expectedText, pathOf } from './setting-issues.ts';
@@ -52,6 +53,7 @@ const fileSchema = z.strictObject({
     })
     .prefault({}),
   srm: srmSettings,
+  pacing: PACING_SECTION,
   limits: z
     .strictObject({
       maxSpendMicros: z
@@ -90,6 +92,7 @@ const fileSchema = z.strictObject({
 export type FileSettings = z.infer<typeof fileSchema>;
 export type TimeSettings = FileSettings['time'];
 export type PaceSettings = FileSettings['pace'];
+export type PacingSettings = FileSettings['pacing'];
 export type LimitSettings = FileSettings['limits'];
 export type { SrmSettings } from './srm/settings.ts';
 

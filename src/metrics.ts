@@ -87,6 +87,26 @@ export const METRICS = {
     labels: [],
     says: 'Values of hours so old that evaluate keeps them no more, since it took its partitions: counted by ingest, shown nowhere. More than 0 needs a person.',
   },
+  campaigns: {
+    type: 'gauge',
+    labels: ['state'],
+    says: 'Registered campaigns by what their bidders are told: open, throttled, stopped, killed. Each is told of by the owner of its partition.',
+  },
+  spend_at_risk_micros: {
+    type: 'gauge',
+    labels: [],
+    says: 'What is spent while it is not yet counted: over all campaigns, rate times how far counting is behind. Lag as money.',
+  },
+  counted_behind_seconds: {
+    type: 'gauge',
+    labels: [],
+    says: 'Redis’ time minus the Kafka time up to which all impressions are counted. Above 30 the bidders’ gates turn conservative by themselves.',
+  },
+  platform_expected_spend_micros: {
+    type: 'gauge',
+    labels: ['from'],
+    says: 'What all campaigns together should spend in this hour, from `forecast` or `median`; absent while there is neither (fewer than 7 days): platform_spend is off then.',
+  },
   registry_age_seconds: { type: 'gauge', labels: [], says: 'Since the registry was last read.' },
   totals_pending_rows: { type: 'gauge', labels: [], says: 'Hourly totals that Postgres does not have yet.' },
   totals_flush_failures_total: { type: 'counter', labels: [], says: 'Flushes of hourly totals that failed and are tried again.' },

@@ -39,8 +39,8 @@ export function jsonRate(): number {
 
 /** Cells that evaluate merges in a CPU second: every campaign's grows in each round, as packed records. */
 export async function evaluateRate(): Promise<number> {
-  const { pace, limits, srm } = loadSettings({}, () => '');
-  const stage = new EvaluateStage({ topic: 'partials', partition: 0, pace, limits, srm, parts: [] });
+  const { pace, pacing, limits, srm } = loadSettings({}, () => '');
+  const stage = new EvaluateStage({ topic: 'partials', partition: 0, partialsPartitions: 1, pace, pacing, limits, srm, parts: [] });
   stage.register(await new StaticRegistry().load());
   stage.begin(0);
   stage.owned();

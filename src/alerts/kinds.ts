@@ -61,6 +61,26 @@ export const ALERT_KINDS = {
     suppressible: false,
     says: 'A variant harms a guardrail metric by more than it may; the experiment is paused unless it opts out.',
   },
+  under_delivery: {
+    subject: 'campaign',
+    suppressible: true,
+    says: 'A campaign has spent less than 70 % of what its day’s plan says, for ten minutes.',
+  },
+  delivery_health: {
+    subject: 'campaign',
+    suppressible: true,
+    says: 'A campaign delivers less than 70 % of the same hours yesterday, two hours in a row.',
+  },
+  overspend: {
+    subject: 'campaign',
+    suppressible: true,
+    says: 'A campaign has spent more than 101 % of its day’s cap.',
+  },
+  platform_spend: {
+    subject: 'platform',
+    suppressible: true,
+    says: 'All campaigns together spend more than 140 % of what is expected of the hour.',
+  },
 } as const satisfies Record<string, KindSpec>;
 
 export type AlertKind = keyof typeof ALERT_KINDS;

@@ -21,6 +21,7 @@ import type { Clock } from '../topology/types.ts';
 import { STREAMS } from '../topology/types.ts';
 import { compareWithTruth } from './demo-compare.ts';
 import { DEMO_REGISTRY, DemoExperiment } from './demo-experiment.ts';
+import { playPacing } from './demo-pacing.ts';
 import { DemoScreen } from './demo-screen.ts';
 import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
 import { SideTally } from './side-tally.ts';
@@ -65,6 +66,8 @@ export async function demo(host: Host, options: DemoOptions): Promise<number> {
   const truth = traffic.truth();
   const comparison = compareWithTruth(truth, world.counters, world.side);
   const suspects = suspectReport(truth, world.side.suspected());
+  const pacing = await playPacing(host, settings, (line) => screen.say(line));
+  if (pacing === null) return 1;
   const alerts = world.alerts.rows.all();
   screen.alerts(alerts);
   screen.end(comparison, suspects, seconds);
@@ -74,6 +77,7 @@ export async function demo(host: Host, options: DemoOptions): Promise<number> {
       kills: 1,
       ...comparison,
       suspected_duplicates: suspects,
+      pacing,
       alerts: alerts.map(alertJson),
       timing: { seconds },
     });

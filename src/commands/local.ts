@@ -4,7 +4,7 @@ import type { FileSettings } from '../config.ts';
 import { outputTopic } from '../config.ts';
 import { MemoryCounters } from '../sinks/memory-counters.ts';
 import { MemoryTotals } from '../sinks/memory-totals.ts';
-import { StaticRegistry } from '../sinks/registry.ts';
+import { type RegistrySource, StaticRegistry } from '../sinks/registry.ts';
 import { ForgetfulStateStore } from '../state/forgetful-store.ts';
 import { Pipeline, type PipelineObserver } from '../topology/pipeline.ts';
 import { MemoryBroker, MemoryWriter } from '../topology/sources/memory-log.ts';
@@ -26,6 +26,9 @@ export interface LocalOptions {
   side: (records: readonly OutRecord[]) => Promise<void> | void;
   fatal: (error: Error) => void;
   observer?: PipelineObserver;
+  /** Where not in new ones, with nobody registered. */
+  counters?: MemoryCounters;
+  registry?: RegistrySource;
 }
 
 export interface Local {
@@ -39,7 +42,7 @@ export function makeLocal(options: LocalOptions): Local {
   const { settings, clock, source } = options;
   const partials = outputTopic(settings, 'partials');
   const broker = new MemoryBroker(clock, { [partials]: PARTIALS_PARTITIONS });
-  const counters = new MemoryCounters();
+  const counters = options.counters ?? new MemoryCounters();
   const totals = new MemoryTotals();
   const alerts = new MemoryAlertStore();
   const pipeline = new Pipeline(
@@ -51,7 +54,7 @@ export function makeLocal(options: LocalOptions): Local {
       counters,
       totals,
       alerts,
-      registry: new StaticRegistry(),
+      registry: options.registry ?? new StaticRegistry(),
       clock,
       partitionCounts: async () => new Map([...(await source.partitionCounts()), [partials, PARTIALS_PARTITIONS]]),
     },

@@ -54,6 +54,14 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     .option('--confirm', 'with --new-epoch: yes, all processes are stopped')
     .action(async (options) => exit(await (await import('./migrate.ts')).migrateCommand(host, options)));
 
+  command('gate', 'what the bidder would be told of a campaign now, and why')
+    .argument('<campaign>', 'campaign_id')
+    .action(async (campaign, options) => exit(await (await import('./gate.ts')).gateCommand(host, campaign, options)));
+
+  command('curve', 'learn the curves of campaigns that pace by prediction; daily, by cron').action(async (options) =>
+    exit(await (await import('./curve.ts')).curveCommand(host, options)),
+  );
+
   command('doctor', 'check every connection, topic, key and setting, and say what to do').action(async (options) =>
     exit(await (await import('./doctor.ts')).doctor(host, options)),
   );

@@ -250,7 +250,7 @@ class Service {
       '/api/v1/alerts': async () => json((await this.#alerting?.shown()) ?? { source: 'process', open: [], suppressed: [] }),
       '/metrics': async () => {
         const { metrics } = this.#parts;
-        collect(metrics, this.pipeline, this.#host.clock.now().wallMs);
+        collect(metrics, this.pipeline, this.#host.clock.now());
         this.#alerting?.collect();
         metrics.gauge('build_info').set({ version: versionOf(), node: process.version }, 1);
         metrics.gauge('redis_up').set(this.#counters?.healthy === false ? 0 : 1);

@@ -25,7 +25,17 @@ const larger = (stored: string | undefined, value: string): string => {
 
 /** What survives the crash of a writer: share one between the sinks of a simulation. */
 export class MemoryCounterStore {
+  readonly #nowMs: () => number;
   #held = new Map<string, StoredCounter>();
+
+  /** @param nowMs the store's own time, epoch ms */
+  constructor(nowMs: () => number = () => 0) {
+    this.#nowMs = nowMs;
+  }
+
+  get timeMs(): number {
+    return this.#nowMs();
+  }
 
   get(key: string): StoredCounter | null {
     return this.#held.get(key) ?? null;
@@ -58,10 +68,12 @@ export class MemoryCounterStore {
     const before = this.#held.get(write.key);
     const stored = fenceOf(before);
     if (stored && isBehind({ epoch, version }, stored)) return stored;
+    if (before === undefined && write.onlyExisting) return null;
     const held = new Map(Object.entries(before?.fields ?? {}));
     for (const [field, value] of Object.entries(write.fields)) {
       held.set(field, write.keepLarger && isAmount(field) ? larger(held.get(field), value) : value);
     }
+    if (write.stamped) held.set('updated_ms', String(this.timeMs));
     const fields = Object.fromEntries(held);
     this.#held.set(write.key, { fields: { ...fields, epoch: String(epoch), version: String(version) }, expiryMs: write.expiryMs });
     return null;
@@ -76,6 +88,11 @@ export class MemoryCounterStore {
     return { epoch, version };
   }
 }
+
+const keptOf = ({ key, fields }: CounterWrite, stored: StoredCounter | null, kept: CounterOutcome['kept']): void => {
+  const amount = stored?.fields['spend_micros'];
+  if (amount !== undefined && amount !== fields['spend_micros']) kept.push({ key, spendMicros: Number(amount) });
+};
 
 export interface MemoryCountersOptions {
   store?: MemoryCounterStore;
@@ -105,11 +122,13 @@ export class MemoryCounters implements CounterSink {
 
   async write(writer: CounterWriter, writes: readonly CounterWrite[]): Promise<CounterOutcome> {
     const refused: CounterOutcome['refused'] = [];
+    const kept: CounterOutcome['kept'] = [];
     for (let from = 0; from < writes.length; from += this.#keysPerStep) {
       await this.#step?.('counters.keys.before');
       for (const write of writes.slice(from, from + this.#keysPerStep)) {
         const higher = this.store.compareAndSet(writer, write);
         if (higher) refused.push({ key: write.key, ...higher });
+        else if (write.keepLarger) keptOf(write, this.store.get(write.key), kept);
       }
       await this.#step?.('counters.keys.after');
     }
@@ -118,7 +137,7 @@ export class MemoryCounters implements CounterSink {
     await this.#step?.('counters.marker.after');
     this.#markers.set(writer.partition, stored);
     if (isBehind(writer, stored)) refused.push({ key: `marker:{${writer.partition}}`, ...stored });
-    return { refused, dataLost };
+    return { refused, dataLost, kept, timeMs: this.store.timeMs };
   }
 
   async close(): Promise<void> {}

@@ -7,11 +7,13 @@ import {
   type BudgetRow,
   type CampaignRow,
   type ExperimentRow,
+  HOURS_A_WEEK,
   makeRegistry,
   type Registry,
   type RegistryRows,
   type RegistrySource,
   type VariantRow,
+  type WeekShares,
 } from './registry.ts';
 
 /** More bad rows than this are only counted in the log. */
@@ -19,7 +21,7 @@ const BAD_ROWS_NAMED = 20;
 
 /** Also the registry's own clock: "valid now" must mean the same to every process. */
 const STAMP = `
-  select r.version::float8 as version, e.epoch::float8 as epoch, floor(extract(epoch from clock_timestamp())::float8 * 1000) as "asOfMs"
+  select r.version::float8 as version, r.curve_version::float8 as "curveVersion", e.epoch::float8 as epoch, floor(extract(epoch from clock_timestamp())::float8 * 1000) as "asOfMs"
   from exposure_stream.registry_version r, exposure_stream.stream_epoch e`;
 /** One row, asked for every other second: a server that hangs is noticed here first. */
 const STAMP_SOON = { text: STAMP, query_timeout: 5_000 };
@@ -34,6 +36,15 @@ const CAMPAIGNS = `
 const BUDGETS = `
   select campaign_id as "campaignId", day_cap_micros::float8 as "dayCapMicros", ${VALIDITY}
   from exposure_stream.budget order by valid_from`;
+/** Only of campaigns that use them, a row a campaign: there are 168 hours in a week. */
+const CURVE_SHARES = `
+  select campaign_id as "campaignId", array_agg((day_of_week - 1) * 24 + hour) as hours, array_agg(share) as shares
+  from exposure_stream.pacing_curve_weight
+  where campaign_id in (select campaign_id from exposure_stream.campaign where pacing_curve = 'predicted')
+  group by campaign_id`;
+const FORECAST = `
+  select ${ms('hour', 'hourMs')}, spend_micros::float8 as "spendMicros" from exposure_stream.forecast
+  where hour >= now() - interval '2 days'`;
 const EXPERIMENTS = `
   select experiment_id as "experimentId", name, owner, status, randomization_unit as "randomizationUnit", salt, hash,
     ${ms('started_at', 'startedAtMs')}, ${ms('ended_at', 'endedAtMs')}
@@ -46,6 +57,7 @@ const ALLOCATIONS = `
 
 interface Stamp {
   version: number;
+  curveVersion: number;
   epoch: number;
   asOfMs: number;
 }
@@ -75,6 +87,8 @@ export class PostgresRegistry implements RegistrySource {
   readonly #clock: Clock;
   readonly #log: Pick<Logger, 'warn'>;
   #held: { version: number; rows: RegistryRows } | null = null;
+  /** Curves of thousands of campaigns are large, and change once a day. */
+  #curves: { of: string; shares: RegistryRows['curveShares'] } | null = null;
 
   /** The pool is ended by `close`. */
   constructor(pool: Pool, options: { clock: Clock; log: Pick<Logger, 'warn'> }) {
@@ -84,11 +98,11 @@ export class PostgresRegistry implements RegistrySource {
   }
 
   async load(): Promise<Registry> {
-    const loadedWallMs = this.#clock.now().wallMs;
+    const { wallMs: loadedWallMs, monotonicMs: loadedMonotonicMs } = this.#clock.now();
     try {
       const { rows } = await this.#pool.query<Stamp>(STAMP_SOON);
       const stamp = rows[0].version === this.#held?.version ? rows[0] : await this.#reload();
-      return makeRegistry(this.#held!.rows, { ...stamp, loadedWallMs });
+      return makeRegistry(this.#held!.rows, { ...stamp, loadedWallMs, loadedMonotonicMs });
     } catch (error) {
       throw namePostgresError(error, 'The registry was not read');
     }
@@ -99,7 +113,9 @@ export class PostgresRegistry implements RegistrySource {
   }
 
   async #reload(): Promise<Stamp> {
-    const { stamp, rows } = await inTransaction(this.#pool, readAll, 'begin isolation level repeatable read read only');
+    const read = (client: PoolClient) => readAll(client, this.#curves);
+    const { stamp, rows, curvesOf } = await inTransaction(this.#pool, read, 'begin isolation level repeatable read read only');
+    this.#curves = { of: curvesOf, shares: rows.curveShares };
     const campaigns = this.#withKnownZones(rows.campaigns);
     this.#held = { version: stamp.version, rows: { ...rows, campaigns } };
     return stamp;
@@ -123,17 +139,43 @@ export class PostgresRegistry implements RegistrySource {
   }
 }
 
-const readAll = async (client: PoolClient): Promise<{ stamp: Stamp; rows: RegistryRows }> => {
+interface Read {
+  stamp: Stamp;
+  rows: RegistryRows;
+  /** What the curves depend on. */
+  curvesOf: string;
+}
+
+const readAll = async (client: PoolClient, known: { of: string; shares: RegistryRows['curveShares'] } | null): Promise<Read> => {
   const all = async <Row extends object>(query: string): Promise<Row[]> => (await client.query<Row>(query)).rows;
   const [stamp] = await all<Stamp>(STAMP);
+  const campaigns = groupBy(await all<CampaignRow>(CAMPAIGNS), (row) => row.campaignId);
+  const predicted = [...campaigns].flatMap(([id, rows]) => (rows.some((row) => row.pacingCurve === 'predicted') ? [id] : []));
+  const curvesOf = JSON.stringify([stamp.curveVersion, predicted]);
   return {
     stamp,
+    curvesOf,
     rows: {
-      campaigns: groupBy(await all<CampaignRow>(CAMPAIGNS), (row) => row.campaignId),
+      campaigns,
       budgets: groupBy(await all<BudgetRow>(BUDGETS), (row) => row.campaignId),
+      curveShares: known?.of === curvesOf ? known.shares : await readShares(client),
+      forecast: new Map((await all<{ hourMs: number; spendMicros: number }>(FORECAST)).map((row) => [row.hourMs, row.spendMicros])),
       experiments: new Map((await all<ExperimentRow>(EXPERIMENTS)).map((row) => [row.experimentId, row])),
       variants: groupBy(await all<VariantRow>(VARIANTS), (row) => row.experimentId),
       allocations: groupBy(await all<AllocationRow>(ALLOCATIONS), (row) => row.experimentId),
     },
   };
+};
+
+const readShares = async (client: PoolClient): Promise<Map<string, WeekShares>> => {
+  const { rows } = await client.query<{ campaignId: string; hours: number[]; shares: number[] }>(CURVE_SHARES);
+  return new Map(
+    rows.map(({ campaignId, hours, shares }) => {
+      const week = new Float64Array(HOURS_A_WEEK);
+      hours.forEach((hour, i) => {
+        week[hour] = shares[i];
+      });
+      return [campaignId, week];
+    }),
+  );
 };

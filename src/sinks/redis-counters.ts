@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import { asError, StreamError } from '../errors.ts';
+import { slotOf } from '../gate/redis-slot.ts';
 import type { Clock, CounterOutcome, CounterSink, CounterWrite, CounterWriter } from '../topology/types.ts';
 import { openRedis, type RedisClient } from './redis-client.ts';
 import { COMPARE_AND_SET, MOVE_MARKER, type Script } from './redis-scripts.ts';
-import { slotOf } from './redis-slot.ts';
 
 /** 50 keys a script and 20 scripts in flight: 400 k writes/s, and no script holds Redis for more than a fraction of a ms. */
 const KEYS_PER_SCRIPT = 50;
@@ -27,6 +27,16 @@ interface Fence {
 }
 
 type Refusal = CounterOutcome['refused'][number];
+
+interface Answers {
+  refused: Refusal[];
+  kept: CounterOutcome['kept'];
+  /** Keys that hold something else, and what. */
+  foreign: string[];
+}
+
+const howOf = ({ keepLarger, stamped, onlyExisting }: CounterWrite): number =>
+  (keepLarger ? 1 : 0) + (stamped ? 2 : 0) + (onlyExisting ? 4 : 0);
 
 /**
  * Counters in Redis. A write is tried until it succeeds or `close` is called: counters stand still meanwhile, and so does
@@ -84,9 +94,9 @@ export class RedisCounters implements CounterSink {
     for (let attempt = 0; ; attempt += 1) {
       if (this.#closing.signal.aborted) throw new StreamError('redis_unreachable', 'The counters were closed while a write was waiting.');
       try {
-        const refused = await this.#attempt(writer, writes, lost);
+        const written = await this.#attempt(writer, writes, lost);
         this.#succeeded();
-        return { refused, dataLost: lost.data };
+        return { ...written, dataLost: lost.data };
       } catch (error) {
         if (error instanceof TypeError || error instanceof RangeError) throw error;
         this.#failed(asError(error));
@@ -100,22 +110,28 @@ export class RedisCounters implements CounterSink {
     this.#client.disconnect();
   }
 
-  async #attempt(writer: CounterWriter, writes: readonly CounterWrite[], lost: { data: boolean }): Promise<Refusal[]> {
-    const refused: Refusal[] = [];
-    const foreign: string[] = [];
+  async #attempt(
+    writer: CounterWriter,
+    writes: readonly CounterWrite[],
+    lost: { data: boolean },
+  ): Promise<Omit<CounterOutcome, 'dataLost'>> {
+    const all: Answers = { refused: [], kept: [], foreign: [] };
     const scripts = this.#batches(writes);
     for (let from = 0; from < scripts.length; from += SCRIPTS_IN_FLIGHT) {
       const answers = await allSettled(scripts.slice(from, from + SCRIPTS_IN_FLIGHT).map((batch) => this.#set(writer, batch)));
-      for (const answer of answers) {
-        refused.push(...answer.refused);
-        foreign.push(...answer.foreign);
+      for (const { refused, kept, foreign } of answers) {
+        all.refused.push(...refused);
+        all.kept.push(...kept);
+        all.foreign.push(...foreign);
       }
     }
-    const first = foreign[0];
-    if (first)
-      throw new Error(`${foreign.length} of our keys hold something else, first ${first}: delete or rename them, or set REDIS_KEY_PREFIX`);
-    refused.push(...(await this.#moveMarker(writer, lost)));
-    return refused;
+    const [first] = all.foreign;
+    if (first !== undefined)
+      throw new Error(
+        `${all.foreign.length} of our keys hold something else, first ${first}: delete or rename them, or set REDIS_KEY_PREFIX`,
+      );
+    const { refused, timeMs } = await this.#moveMarker(writer, lost);
+    return { refused: [...all.refused, ...refused], kept: all.kept, timeMs };
   }
 
   /** In a cluster a script may touch one slot only. */
@@ -139,28 +155,29 @@ export class RedisCounters implements CounterSink {
     return groups;
   }
 
-  async #set(writer: CounterWriter, batch: readonly CounterWrite[]): Promise<{ refused: Refusal[]; foreign: string[] }> {
+  async #set(writer: CounterWriter, batch: readonly CounterWrite[]): Promise<Answers> {
     const keys: string[] = [];
     const args: string[] = [String(writer.epoch), String(writer.version)];
     for (const write of batch) {
       const fields = Object.entries(write.fields);
       keys.push(this.#prefix + write.key);
-      args.push(String(write.expiryMs), write.keepLarger ? '1' : '0', String(fields.length));
+      args.push(String(write.expiryMs), String(howOf(write)), String(fields.length));
       for (const [field, value] of fields) args.push(field, value);
     }
     const answer = await this.#run(COMPARE_AND_SET, keys, args);
-    const refused: Refusal[] = [];
-    const foreign: string[] = [];
+    const answers: Answers = { refused: [], kept: [], foreign: [] };
     for (let at = 0; at < answer.length; at += 3) {
       const { key } = batch[Number(answer[at]) - 1];
-      if (answer[at + 1] === 'foreign') foreign.push(`${this.#prefix}${key} (${answer[at + 2]})`);
-      else refused.push({ key, epoch: Number(answer[at + 1]), version: Number(answer[at + 2]) });
+      const [what, more] = [answer[at + 1], answer[at + 2]];
+      if (what === 'foreign') answers.foreign.push(`${this.#prefix}${key} (${more})`);
+      else if (what === 'kept') answers.kept.push({ key, spendMicros: Number(more) });
+      else answers.refused.push({ key, epoch: Number(what), version: Number(more) });
     }
-    return { refused, foreign };
+    return answers;
   }
 
   /** Last, so that a dump which holds the marker holds the counters before it; after a loss it is set anew. */
-  async #moveMarker(writer: CounterWriter, lost: { data: boolean }): Promise<Refusal[]> {
+  async #moveMarker(writer: CounterWriter, lost: { data: boolean }): Promise<{ refused: Refusal[]; timeMs: number }> {
     const key = `marker:{${writer.partition}}`;
     const expected = this.#markers.get(writer.partition) ?? (writer.version > 0 ? { epoch: 0, version: 0 } : { epoch: -1, version: -1 });
     const move = ({ epoch, version }: Fence): Promise<string[]> =>
@@ -170,9 +187,11 @@ export class RedisCounters implements CounterSink {
       lost.data = true;
       answer = await move({ epoch: -1, version: -1 });
     }
-    const stored = { epoch: Number(answer[0]), version: Number(answer[1]) };
+    const [epoch, version, seconds, micros] = answer.map(Number);
+    const stored = { epoch, version };
     this.#markers.set(writer.partition, stored);
-    return stored.epoch === writer.epoch && stored.version === writer.version ? [] : [{ key, ...stored }];
+    const isOurs = epoch === writer.epoch && version === writer.version;
+    return { refused: isOurs ? [] : [{ key, ...stored }], timeMs: seconds * 1000 + Math.floor(micros / 1000) };
   }
 
   async #run(script: Script, keys: readonly string[], args: readonly string[]): Promise<string[]> {

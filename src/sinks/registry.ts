@@ -1,4 +1,5 @@
 /** What the company has registered, as one consistent snapshot. Times are epoch ms; ±Infinity where open. */
+import { type Clock, UTC_ALWAYS, type ZoneSpan, type ZoneSpans } from '../topology/types.ts';
 
 /** Valid from `fromMs` on, until `toMs` exclusive. */
 export interface Validity {
@@ -14,6 +15,7 @@ export interface CampaignRow extends Validity {
   pacingPolicy: 'graceful' | 'strict';
   pacingCurve: 'even' | 'accelerated' | 'predicted';
   status: 'active' | 'paused';
+  /** The row's zone also holds for what happened from then on, before `fromMs`. */
   retroactiveFromMs: number | null;
 }
 
@@ -48,10 +50,18 @@ export interface AllocationRow extends Validity {
   share: number;
 }
 
+/** Shares of a week's spend by hour in the campaign's zone: 168 numbers, Monday 0 h first. */
+export type WeekShares = Float64Array;
+export const HOURS_A_WEEK = 168;
+
 /** All rows by campaign or experiment id: campaigns, budgets and allocations in order of `fromMs`, variants of `position`. */
 export interface RegistryRows {
   campaigns: ReadonlyMap<string, readonly CampaignRow[]>;
   budgets: ReadonlyMap<string, readonly BudgetRow[]>;
+  /** Of campaigns with a `predicted` curve, those that have any. */
+  curveShares: ReadonlyMap<string, WeekShares>;
+  /** Spend expected of all campaigns together, by the UTC hour's start. */
+  forecast: ReadonlyMap<number, number>;
   experiments: ReadonlyMap<string, ExperimentRow>;
   variants: ReadonlyMap<string, readonly VariantRow[]>;
   allocations: ReadonlyMap<string, readonly AllocationRow[]>;
@@ -66,10 +76,10 @@ export interface Registry extends RegistryRows {
   asOfMs: number;
   /** This machine's clock then, for `registry_age_seconds`. */
   loadedWallMs: number;
-  /** The zone of the campaign row valid at `asOfMs`, else of the latest one begun, else of the first; UTC if unregistered. */
-  zoneOf(campaignId: string): string;
-  /** The next time at which a campaign row begins, by the registry's clock: until then `zoneOf` says the same. */
-  zonesUntilMs(): number;
+  /** Monotonic ms of this process then: so that "valid now" goes on while the registry cannot be read. */
+  loadedMonotonicMs: number;
+  /** The campaign's zones by time; UTC if unregistered. */
+  zonesOf(campaignId: string): ZoneSpans;
 }
 
 export interface RegistrySource {
@@ -82,31 +92,34 @@ export interface RegistrySource {
 export const validAt = <Row extends Validity>(rows: readonly Row[] | undefined, atMs: number): Row | null =>
   rows?.find((row) => row.fromMs <= atMs && atMs < row.toMs) ?? null;
 
-const zoneAt = (rows: readonly CampaignRow[] | undefined, atMs: number): string => {
-  if (!rows || rows.length === 0) return 'UTC';
-  const row = validAt(rows, atMs) ?? rows.findLast((candidate) => candidate.fromMs <= atMs) ?? rows[0];
-  return row.timeZone;
-};
-
-const nextBeginMs = (campaigns: RegistryRows['campaigns'], afterMs: number): number => {
-  let next = Number.POSITIVE_INFINITY;
-  for (const rows of campaigns.values()) for (const { fromMs } of rows) if (fromMs > afterMs && fromMs < next) next = fromMs;
-  return next;
+/** A later row's zone takes over from its beginning, or from as far back as it reaches; gaps keep what was before. */
+const zonesOf = (rows: readonly CampaignRow[] | undefined): ZoneSpans => {
+  if (rows === undefined || rows.length === 0) return UTC_ALWAYS;
+  const spans: ZoneSpan[] = [];
+  for (const { fromMs, retroactiveFromMs, timeZone } of rows) {
+    const sinceMs = Math.min(fromMs, retroactiveFromMs ?? fromMs);
+    while (spans.length > 0 && spans[spans.length - 1].fromMs >= sinceMs) spans.pop();
+    if (spans.at(-1)?.zone !== timeZone) spans.push({ fromMs: sinceMs, zone: timeZone });
+  }
+  spans[0] = { ...spans[0], fromMs: Number.NEGATIVE_INFINITY };
+  return spans;
 };
 
 export const makeRegistry = (
   rows: RegistryRows,
-  at: { version: number; epoch: number; asOfMs: number; loadedWallMs: number },
+  at: { version: number; epoch: number; asOfMs: number; loadedWallMs: number; loadedMonotonicMs?: number },
 ): Registry => ({
   ...rows,
+  loadedMonotonicMs: 0,
   ...at,
-  zoneOf: (campaignId) => zoneAt(rows.campaigns.get(campaignId), at.asOfMs),
-  zonesUntilMs: () => nextBeginMs(rows.campaigns, at.asOfMs),
+  zonesOf: (campaignId) => zonesOf(rows.campaigns.get(campaignId)),
 });
 
-const EMPTY: RegistryRows = {
+export const EMPTY_ROWS: RegistryRows = {
   campaigns: new Map(),
   budgets: new Map(),
+  curveShares: new Map(),
+  forecast: new Map(),
   experiments: new Map(),
   variants: new Map(),
   allocations: new Map(),
@@ -117,10 +130,13 @@ export class StaticRegistry implements RegistrySource {
   #rows: RegistryRows;
   #version = 0;
   readonly #epoch: number;
+  readonly #clock: Clock | null;
 
-  constructor(rows: Partial<RegistryRows> = {}, epoch = 1) {
-    this.#rows = { ...EMPTY, ...rows };
+  /** @param clock what "valid now" goes by; without one, rows that have begun at the end of time are valid */
+  constructor(rows: Partial<RegistryRows> = {}, epoch = 1, clock: Clock | null = null) {
+    this.#rows = { ...EMPTY_ROWS, ...rows };
     this.#epoch = epoch;
+    this.#clock = clock;
   }
 
   set(rows: Partial<RegistryRows>): void {
@@ -129,7 +145,9 @@ export class StaticRegistry implements RegistrySource {
   }
 
   async load(): Promise<Registry> {
-    return makeRegistry(this.#rows, { version: this.#version, epoch: this.#epoch, asOfMs: Number.MAX_SAFE_INTEGER, loadedWallMs: 0 });
+    const now = this.#clock?.now();
+    const times = { asOfMs: now?.wallMs ?? Number.MAX_SAFE_INTEGER, loadedWallMs: 0, loadedMonotonicMs: now?.monotonicMs ?? 0 };
+    return makeRegistry(this.#rows, { version: this.#version, epoch: this.#epoch, ...times });
   }
 
   async close(): Promise<void> {}
@@ -144,6 +162,14 @@ export const campaignForever = (campaignId: string, timeZone: string): CampaignR
   pacingCurve: 'even',
   status: 'active',
   retroactiveFromMs: null,
+  fromMs: Number.NEGATIVE_INFINITY,
+  toMs: Number.POSITIVE_INFINITY,
+});
+
+/** A budget in force for ever, for tests and the demo. */
+export const budgetForever = (campaignId: string, dayCapMicros: number): BudgetRow => ({
+  campaignId,
+  dayCapMicros,
   fromMs: Number.NEGATIVE_INFINITY,
   toMs: Number.POSITIVE_INFINITY,
 });

@@ -6,6 +6,7 @@ import { BLOCK, type IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { CELLS, type CellName } from './partials.ts';
 import { SegmentValues } from './segment-values.ts';
+import { SurfaceSpend } from './surface-spend.ts';
 import type { ByteRef, Stream } from './types.ts';
 import { UnitSample } from './unit-sample.ts';
 
@@ -29,6 +30,7 @@ export class Contribution {
   readonly sample: UnitSample;
   readonly #options: ContributionOptions;
   readonly #state: IngestState;
+  readonly #surfaces: SurfaceSpend;
   /** See `warm`. */
   readonly groups = new Int32Array(BLOCK);
   /** By group: the cell of spend it was last found in. A guess. */
@@ -42,6 +44,7 @@ export class Contribution {
   constructor(options: ContributionOptions, state: IngestState) {
     this.#options = options;
     this.#state = state;
+    this.#surfaces = new SurfaceSpend(state);
     this.sample = new UnitSample(options.srm.unitsSampled);
     this.#segments = new SegmentValues(options.srm, (name) => state.groups.intern(NO_ENTITY, 0, name));
     this.#addSegment = (segment) => this.#addOne('segmentUnits', this.#group, segment);
@@ -88,6 +91,7 @@ export class Contribution {
     cells.spend.add(index, 0, event.spendMicros);
     cells.spend.add(index, 1, 1);
     cells.spend.touch(index);
+    if (event.hasSurface) this.#surfaces.add(event);
   }
 
   firstExposure(event: DecodedEvent): void {
@@ -146,7 +150,7 @@ export class Contribution {
     this.#closedSlotMs = slotMs;
     const { cells } = this.#state;
     const { time, limits } = this.#options;
-    for (const name of ['spend', 'units'] as const) {
+    for (const name of ['spend', 'units', 'surfaceSpend'] as const) {
       cells[name].drop((index) => closedUntil((cells[name].timeOf(index) + 1) * CELLS[name].slotMs, watermarkMs, time));
     }
     for (const name of ['spendEvidence', 'exposureEvidence'] as const) {

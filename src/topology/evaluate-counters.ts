@@ -1,10 +1,10 @@
 /** What evaluate writes to Redis: counters that have changed, and a share of all living ones, so that none grows old. */
 import { dayText } from '../operators/days.ts';
 import { TO_SEND } from '../state/cells.ts';
-import { earliestOf } from './evaluate-days.ts';
+import { type EmptyDay, earliestOf } from './evaluate-days.ts';
 import { EXPOSED_EXPIRY_MS } from './evaluate-experiments.ts';
 import type { EvaluateState } from './evaluate-state.ts';
-import type { CounterWrite, Stream } from './types.ts';
+import type { CounterOutcome, CounterWrite, Stream } from './types.ts';
 
 const SPEND_EXPIRY_MS = 8 * 86_400_000;
 const SLICE_MS = 1000;
@@ -14,6 +14,9 @@ export class CounterWrites {
   readonly #rewriteMs: number;
   #cursor = 0;
   #slicedMs = Number.NEGATIVE_INFINITY;
+  #empty: EmptyDay[] = [];
+  /** By key: what has been handed over to be taken back. */
+  #takingBack = new Map<string, EmptyDay>();
 
   /** Each living key is written again within `rewriteMs`. */
   constructor(state: EvaluateState, rewriteMs: number) {
@@ -26,8 +29,9 @@ export class CounterWrites {
     const elapsedMs = monotonicMs - this.#slicedMs;
     if (elapsedMs < SLICE_MS) return;
     this.#slicedMs = monotonicMs;
-    const { days, experiments } = this.#state;
+    const { days, experiments, position } = this.#state;
     const { table } = days;
+    this.#empty = days.takeEmpty({ monotonicMs, version: position, againMs: this.#rewriteMs });
     const living = table.size + experiments.living.size;
     const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#rewriteMs);
     const ids = [...experiments.living.keys()];
@@ -45,11 +49,34 @@ export class CounterWrites {
     const writes: CounterWrite[] = [];
     const spendWatermark = this.#watermarkText('impressions');
     days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)));
-    days.sending();
+    this.#takeBack(writes, spendWatermark);
     const watermark = this.#watermarkText('exposures');
     for (const id of experiments.dirty) writes.push(this.#exposed(id, watermark));
     experiments.dirty.clear();
     return writes;
+  }
+
+  /** What was refused is taken back when the version that stands there has been passed. */
+  delivered({ refused }: Pick<CounterOutcome, 'refused'>): void {
+    for (const { key, version } of this.#takingBack.size > 0 ? refused : []) {
+      const empty = this.#takingBack.get(key);
+      if (empty) this.#state.days.refused(empty, version);
+    }
+    this.#takingBack.clear();
+  }
+
+  /** Days that may be known only in part are left as they are. */
+  #takeBack(writes: CounterWrite[], watermark: string): void {
+    const { groups, loss, days } = this.#state;
+    for (const empty of this.#empty) {
+      const { group, day } = empty;
+      if (loss.reaches(earliestOf(day)) || days.table.find(group, 0, day) !== -1) continue;
+      const key = `spend:{${groups[group].entity}}:${dayText(day)}`;
+      const fields = { spend_micros: '0', impressions: '0', watermark_ms: watermark };
+      writes.push({ key, fields, expiryMs: SPEND_EXPIRY_MS, onlyExisting: true });
+      this.#takingBack.set(key, empty);
+    }
+    this.#empty = [];
   }
 
   #spend(index: number, watermark: string): CounterWrite {

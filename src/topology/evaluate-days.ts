@@ -1,18 +1,45 @@
-/** Spend by local day, in the campaigns' zones: sums of quarter hours, made again after a restore and when a zone changes. */
-import { dayOfSlot } from '../operators/days.ts';
-import type { ByteReader, ByteWriter } from '../state/bytes.ts';
+/**
+ * Spend by local day, in the campaigns' zones: sums of quarter hours, made again after a restore and when zones change.
+ *
+ * A change of zone leaves behind days that hold nothing now. Those that this owner has shown stay in the table, with
+ * zeros. What others have shown (the zone may have changed while nobody evaluated, or twice since the last commit) is
+ * known to nobody; but no zone can have moved a quarter hour further than two days. So the days around a new one that
+ * hold nothing are taken back where Redis has them: nothing about zones need be remembered.
+ */
+import { dayInZones } from '../operators/days.ts';
 import { CellTable, TO_SEND } from '../state/cells.ts';
 import type { AddToSlot } from './evaluate-adjustments.ts';
 import type { GroupName } from './partials.ts';
+import type { ZoneSpans } from './types.ts';
 
 const DAY_MS = 86_400_000;
 /** No zone is further ahead of UTC. */
 const MAX_OFFSET_MS = 14 * 3_600_000;
+/** From 12 h behind UTC to 14 h ahead are more than one day. */
+const MAX_MOVED_DAYS = 2;
+/** The second time is for what somebody who was further has written after the first. */
+const TIMES_TAKEN_BACK = 2;
 
-export type ZoneOf = (campaignId: string) => string;
+export type ZonesOf = (campaignId: string) => ZoneSpans;
 
 /** The earliest instant that can belong to a local day, in whatever zone. */
 export const earliestOf = (day: number): number => day * DAY_MS - MAX_OFFSET_MS;
+
+/** A day that holds nothing, and that Redis may show. */
+export interface EmptyDay {
+  group: number;
+  day: number;
+  /** A write at a lower version was refused. */
+  fromVersion: number;
+  /** Monotonic ms. */
+  dueMs: number;
+  timesLeft: number;
+}
+
+const nameOf = (group: number, day: number): string => `${group}/${day}`;
+const sameSpans = (one: ZoneSpans, other: ZoneSpans): boolean =>
+  one === other ||
+  (one.length === other.length && one.every(({ fromMs, zone }, i) => fromMs === other[i].fromMs && zone === other[i].zone));
 
 export class CampaignDays {
   /** (campaign's group, local day) → spendMicros, impressions. Negative days exist, so it is never written out. */
@@ -25,17 +52,13 @@ export class CampaignDays {
   /** Quarter hours of all sources together. */
   readonly #slots: CellTable;
   readonly #adjustments: { each(add: AddToSlot): void };
-  #zoneOf: ZoneOf | null = null;
+  #zonesOf: ZonesOf | null = null;
   /** All quarter hours that are to be there are there. */
   #complete = true;
   /** The table holds what the quarter hours add up to. */
   #made = false;
-  readonly #zones = new Map<number, string>();
-  /** The zones of the days that Redis shows: what a restart must know, to take back what a change of zone has left there. */
-  readonly #shown = new Map<number, string>();
-  #moved = new Map<number, string>();
-  #sending = new Map<number, string>();
-  readonly #toCommit = new Set<number>();
+  readonly #spans = new Map<number, ZoneSpans>();
+  readonly #empty = new Map<string, EmptyDay>();
 
   /** @param adjustments what is to be added to quarter hours */
   constructor(groups: readonly GroupName[], slots: CellTable, adjustments: { each(add: AddToSlot): void }) {
@@ -46,12 +69,12 @@ export class CampaignDays {
 
   /** Whether zones are known: after the first registry. */
   get registered(): boolean {
-    return this.#zoneOf !== null;
+    return this.#zonesOf !== null;
   }
 
-  /** Takes the zones in force. Days of a campaign whose zone is another one now are made again, the old ones shown as 0. */
-  useZones(zoneOf: ZoneOf): void {
-    this.#zoneOf = zoneOf;
+  /** Takes the zones in force. Days of a campaign whose zones are others now are made again, the old ones shown as 0. */
+  useZones(zonesOf: ZonesOf): void {
+    this.#zonesOf = zonesOf;
     this.#settle();
   }
 
@@ -66,9 +89,15 @@ export class CampaignDays {
     this.#settle();
   }
 
-  /** A quarter hour has grown, or is another one after an adjustment: then amounts may be negative. */
-  grew(group: number, slot: number, spendMicros: number, impressions: number): void {
-    if (this.#made) this.#add(group, slot, spendMicros, impressions);
+  /** A quarter hour has grown, or is another one after an adjustment: then amounts may be negative. Returns its day; null while days are not made. */
+  grew(group: number, slot: number, spendMicros: number, impressions: number): number | null {
+    return this.#made ? this.#add(group, slot, spendMicros, impressions) : null;
+  }
+
+  /** Of a day: 0 where there is nothing. */
+  spendMicros(group: number, day: number): number {
+    const index = this.table.find(group, 0, day);
+    return index === -1 ? 0 : this.table.get(index, 0);
   }
 
   /** Reads the day that a campaign's spend will most likely go to, so that it waits in the cache. The result means nothing. */
@@ -80,19 +109,25 @@ export class CampaignDays {
     for (let i = 0; i < this.table.size; i++) this.table.touchFor(i, TO_SEND);
   }
 
-  /** All changed days have been handed over to be written; `delivered` follows when they are. */
-  sending(): void {
-    this.#sending = this.#moved;
-    this.#moved = new Map();
+  /** Days to be taken back now; each comes once more after `againMs`. */
+  takeEmpty(at: { monotonicMs: number; version: number; againMs: number }): EmptyDay[] {
+    const taken: EmptyDay[] = [];
+    for (const [name, empty] of this.#empty) {
+      const { group, day } = empty;
+      const isHeld = this.table.find(group, 0, day) !== -1 || this.#isOver(day);
+      if (isHeld || empty.timesLeft === 0) this.#empty.delete(name);
+      else if (empty.dueMs <= at.monotonicMs && empty.fromVersion <= at.version) {
+        empty.timesLeft--;
+        empty.dueMs = at.monotonicMs + at.againMs;
+        taken.push(empty);
+      }
+    }
+    return taken;
   }
 
-  /** `refused`: a higher version stood somewhere; until this one has passed it, what moved is sent again. */
-  delivered(refused: boolean): void {
-    if (refused && this.#sending.size > 0) {
-      this.#moved = new Map([...this.#sending, ...this.#moved]);
-      for (let i = 0; i < this.table.size; i++) if (this.#sending.has(this.table.groupOf(i))) this.table.touchFor(i, TO_SEND);
-    } else for (const [group, zone] of this.#sending) this.#show(group, zone);
-    this.#sending = new Map();
+  /** Somebody has written this day at a higher version: it is taken back when that has been passed. */
+  refused({ group, day }: EmptyDay, version: number): void {
+    this.#empty.set(nameOf(group, day), { group, day, fromVersion: version, dueMs: Number.NEGATIVE_INFINITY, timesLeft: TIMES_TAKEN_BACK });
   }
 
   /** Days end whole, before the first of their quarter hours may be forgotten: what is shown is never part of a day. */
@@ -100,38 +135,14 @@ export class CampaignDays {
     return this.table.drop((i) => this.#isOver(this.table.timeOf(i)));
   }
 
-  /** All zones are to be written again. */
-  touchZones(): void {
-    for (const group of this.#shown.keys()) this.#toCommit.add(group);
-  }
-
-  writeChangedZones(to: ByteWriter): void {
-    to.varint(this.#toCommit.size);
-    for (const group of this.#toCommit) {
-      to.varint(group);
-      to.string(this.#shown.get(group) ?? 'UTC');
-    }
-    this.#toCommit.clear();
-  }
-
-  readZones(from: ByteReader): void {
-    for (let left = from.varint(); left > 0; left--) {
-      const group = from.varint();
-      const zone = from.string();
-      this.#zones.set(group, zone);
-      this.#shown.set(group, zone);
-    }
-  }
-
   #settle(): void {
-    if (this.#zoneOf === null || !this.#complete) return;
+    if (this.#zonesOf === null || !this.#complete) return;
     if (!this.#made) this.#make();
     const moved = new Set<number>();
-    for (const [group, before] of this.#zones) {
-      const zone = this.#zoneOf(this.#groups[group].entity);
-      if (zone === before) continue;
-      this.#zones.set(group, zone);
-      this.#moved.set(group, zone);
+    for (const [group, before] of this.#spans) {
+      const spans = this.#zonesOf(this.#groups[group].entity);
+      if (sameSpans(spans, before)) continue;
+      this.#spans.set(group, spans);
       moved.add(group);
     }
     if (moved.size > 0) this.#makeAgain(moved);
@@ -139,6 +150,8 @@ export class CampaignDays {
 
   #make(): void {
     this.table = new CellTable(2);
+    this.#spans.clear();
+    this.#empty.clear();
     this.#made = true;
     this.#addAll(() => true);
   }
@@ -170,29 +183,34 @@ export class CampaignDays {
     return this.#lastCells[group];
   }
 
-  #add(group: number, slot: number, spendMicros: number, impressions: number): void {
-    const day = dayOfSlot(slot, this.#zone(group));
-    if (this.#isOver(day)) return;
+  #add(group: number, slot: number, spendMicros: number, impressions: number): number {
+    const day = dayInZones(slot, this.#spansOf(group));
+    if (this.#isOver(day)) return day;
+    const { size } = this.table;
     const index = this.#cellOf(group, day);
     this.table.add(index, 0, spendMicros);
     this.table.add(index, 1, impressions);
     this.table.touchFor(index, TO_SEND);
+    if (index === size) this.#suspectAround(group, day);
+    return day;
   }
 
-  /** Its first zone moves nothing. */
-  #zone(group: number): string {
-    let zone = this.#zones.get(group);
-    if (zone === undefined) {
-      zone = this.#zoneOf?.(this.#groups[group].entity) ?? 'UTC';
-      this.#zones.set(group, zone);
-      this.#show(group, zone);
+  #suspectAround(group: number, day: number): void {
+    for (let other = day - MAX_MOVED_DAYS; other <= day + MAX_MOVED_DAYS; other++) {
+      const name = nameOf(group, other);
+      if (this.#empty.has(name) || this.#isOver(other) || this.table.find(group, 0, other) !== -1) continue;
+      const dueMs = Number.NEGATIVE_INFINITY;
+      this.#empty.set(name, { group, day: other, fromVersion: 0, dueMs, timesLeft: TIMES_TAKEN_BACK });
     }
-    return zone;
   }
 
-  #show(group: number, zone: string): void {
-    this.#shown.set(group, zone);
-    this.#toCommit.add(group);
+  #spansOf(group: number): ZoneSpans {
+    let spans = this.#spans.get(group);
+    if (spans === undefined) {
+      spans = (this.#zonesOf as ZonesOf)(this.#groups[group].entity);
+      this.#spans.set(group, spans);
+    }
+    return spans;
   }
 
   #isOver(day: number): boolean {

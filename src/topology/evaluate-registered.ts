@@ -1,15 +1,8 @@
 import type { RegisteredRows } from './evaluate-part.ts';
+import type { PacedRegistry } from './paced-campaigns.ts';
 
-/** What evaluate needs of a registry. */
-export interface Zones {
+/** What evaluate needs of a registry. Rows that a caller does not know are not told. */
+export interface Registered extends PacedRegistry, Partial<RegisteredRows> {
   version: number;
   epoch: number;
-  /** When it was read, by its own clock; `zonesUntilMs` is by the same. */
-  asOfMs: number;
-  zoneOf(campaignId: string): string;
-  /** The zones of these rows hold until then. */
-  zonesUntilMs(): number;
 }
-
-/** Rows that a caller does not know are not told. */
-export type Registered = Zones & Partial<RegisteredRows>;

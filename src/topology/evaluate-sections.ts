@@ -20,6 +20,9 @@ export const SECTIONS = {
   alerts: 8,
   fleet: 9,
   experiments: 10,
+  pacing: 20,
+  counted: 21,
+  platform: 22,
   // 11–19 experiments and their tests · 20–29 pacing · 30–39 adjustments and the reconciler
   adjustments: 30,
 } as const;
@@ -74,5 +77,13 @@ export function readSections(changes: Uint8Array, sections: ReadonlyMap<number, 
     const start = from.position;
     from.bytes(length);
     section.read(new ByteReader(changes, start, start + length));
+  }
+}
+
+/** What the section `zones` and format 1 have there: written once, of no use any more. */
+export function skipZones(from: ByteReader): void {
+  for (let left = from.varint(); left > 0; left--) {
+    from.varint();
+    from.string();
   }
 }

@@ -17,6 +17,8 @@ export interface SourceProgress {
   lastRecordMs: number | null;
   /** Kafka time of the mark (LogAppendTime of `.partials`); NaN when it had none. */
   markMs: number;
+  /** Every record of it whose Kafka time is before this is counted; null while unknown. Never goes back. */
+  countedUntilMs: number | null;
 }
 
 interface Arriving {
@@ -25,11 +27,21 @@ interface Arriving {
   seen: Set<number>;
 }
 
+/** An emission that has arrived whole. */
+interface Emitted {
+  claim: number;
+  emission: number;
+  /** Kafka time of its first arrival. */
+  markMs: number;
+}
+
 export class Sources {
   readonly #list: SourceProgress[] = [];
   readonly #byName = new Map<string, number>();
   readonly #arriving = new Map<number, Arriving>();
+  readonly #emitted = new Map<number, Emitted>();
   readonly #changed = new Set<number>();
+  readonly #counted = new Set<number>();
   /** Sources that began counting again behind a truncated log: their counts may be too low, and say so. */
   readonly lost = new Set<number>();
   #version = 0;
@@ -51,7 +63,7 @@ export class Sources {
       index = this.#list.length;
       this.#byName.set(name, index);
       const { topic, partition, stream, partitions } = header;
-      const unknown = { watermarkMs: null, idle: false, endAgeMs: null, lastRecordMs: null, markMs: Number.NaN };
+      const unknown = { watermarkMs: null, idle: false, endAgeMs: null, lastRecordMs: null, markMs: Number.NaN, countedUntilMs: null };
       this.#list.push({ topic, partition, stream, partitions, origin: -1, position: 0, ...unknown });
       this.#changed.add(index);
     }
@@ -64,6 +76,7 @@ export class Sources {
    */
   arrived(index: number, header: PartialHeader, markMs: number): boolean | null {
     if (!this.#complete(index, header)) return null;
+    const before = this.#follow(index, header, markMs);
     const source = this.#list[index];
     if (header.origin < source.origin || (header.origin === source.origin && header.position < source.position)) return null;
     const advanced = header.position > source.position;
@@ -72,7 +85,9 @@ export class Sources {
     // A watermark never goes back, also when the source has lost its state.
     const kept = Math.max(source.watermarkMs ?? Number.NEGATIVE_INFINITY, watermarkMs ?? Number.NEGATIVE_INFINITY);
     if (advanced || origin !== source.origin || idle !== source.idle) this.#version++;
-    const mark = { origin, position, idle, endAgeMs, lastRecordMs, partitions, markMs };
+    const countedUntilMs = latest(source.countedUntilMs, lastRecordMs, before === null || endAgeMs === null ? null : before - endAgeMs);
+    if (countedUntilMs !== source.countedUntilMs) this.#counted.add(index);
+    const mark = { origin, position, idle, endAgeMs, lastRecordMs, partitions, markMs, countedUntilMs };
     Object.assign(source, mark, { watermarkMs: Number.isFinite(kept) ? kept : null });
     this.#changed.add(index);
     return advanced;
@@ -103,6 +118,16 @@ export class Sources {
     return Number.isFinite(least) ? least : null;
   }
 
+  /** Every record of the stream whose Kafka time is before this is counted; null while one of its partitions has not said. */
+  countedUntilMs(stream: Stream): number | null {
+    let least = Number.POSITIVE_INFINITY;
+    for (const source of this.#heardOf(stream) ?? []) {
+      if (source.countedUntilMs === null) return null;
+      least = Math.min(least, source.countedUntilMs);
+    }
+    return Number.isFinite(least) ? least : null;
+  }
+
   /** Whether a source of the stream has accepted nothing so far. */
   someUnseen(stream: Stream): boolean {
     return this.#list.some((source) => source.stream === stream && source.watermarkMs === null);
@@ -115,6 +140,26 @@ export class Sources {
       (least, source) => ((source.watermarkMs ?? -1) < (least?.watermarkMs ?? Number.POSITIVE_INFINITY) ? source : least),
       null,
     );
+  }
+
+  /** How far each is counted, of those that have gone on: not in the mark itself, since it also needs the one before. */
+  writeCounted(to: ByteWriter): void {
+    for (const index of this.#counted) {
+      to.varint(index);
+      to.f64(this.#list[index].countedUntilMs ?? Number.NaN);
+    }
+    this.#counted.clear();
+  }
+
+  readCounted(from: ByteReader): void {
+    while (!from.done) {
+      const source = this.#list[from.varint()];
+      source.countedUntilMs = numberOrNull(from);
+    }
+  }
+
+  touchCounted(): void {
+    for (const index of this.#list.keys()) this.#counted.add(index);
   }
 
   /** All of them are to be written again. */
@@ -149,7 +194,8 @@ export class Sources {
       const name = { topic: from.string(), partition: from.varint(), stream: STREAMS[from.u8()], partitions: from.varint() };
       const progress = { origin: from.varint() - 1, position: from.varint(), watermarkMs: numberOrNull(from), idle: from.u8() === 1 };
       const ages = { endAgeMs: numberOrNull(from), lastRecordMs: numberOrNull(from), markMs: from.f64() };
-      this.#list[index] = { ...name, ...progress, ...ages };
+      const countedUntilMs = latest(this.#list[index]?.countedUntilMs ?? null, ages.lastRecordMs);
+      this.#list[index] = { ...name, ...progress, ...ages, countedUntilMs };
       this.#byName.set(`${name.topic}/${name.partition}`, index);
       if (from.u8() === 1) this.lost.add(index);
     }
@@ -184,6 +230,18 @@ export class Sources {
     return known.length === 0 ? null : Math.max(...known.map((source) => source.watermarkMs ?? 0));
   }
 
+  /**
+   * The Kafka time of the emission just before this one, null when it is not known: its acknowledgement is what an age in this one
+   * is measured from. A repeat arrives later than it was acknowledged, so the first arrival counts.
+   */
+  #follow(index: number, { claim, emission }: PartialHeader, markMs: number): number | null {
+    const last = this.#emitted.get(index);
+    if (last?.claim === claim && last.emission >= emission) return null;
+    this.#emitted.set(index, { claim, emission, markMs });
+    const follows = last?.claim === claim && last.emission === emission - 1 && Number.isFinite(last.markMs);
+    return follows ? last.markMs : null;
+  }
+
   #complete(index: number, header: PartialHeader): boolean {
     if (header.parts === 1) return true;
     let arriving = this.#arriving.get(index);
@@ -197,6 +255,9 @@ export class Sources {
     return true;
   }
 }
+
+const latest = (...times: readonly (number | null)[]): number | null =>
+  times.reduce((last, ms) => (ms !== null && (last === null || ms > last) ? ms : last), null);
 
 const numberOrNull = (from: ByteReader): number | null => {
   const value = from.f64();

@@ -9,12 +9,14 @@ import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { SEED_BYTES, SeededHash } from '../state/hash.ts';
 import type { Adjustment } from './adjustments.ts';
 import { Adjustments } from './evaluate-adjustments.ts';
+import { Credits } from './evaluate-credits.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
 import { Groups } from './evaluate-groups.ts';
 import { DirtyHours, type HourKind } from './evaluate-hours.ts';
+import { keptFromMs } from './evaluate-kept.ts';
 import { Loss } from './evaluate-loss.ts';
-import { isSectioned, readSections, SECTIONS, type Section, writeSections } from './evaluate-sections.ts';
+import { isSectioned, readSections, SECTIONS, type Section, skipZones, writeSections } from './evaluate-sections.ts';
 import { Sources } from './evaluate-sources.ts';
 import { Fleet } from './fleet.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, type GroupName, KINDS_OF_STATE_1 } from './partials.ts';
@@ -22,14 +24,6 @@ import type { Commit } from './types.ts';
 
 const SLOTS_PER_HOUR = CELLS.units.slotMs / CELLS.spend.slotMs;
 const MAX_COLUMNS = 8;
-const DAY_MS = 86_400_000;
-/** Room for the offsets of zones: a local day ends at most 12 h after its UTC day. */
-const ZONE_SLACK_MS = 2 * DAY_MS;
-/**
- * A source that has never accepted anything has no watermark that would refuse old records. So that a first load of old
- * data there finds its hours, they are kept so much longer; not for ever, since a partition may well stay empty.
- */
-const UNSEEN_SLACK_MS = 30 * DAY_MS;
 
 type Tables = Record<CellName, CellTable>;
 const makeTables = (): Tables => Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Tables;
@@ -40,7 +34,10 @@ export class EvaluateState {
   readonly sources = new Sources();
   readonly bySource = makeTables();
   readonly totals = makeTables();
-  readonly adjustments = new Adjustments(this.totals.spend, (group, slot, micros, count) => this.days.grew(group, slot, micros, count));
+  readonly credits = new Credits();
+  readonly adjustments = new Adjustments(this.totals.spend, (group, slot, micros, count) =>
+    this.credits.moved(this.days.grew(group, slot, micros, count), micros),
+  );
   readonly #groups: Groups;
   readonly groups: readonly GroupName[];
   readonly days: CampaignDays;
@@ -53,6 +50,8 @@ export class EvaluateState {
   forgottenCells = 0;
   /** Told of every total that grows. */
   readonly growing: ((name: CellName, place: CellPlace, growth: Float64Array) => void)[] = [];
+  /** Told of spend counted on a day. */
+  onSpend: ((group: number, day: number, micros: number) => void) | null = null;
   readonly #journal = new ByteWriter(16 * 1024);
   readonly #growth = new Float64Array(MAX_COLUMNS);
   readonly #values = new Float64Array(MAX_COLUMNS);
@@ -80,6 +79,11 @@ export class EvaluateState {
     return this.#groups.of(bytes, start, end);
   }
 
+  /** The number of a campaign's group. */
+  groupNamed(entity: string): number {
+    return this.#groups.named({ entity, version: 0, variant: '' });
+  }
+
   /** Reads what `take` will, so that it waits in the cache. The result means nothing. */
   warm(name: CellName, group: number, source: number, time: number): number {
     const read = this.bySource[name].warmAt(group, source, time) ^ this.totals[name].warmAt(group, 0, time);
@@ -96,7 +100,8 @@ export class EvaluateState {
     const { group, time } = place;
     if (name === 'spend') {
       this.hours.mark('spend', group, Math.floor(time / SLOTS_PER_HOUR));
-      this.days.grew(group, time, this.#growth[0], this.#growth[1]);
+      const day = this.days.grew(group, time, this.#growth[0], this.#growth[1]);
+      if (day !== null) this.onSpend?.(group, day, this.#growth[0]);
       this.adjustments.cellsGrew(group, time);
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
@@ -107,7 +112,8 @@ export class EvaluateState {
   /** Takes an hour that the reconciler has settled; one that is forgotten here already changes nothing. True when it stands now. */
   adjust(adjustment: Adjustment): boolean {
     if (adjustment.hourMs + CELLS.units.slotMs <= this.#floorMs.spend) return false;
-    return this.adjustments.take(this.#groups.named({ entity: adjustment.campaignId, version: 0, variant: '' }), adjustment);
+    const group = this.groupNamed(adjustment.campaignId);
+    return this.credits.watch(group, () => this.adjustments.take(group, adjustment));
   }
 
   /** The state is complete: days are made, and what has ended is no longer shown. */
@@ -157,13 +163,14 @@ export class EvaluateState {
 
   /** In the order in which a restore needs them. */
   #ownSections(): Section[] {
-    const { sources, days, experiments, loss } = this;
+    const { sources, experiments, loss } = this;
     const groups = this.#groups;
     return [
       { id: SECTIONS.groups, write: (out) => groups.writeNew(out), read: (from) => groups.readNew(from) },
       { id: SECTIONS.sources, write: (out) => sources.writeChanged(out), read: (from) => sources.readChanged(from) },
       { id: SECTIONS.cells, write: (out) => this.#writeCells(out), read: (from) => this.#readCells(from) },
-      { id: SECTIONS.zones, write: (out) => days.writeChangedZones(out), read: (from) => days.readZones(from) },
+      // Once the zones of what Redis shows: nothing of them need be remembered any more.
+      { id: SECTIONS.zones, write: () => {}, read: (from) => skipZones(from) },
       {
         id: SECTIONS.lives,
         write: (out) => experiments.writeTimes(out, sources.watermarkMs('exposures')),
@@ -171,6 +178,12 @@ export class EvaluateState {
       },
       { id: SECTIONS.loss, write: (out) => loss.write(out), read: (from) => loss.read(from) },
       { id: SECTIONS.arriving, write: (out) => sources.writeArriving(out), read: (from) => sources.readArriving(from) },
+      {
+        id: SECTIONS.counted,
+        write: (out) => sources.writeCounted(out),
+        read: (from) => sources.readCounted(from),
+        touchAll: () => sources.touchCounted(),
+      },
       this.alerts,
       this.fleet,
       this.adjustments,
@@ -209,7 +222,7 @@ export class EvaluateState {
     this.sources.readChanged(from);
     this.#floorRead = { spend: from.f64(), exposure: from.f64() };
     for (let kind = 0; kind < KINDS_OF_STATE_1; kind++) this.#readCellsOf(cellOfKind(kind, 'state_newer_format'), from);
-    this.days.readZones(from);
+    skipZones(from);
     this.experiments.readTimes(from);
     this.loss.read(from);
   }
@@ -233,7 +246,6 @@ export class EvaluateState {
   beginSnapshot(): void {
     this.#groups.rewind();
     this.sources.touchAll();
-    this.days.touchZones();
     this.experiments.touchTimes();
     for (const section of this.#sections.values()) section.touchAll?.();
     this.#snapshot = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
@@ -259,14 +271,10 @@ export class EvaluateState {
   forgetOld(retentionMs: number): void {
     if (this.#snapshot.length > 0) return;
     for (const kind of ['spend', 'exposure'] as const) {
-      const stream = kind === 'spend' ? 'impressions' : 'exposures';
-      const lowest = this.sources.floorMs(stream);
-      if (lowest === null) continue;
-      const kept = retentionMs + ZONE_SLACK_MS + (this.sources.someUnseen(stream) ? UNSEEN_SLACK_MS : 0);
-      const floorMs = Math.floor((lowest - kept) / DAY_MS) * DAY_MS;
-      if (floorMs <= this.#floorMs[kind]) continue;
+      const floorMs = keptFromMs(this.sources, kind === 'spend' ? 'impressions' : 'exposures', retentionMs);
+      if (floorMs === null || floorMs <= this.#floorMs[kind]) continue;
       this.#floorMs[kind] = floorMs;
-      const names: CellName[] = kind === 'spend' ? ['spend', 'spendEvidence'] : ['units', 'exposureEvidence'];
+      const names: CellName[] = kind === 'spend' ? ['spend', 'spendEvidence', 'surfaceSpend'] : ['units', 'exposureEvidence'];
       for (const name of names) this.#dropForgotten(kind, name);
       if (kind === 'spend') {
         this.days.floorMs = floorMs;
@@ -288,7 +296,7 @@ export class EvaluateState {
 
   #forgotten(name: CellName, time: number): boolean {
     if (CELLS[name].slotMs === 0) return false;
-    const floorMs = name === 'spend' || name === 'spendEvidence' ? this.#floorMs.spend : this.#floorMs.exposure;
+    const floorMs = name === 'spend' || name === 'spendEvidence' || name === 'surfaceSpend' ? this.#floorMs.spend : this.#floorMs.exposure;
     return (time + 1) * CELLS[name].slotMs <= floorMs;
   }
 }

@@ -2,30 +2,25 @@
  * The second stage, one task a partition of `.partials`: merge ─ count ─ write absolute values. It owns each of its
  * entities alone; the version of all it writes is its position in that partition.
  */
-import type { LimitSettings, PaceSettings, SrmSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import type { HourlyBatch } from '../sinks/totals.ts';
 import { ByteReader } from '../state/bytes.ts';
-import type { SeededHash } from '../state/hash.ts';
 import { ADJUSTMENTS_MAGIC, readAdjustments } from './adjustments.ts';
 import { CounterWrites } from './evaluate-counters.ts';
-import type { EvaluatePart, MakePart } from './evaluate-part.ts';
+import type { EvaluateOptions, EvaluateOut } from './evaluate-options.ts';
+import { AMOUNT_MS, Pacing } from './evaluate-pacing.ts';
+import type { EvaluatePart } from './evaluate-part.ts';
 import type { Registered } from './evaluate-registered.ts';
 import { EvaluateState } from './evaluate-state.ts';
 import { FLEET_MAGIC, type FleetSection, FleetTeller } from './fleet.ts';
 import { hourlyRow } from './hourly-row.ts';
+import { pacingParts } from './pacing-alerts.ts';
 import { type CellVisitor, readCells, readHeader } from './partials.ts';
 import type { FeedStatus, Stage } from './stage.ts';
-import {
-  type Commit,
-  type CounterOutcome,
-  type CounterWrite,
-  type CounterWriter,
-  type Now,
-  type OutRecord,
-  type RecordBatch,
-  RecordView,
-} from './types.ts';
+import { type Commit, type CounterOutcome, type CounterWriter, type Now, type RecordBatch, RecordView } from './types.ts';
+
+export type { CounterBatch, EvaluateOptions, EvaluateOut } from './evaluate-options.ts';
+export type { Registered } from './evaluate-registered.ts';
 
 /** Nothing is written for the sake of time alone when the broker was last heard of longer ago. */
 const MAX_SILENCE_MS = 5000;
@@ -34,29 +29,6 @@ const MARKER_MS = 1000;
 /** Changes are gathered this long, so that a hot key is written once for many records. */
 const GATHER_MS = 25;
 
-export interface CounterBatch {
-  writer: CounterWriter;
-  writes: CounterWrite[];
-}
-
-/** What one step sends: both are acknowledged before the next commit, and both may be repeated. */
-export interface EvaluateOut extends CounterBatch {
-  records: OutRecord[];
-}
-
-export interface EvaluateOptions {
-  /** `.partials`. */
-  topic: string;
-  partition: number;
-  pace: PaceSettings;
-  limits: LimitSettings;
-  /** For tables in memory; nothing of it is kept. */
-  hash?: SeededHash;
-  srm: SrmSettings;
-  /** What it does beyond counting. */
-  parts: readonly MakePart[];
-}
-
 export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
   readonly #state: EvaluateState;
@@ -64,12 +36,12 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #parts: readonly EvaluatePart[];
   readonly #fleetSections: readonly FleetSection[];
   readonly #teller: FleetTeller;
+  readonly #pacing: Pacing;
   readonly #view = new RecordView();
   #epoch = 0;
   /** Kafka time of the newest look. */
   #lookedMs = 0;
   #registryVersion = -1;
-  #zonesUntilMs = Number.POSITIVE_INFINITY;
   #writtenMs = Number.NEGATIVE_INFINITY;
   #pending = false;
   /** What Postgres has, or is being sent. */
@@ -81,8 +53,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#options = options;
     this.#state = new EvaluateState(options.hash);
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
+    this.#pacing = new Pacing(this.#state, options);
     const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition, settings: { srm: options.srm } };
-    this.#parts = options.parts.map((make) => make(place));
+    const ours = pacingParts({ ...place, pacing: this.#pacing, settings: options.pacing });
+    this.#parts = [...options.parts.map((make) => make(place)), ...ours];
     for (const part of this.#parts) {
       if (part.section) this.#state.keep(part.section);
       if (part.grew) this.#state.growing.push((name, place, growth) => part.grew?.(name, place, growth));
@@ -116,16 +90,19 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     return this.#parts;
   }
 
+  get pacing(): Pacing {
+    return this.#pacing;
+  }
+
   /** Takes what is registered now. Nothing is written before the first one. */
-  register(zones: Registered): void {
-    this.#epoch = zones.epoch;
-    if (zones.version === this.#registryVersion && zones.asOfMs < this.#zonesUntilMs) return;
-    const { experiments, variants, allocations } = zones;
-    if (zones.version !== this.#registryVersion && experiments && variants && allocations)
-      for (const part of this.#parts) part.registered?.({ experiments, variants, allocations });
-    this.#registryVersion = zones.version;
-    this.#zonesUntilMs = zones.zonesUntilMs();
-    this.#state.days.useZones((id) => zones.zoneOf(id));
+  register(registered: Registered): void {
+    this.#epoch = registered.epoch;
+    this.#pacing.register(registered);
+    if (registered.version === this.#registryVersion) return;
+    const { experiments, variants, allocations } = registered;
+    if (experiments && variants && allocations) for (const part of this.#parts) part.registered?.({ experiments, variants, allocations });
+    this.#registryVersion = registered.version;
+    this.#state.days.useZones((id) => registered.zonesOf(id));
     this.#pending = true;
   }
 
@@ -152,6 +129,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   owned(): void {
     this.#state.owned();
     for (const part of this.#parts) part.owned?.();
+    this.#pacing.owned();
     this.#pending = true;
   }
 
@@ -159,6 +137,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const view = this.#view;
     while (batch.next(view)) this.#take(view);
     this.#state.position = batch.nextOffset;
+    this.#pacing.read(batch.endOffset);
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): EvaluateOut | null {
@@ -180,22 +159,25 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const records = silent ? [] : this.#teller.tell(now, writer, this.#fleetSections);
     const writes = this.#counters.take();
     if (!silent) for (const part of this.#parts) if (part.writes) writes.push(...part.writes(now));
+    if (!silent) this.#pacing.take(now, feed, writes);
     this.#pending = false;
     this.#writtenMs = now.monotonicMs;
     return { writer, writes, records };
   }
 
-  delivered(outcome: CounterOutcome): void {
-    this.#state.days.delivered(outcome.refused.length > 0);
+  delivered(outcome: CounterOutcome, now: Now): void {
+    this.#counters.delivered(outcome);
+    if (this.#pacing.delivered(outcome, now)) this.#pending = true;
     if (!outcome.dataLost) return;
     this.#state.touchAll();
     for (const part of this.#parts) part.renew?.();
+    this.#pacing.touchAll();
     this.#pending = true;
   }
 
   dueMs(): number {
     if (!this.#state.days.registered) return Number.POSITIVE_INFINITY;
-    return this.#writtenMs + (this.#pending ? GATHER_MS : MARKER_MS);
+    return this.#writtenMs + (this.#pending ? GATHER_MS : this.#pacing.waiting ? AMOUNT_MS : MARKER_MS);
   }
 
   get byteLength(): number {
@@ -242,7 +224,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
       version: this.#state.position,
       keepLarger: this.lossy,
       rows: hours.map((hour) => hourlyRow(this.#state, hour)),
-      positions: positions.map((source) => ({ ...source, countedUntilMs: null })),
+      positions: positions.map(({ countedUntilMs, ...source }) => ({
+        ...source,
+        countedUntilMs: countedUntilMs === null ? null : Math.floor(countedUntilMs),
+      })),
     };
   }
 
@@ -288,6 +273,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
         if (isNew) for (const part of this.#parts) part.sampled?.(state.groups[group], unitId);
       },
     };
+    this.#pacing.within(state.sources.all()[source].countedUntilMs, header.lastRecordMs);
     readCells(from, visitor);
     state.loss.hear(source, header, recordMs);
     const advanced = state.sources.arrived(source, header, recordMs);

@@ -37,6 +37,8 @@ export class Emitter {
   readonly #numbers = new GroupNumbers();
   #claim = 0;
   #emission = 0;
+  /** When the last emission under this claim was acknowledged; null before. */
+  #acknowledgedMs: number | null = null;
   #sentMs = Number.NEGATIVE_INFINITY;
   #lag = 0;
   #lastRecordMonotonicMs = Number.NEGATIVE_INFINITY;
@@ -53,6 +55,7 @@ export class Emitter {
   owned(claim: number, now: Now): void {
     this.#claim = claim;
     this.#emission = 0;
+    this.#acknowledgedMs = null;
     // Silence is what this owner has waited through itself: a restart at the log's end is not idle at once.
     if (this.#lastRecordMonotonicMs === Number.NEGATIVE_INFINITY) this.#lastRecordMonotonicMs = now.monotonicMs;
   }
@@ -62,6 +65,11 @@ export class Emitter {
     this.#unsent = true;
     if (judged.records > 0) this.#lastRecordMonotonicMs = now.monotonicMs;
     if (judged.oldestMs < this.#oldestRecordMs) this.#oldestRecordMs = judged.oldestMs;
+  }
+
+  /** What `emit` last gave has been acknowledged. */
+  acknowledged(now: Now): void {
+    this.#acknowledgedMs = now.monotonicMs;
   }
 
   dueMs(): number {
@@ -95,7 +103,7 @@ export class Emitter {
       position,
       watermarkMs: Number.isFinite(watermark.ms) ? watermark.ms : null,
       idle: endMs !== null && silentMs >= time.idleAfterMs,
-      endAgeMs: endMs === null ? null : Math.max(0, now.monotonicMs - endMs),
+      endAgeMs: endMs === null || this.#acknowledgedMs === null ? null : this.#acknowledgedMs - endMs,
       lastRecordMs: Number.isFinite(lastRecordMs) ? lastRecordMs : null,
       oldestRecordMs: Number.isFinite(this.#oldestRecordMs) ? this.#oldestRecordMs : null,
       claim: this.#claim,

@@ -154,7 +154,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#side.empty ? partials : [...this.#side.take(), ...partials];
   }
 
-  delivered(): void {}
+  // biome-ignore lint/suspicious/noConfusingVoidType: a writer of records answers with nothing
+  delivered(_outcome: void, now: Now): void {
+    this.#emitter.acknowledged(now);
+  }
 
   dueMs(): number {
     return this.#side.byteLength > MAX_WAITING_BYTES ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();

@@ -36,7 +36,9 @@ export const CELLS = {
   lateUnits: { kind: 8, columns: 1, slotMs: 0 },
   /** First exposures of (experiment, version, variant) that say when they were assigned; those exposed before it; Σ lag in ms of the others. */
   exposureTiming: { kind: 9, columns: 3, slotMs: 0 },
-  // 10–15 experiments and their tests · 16–19 pacing · 20 and above the reconciler
+  /** Spend on a surface in an hour, all campaigns: spendMicros, impressions. The entity is the surface. */
+  surfaceSpend: { kind: 16, columns: 2, slotMs: 3_600_000 },
+  // 6–15 experiments and their tests · 16–19 pacing · 20 and above the reconciler
 } as const;
 export type CellName = keyof typeof CELLS;
 export const CELL_NAMES = Object.keys(CELLS) as CellName[];
@@ -68,7 +70,11 @@ export interface Mark {
   watermarkMs: number | null;
   /** Read to the end and silent: no longer holds the watermark back. */
   idle: boolean;
-  /** Ms since the fetch that found the end of the log at this position; null when not at the end. */
+  /**
+   * Ms from the fetch that found the end of the log at this position until the emission before this one was acknowledged
+   * (negative when the fetch came after it); null when not at the end, or when there was none before. So measured, that
+   * emission's Kafka time minus this is never later than the fetch, however long this one takes to arrive.
+   */
   endAgeMs: number | null;
   /** Kafka time of the last record judged; null when there was none with a time. */
   lastRecordMs: number | null;

@@ -212,13 +212,15 @@ export class Pipeline {
   }
 
   #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
-    const { pace, limits, srm } = this.#options.settings;
+    const { pace, pacing, limits, srm } = this.#options.settings;
+    const partialsPartitions = counts.get(feed.topic) ?? 0;
     const { parts = EVALUATE_PARTS } = this.#options;
     const { writer, counters: sink } = this.#ports;
     return new Task({
-      ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: counts.get(feed.topic) ?? 0 }, hash)),
+      ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: partialsPartitions }, hash)),
       stage: () => {
-        const stage = new EvaluateStage({ topic: feed.topic, partition: feed.partition, pace, limits, srm, hash, parts });
+        const place = { topic: feed.topic, partition: feed.partition, partialsPartitions };
+        const stage = new EvaluateStage({ ...place, pace, pacing, limits, srm, hash, parts });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },

@@ -203,17 +203,36 @@ export interface CounterWrite {
   expiryMs: number;
   /** The writer has lost state (design §3 must 9): of each amount (`isAmount`) the larger of stored and new is kept. */
   keepLarger?: boolean;
+  /** Also set `updated_ms` to the store's own time (Redis TIME) at this write. */
+  stamped?: boolean;
+  /** Written only where the key exists: takes a value back without making a key for nothing. */
+  onlyExisting?: boolean;
 }
 
 /** Fields that count upwards: what `keepLarger` compares, as decimal text. All others are set as given. */
 export const isAmount = (field: string): boolean =>
   field === 'spend_micros' || field === 'impressions' || field === 'contaminated' || field.startsWith('units:');
 
+/** A zone in force from then on, until the next one. */
+export interface ZoneSpan {
+  fromMs: number;
+  /** IANA name. */
+  zone: string;
+}
+
+/** In order of time; the first holds since ever. */
+export type ZoneSpans = readonly ZoneSpan[];
+export const UTC_ALWAYS: ZoneSpans = [{ fromMs: Number.NEGATIVE_INFINITY, zone: 'UTC' }];
+
 export interface CounterOutcome {
   /** Keys whose stored (epoch, version) is higher, with what is stored there. */
   refused: { key: string; epoch: number; version: number }[];
   /** The marker key was missing or older than what this writer last wrote: Redis lost data, rewrite everything. */
   dataLost: boolean;
+  /** The store's own time after the writes (Redis TIME), epoch ms: what days roll by. */
+  timeMs: number;
+  /** Where `keepLarger` kept a larger `spend_micros` than was written. */
+  kept: { key: string; spendMicros: number }[];
 }
 
 /** Writes counters, each fenced by (epoch, version). */

@@ -2,7 +2,7 @@
 import type { Metrics } from '../metrics.ts';
 import { INVALID_REASONS } from '../operators/decode.ts';
 import type { EvaluateTask, IngestTask, Pipeline } from '../topology/pipeline.ts';
-import { DISPOSITIONS, STREAMS } from '../topology/types.ts';
+import { DISPOSITIONS, type Now, STREAMS } from '../topology/types.ts';
 import { collectExperiments } from './experiments.ts';
 
 const FROM_STATE = [
@@ -15,7 +15,7 @@ const FROM_STATE = [
   'suspected_duplicate_spend_micros_total',
 ] as const;
 
-export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): void {
+export function collect(metrics: Metrics, pipeline: Pipeline, { wallMs, monotonicMs }: Now): void {
   for (const name of FROM_STATE) metrics.counter(name).reset();
   for (const name of [
     'watermark_lag_seconds',
@@ -25,6 +25,9 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
     'restored_bytes',
     'state_keys',
     'state_bytes',
+    'campaigns',
+    'counted_behind_seconds',
+    'platform_expected_spend_micros',
   ] as const)
     metrics.gauge(name).reset();
   for (const task of pipeline.ingestTasks) collectIngest(metrics, task, wallMs);
@@ -33,6 +36,7 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
   collectState(metrics, pipeline);
   collectWatermarks(metrics, pipeline, wallMs);
   collectExperiments(metrics, pipeline);
+  collectPacing(metrics, pipeline, { wallMs, monotonicMs });
   const { registry } = pipeline;
   if (registry !== null) metrics.gauge('registry_age_seconds').set(Math.max(0, wallMs - registry.loadedWallMs) / 1000);
   const evaluating = pipeline.evaluateTasks.flatMap(({ stage }) => (stage === null ? [] : [stage.state]));
@@ -42,6 +46,24 @@ export function collect(metrics: Metrics, pipeline: Pipeline, wallMs: number): v
     evaluating.reduce((sum, state) => sum + state.forgottenCells, 0),
   );
   metrics.gauge('totals_pending_rows').set(evaluating.reduce((sum, state) => sum + state.hours.size, 0));
+}
+
+/** Of the campaigns whose partitions this process has. */
+function collectPacing(metrics: Metrics, pipeline: Pipeline, now: Now): void {
+  let atRisk = 0;
+  for (const { stage } of pipeline.evaluateTasks) {
+    if (stage === null) continue;
+    const { states, atRiskMicros } = stage.pacing.summary(now);
+    for (const [state, count] of Object.entries(states)) metrics.gauge('campaigns').inc({ state }, count);
+    atRisk += atRiskMicros;
+    const { countedUntilMs, expectedOfPlatform } = stage.pacing;
+    const redisMs = stage.pacing.redisMs(now);
+    if (redisMs !== null && countedUntilMs !== null)
+      metrics.gauge('counted_behind_seconds').set(Math.max(0, redisMs - countedUntilMs) / 1000);
+    if (expectedOfPlatform !== null && expectedOfPlatform.micros !== null)
+      metrics.gauge('platform_expected_spend_micros').set({ from: expectedOfPlatform.from }, expectedOfPlatform.micros);
+  }
+  metrics.gauge('spend_at_risk_micros').set(atRisk);
 }
 
 function collectTask(metrics: Metrics, pipeline: Pipeline, task: IngestTask | EvaluateTask): void {

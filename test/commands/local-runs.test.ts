@@ -66,5 +66,10 @@ test('a line that is no record ends replay by name, with its number', async () =
 test('a small demo ends with no difference to the truth, one kill on the way', async () => {
   const { host, printed } = hostOf();
   expect(await demo(host, { seed: 5, records: 3000, json: true })).toBe(0);
-  expect(JSON.parse(printed())).toMatchObject({ kills: 1, different: 0 });
+  const { pacing, ...shown } = JSON.parse(printed());
+  expect(shown).toMatchObject({ kills: 1, different: 0 });
+  expect(pacing.state).toBe('stopped');
+  expect(pacing.spend_micros / pacing.cap_micros).toBeGreaterThan(0.85);
+  expect(pacing.spend_micros / pacing.cap_micros).toBeLessThanOrEqual(1.05);
+  expect(pacing.without_gate_micros / pacing.cap_micros).toBeGreaterThan(1.3);
 });

@@ -113,6 +113,39 @@ export const counterSinkConformance = (name: string, open: () => Promise<Counter
       expect(await store.read('k')).toMatchObject({ spend_micros: '1', 'units:a': '1', watermark_ms: '600' });
     });
 
+    it('where a larger spend was kept, the writer hears of it', async () => {
+      const sink = store.sink();
+      await sink.write(at(1), [spend('more', '9'), spend('less', '3'), spend('same', '5')]);
+      const writes = ['more', 'less', 'same', 'new'].map((key) => ({ ...spend(key, '5'), keepLarger: true }));
+      expect((await sink.write(at(2), writes)).kept).toEqual([{ key: 'more', spendMicros: 9 }]);
+      expect((await sink.write(at(3), [spend('more', '5')])).kept).toEqual([]);
+    });
+
+    it('a stamped write carries the store’s own time, and every outcome tells it', async () => {
+      const sink = store.sink();
+      const { timeMs } = await sink.write(at(1), [{ ...spend('stamped', '1'), stamped: true }, spend('plain', '1')]);
+      const stamp = (await store.read('stamped'))?.['updated_ms'] ?? '';
+      expect(stamp).toMatch(/^\d+$/);
+      expect(Math.abs(timeMs - Number(stamp))).toBeLessThan(2000);
+      expect(await store.read('plain')).not.toHaveProperty('updated_ms');
+      const later = await sink.write(at(1), [{ ...spend('stamped', '1'), stamped: true }]);
+      expect(Number((await store.read('stamped'))?.['updated_ms'])).toBeGreaterThanOrEqual(Number(stamp));
+      expect(later.timeMs).toBeGreaterThanOrEqual(timeMs);
+    });
+
+    it('a write for existing keys only makes none, and is fenced where there is one', async () => {
+      const sink = store.sink();
+      await sink.write(at(5), [spend('there', '7'), spend('ahead', '7')]);
+      await sink.write(at(9), [spend('ahead', '8')]);
+      const zero = (key: string): CounterWrite => ({ ...spend(key, '0'), onlyExisting: true });
+      const outcome = await sink.write(at(6), ['there', 'ahead', 'nowhere'].map(zero));
+      expect(outcome.refused).toContainEqual({ key: 'ahead', epoch: 1, version: 9 });
+      expect(outcome.refused.map(({ key }) => key)).not.toContain('nowhere');
+      expect(await store.read('there')).toEqual({ spend_micros: '0', epoch: '1', version: '6' });
+      expect(await store.read('ahead')).toMatchObject({ spend_micros: '8' });
+      expect(await store.read('nowhere')).toBeNull();
+    });
+
     it('a writer that has lost state is fenced like every other', async () => {
       const sink = store.sink();
       await sink.write(at(10), [spend('k', '5')]);
@@ -210,7 +243,7 @@ export const counterSinkConformance = (name: string, open: () => Promise<Counter
       const before = store.sink();
       await before.write(at(10), [spend('k', '1')]);
       await store.sink().write(at(30), [spend('k', '3')]);
-      expect(await before.write(at(11), [])).toEqual({ refused: [{ key: 'marker:{3}', epoch: 1, version: 30 }], dataLost: false });
+      expect(await before.write(at(11), [])).toMatchObject({ refused: [{ key: 'marker:{3}', epoch: 1, version: 30 }], dataLost: false });
     });
 
     it('a task rebuilt at a lower position after a loss is not told of the loss for ever', async () => {

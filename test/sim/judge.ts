@@ -6,6 +6,7 @@ import type { HourlyRow } from '../../src/sinks/totals.ts';
 import type { IngestTotals } from '../../src/topology/ingest-totals.ts';
 import type { MemoryBroker, MemoryRecord } from '../../src/topology/sources/memory-log.ts';
 import { partitionOf } from '../../src/topology/sources/murmur2.ts';
+import { PaceJudge } from './pace-judge.ts';
 import type { Plan } from './plan.ts';
 import type { Traffic } from './traffic.ts';
 import { HOUR_AMOUNTS, type PartitionTruth, type Truth } from './truth.ts';
@@ -36,8 +37,10 @@ export class Judge implements Watcher {
   spend: { differences(): string[] } | null = null;
   /** Campaigns that have been in two zones: their days move. */
   readonly moved = new Set<string>();
+  readonly pace: PaceJudge;
 
-  constructor(plan: Plan, truth: Truth, traffic: Traffic) {
+  constructor(plan: Plan, truth: Truth, traffic: Traffic, zoneOf: (campaignId: string) => string) {
+    this.pace = new PaceJudge({ plan, truth, zoneOf, moved: this.moved, forgotten: this.forgotten, wrong: (what) => this.wrong(what) });
     this.#plan = plan;
     this.#truth = truth;
     this.#traffic = traffic;
@@ -51,7 +54,14 @@ export class Judge implements Watcher {
     const fenceOf = (stored: StoredCounter): number => Number(stored.fields['epoch']) * 2 ** 40 + Number(stored.fields['version']);
     if (before !== null && fenceOf(after) < fenceOf(before))
       this.wrong(`${key}: version ${after.fields['version']} was written over ${before.fields['version']}`);
-    if (isReport(key) || key.startsWith('marker:') || this.moved.has(entityOf(key)) || (this.spend !== null && key.startsWith('spend:')))
+    if (key.startsWith('pace:') && this.spend === null) this.pace.told(entityOf(key), after.fields);
+    if (
+      isReport(key) ||
+      key.startsWith('pace:') ||
+      key.startsWith('marker:') ||
+      this.moved.has(entityOf(key)) ||
+      (this.spend !== null && key.startsWith('spend:'))
+    )
       return;
     const most = this.#truth.most.get(key);
     for (const [field, text] of Object.entries(after.fields)) {
@@ -94,7 +104,8 @@ export class Judge implements Watcher {
         found.push(`${where}: ${amount}, the truth is ${range[0]}${range[0] === range[1] ? '' : ` to ${range[1]}`}`);
     };
     for (const key of new Set([...most.keys(), ...counters.keys()])) {
-      if (isReport(key) || key.startsWith('marker:') || (this.spend !== null && key.startsWith('spend:'))) continue;
+      if (isReport(key) || key.startsWith('marker:') || key.startsWith('pace:') || (this.spend !== null && key.startsWith('spend:')))
+        continue;
       const stored = counters.get(key)?.fields ?? {};
       for (const field of new Set([...(most.get(key)?.keys() ?? []), ...Object.keys(stored)])) {
         if (TOLD_APART.has(field)) continue;

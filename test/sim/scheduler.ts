@@ -9,7 +9,6 @@ import type { Trace } from './trace.ts';
 
 /** Each its own: one for all would keep everything that ever waited for it. */
 const never = (): Promise<void> => new Promise(() => {});
-const START_WALL_MS = 1_790_000_000_000;
 
 /** Somebody whose operations are scheduled: a process, or the network between processes. */
 export class Actor {
@@ -48,6 +47,8 @@ export interface SchedulerOptions {
   /** Chance that a step completes at once, without a turn of its own. */
   passing: (label: string) => number;
   judge: StepJudge;
+  /** The wall clock at the beginning. */
+  startWallMs: number;
 }
 
 /** Labels of steps inside a port, before an effect: what may still happen after its actor has died. */
@@ -71,7 +72,7 @@ export class Scheduler {
   }
 
   now(): Now {
-    return { monotonicMs: this.#nowMs, wallMs: START_WALL_MS + this.#nowMs };
+    return { monotonicMs: this.#nowMs, wallMs: this.#options.startWallMs + this.#nowMs };
   }
 
   clockOf(actor: Actor | null): Clock {

@@ -15,13 +15,14 @@ import { differsFromReplay, EXPERIMENT_ROWS } from './experiments.ts';
 import { crashChance, faultOf, Injected } from './faults.ts';
 import { Coordinator } from './group.ts';
 import { Judge } from './judge.ts';
+import { budgetsOf } from './pace-judge.ts';
 import { type Plan, planOf, type Trouble } from './plan.ts';
 import { PARTIALS, SimProcess, type World } from './process.ts';
 import { Random } from './random.ts';
 import { Reconciling } from './reconciling.ts';
 import { type Actor, Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
-import { type Slot, type Traffic, trafficOf, ZONES } from './traffic.ts';
+import { LIVE_START_MS, type SimRecord, type Slot, type Traffic, trafficOf, ZONES } from './traffic.ts';
 import { Troublemaker } from './troubles.ts';
 import { Truth } from './truth.ts';
 import { WatchedCounters, WatchedTotals } from './watched.ts';
@@ -41,6 +42,8 @@ const PATIENCE_MS = 60_000;
 /** And must then stay as it is for this long. */
 const SETTLED_MS = 1500;
 const LOOK_MS = 250;
+/** Processes read the registry every 2 s; until then they may see different ones. */
+const REGISTRY_MS = 3000;
 const MAX_TURNS = 400_000;
 
 export class Simulation {
@@ -65,6 +68,8 @@ export class Simulation {
   readonly #zones: Record<string, string> = { ...ZONES };
   readonly #waiting: { atMs: number; name: string; slot: Slot }[];
   #produced = 0;
+  /** The last change of the registry. */
+  #registeredMs = Number.NEGATIVE_INFINITY;
   readonly #complete = new Set<string>();
   readonly #agreed = new Set<string>();
   #names = 0;
@@ -79,12 +84,13 @@ export class Simulation {
     this.plan = planOf(this.random.fork());
     this.traffic = trafficOf(this.random.fork(), this.plan);
     this.truth = new Truth(this.plan, this.traffic, (id) => this.#zones[id] ?? 'UTC');
-    this.judge = new Judge(this.plan, this.truth, this.traffic);
+    this.judge = new Judge(this.plan, this.truth, this.traffic, (id) => this.#zones[id] ?? 'UTC');
     this.scheduler = new Scheduler({
       random: this.random,
       trace: this.#trace,
       passing: (label) => (label.startsWith('poll') || label.endsWith('after') ? 0.5 : 0.1),
       judge: (actor, label) => this.#judgeStep(actor, label),
+      startWallMs: this.plan.live ? LIVE_START_MS : 1_790_000_000_000,
     });
     this.world = this.#makeWorld();
     this.coordinator = new Coordinator(this.plan, this.random.fork(), this.scheduler);
@@ -166,6 +172,7 @@ export class Simulation {
 
   setZone(campaignId: string, zone: string): void {
     this.#zones[campaignId] = zone;
+    this.#registeredMs = this.scheduler.nowMs;
     this.judge.moved.add(campaignId);
     this.world.registry.set({ campaigns: this.#campaigns() });
     this.truth.count();
@@ -180,7 +187,7 @@ export class Simulation {
       const nowMs = this.scheduler.nowMs;
       if (!this.#healthy && nowMs >= this.plan.troubleMs && this.#produced === this.#waiting.length) this.#heal();
       if (turn > MAX_TURNS) return this.judge.wrong(`no end after ${turn} turns`);
-      if (!this.#healthy || nowMs < lookMs) continue;
+      if (!this.#healthy || nowMs < Math.max(lookMs, this.#registeredMs + REGISTRY_MS)) continue;
       lookMs = nowMs + LOOK_MS;
       const missing = this.#missing();
       if (missing.length === 0) goodSinceMs ??= nowMs;
@@ -214,7 +221,12 @@ export class Simulation {
     if (missing.length > 0) return missing;
     const different = this.judge.differences(counters, totals);
     if (different.length > 0) return different;
-    return [...this.judge.sideOutputs(broker), ...this.#unreported(), ...this.#wrongAlerts()];
+    const told = this.judge.pace.differences(
+      counters,
+      { wallMs: this.scheduler.now().wallMs, spends: this.judge.spend === null },
+      Object.keys(this.#zones),
+    );
+    return [...told, ...this.judge.sideOutputs(broker), ...this.#unreported(), ...this.#wrongAlerts()];
   }
 
   /** Partitions of which nobody has ever committed everything, since trouble ended. */
@@ -344,8 +356,15 @@ export class Simulation {
       if (atMs > this.scheduler.nowMs) return;
       const [topic, partition] = name.split('/');
       if (slot === null) this.world.broker.appendControl(topic, Number(partition));
-      else this.world.broker.append(topic, Number(partition), slot);
+      else this.world.broker.append(topic, Number(partition), this.plan.live ? this.#now(slot) : slot);
     }
+  }
+
+  /** As a broker with LogAppendTime takes it. */
+  #now(slot: SimRecord): SimRecord {
+    const timestampMs = this.scheduler.now().wallMs;
+    this.judge.pace.appended(slot, timestampMs);
+    return { ...slot, timestampMs };
   }
 
   #productionOrder(): { atMs: number; name: string; slot: Slot }[] {
@@ -375,7 +394,7 @@ export class Simulation {
       (name) => [`exposure-stream.${name}`, 2] as const,
     );
     const topics = Object.fromEntries([...STREAMS.map((stream) => [stream, plan.partitions[stream]] as const), ...outputs]);
-    const counters = new WatchedCounters();
+    const counters = new WatchedCounters(() => scheduler.now().wallMs);
     const totals = new WatchedTotals();
     counters.watcher = judge;
     totals.watcher = judge;
@@ -386,7 +405,11 @@ export class Simulation {
       totals,
       alerts: new AlertRows(),
       broker: new MemoryBroker(scheduler.clockOf(null), { ...topics, [PARTIALS]: plan.partialsPartitions }),
-      registry: new StaticRegistry({ campaigns: this.#campaigns(), ...EXPERIMENT_ROWS }),
+      registry: new StaticRegistry(
+        { campaigns: this.#campaigns(), budgets: budgetsOf(plan), ...EXPERIMENT_ROWS },
+        1,
+        scheduler.clockOf(null),
+      ),
       repeats: (what, again) => this.#troubles.repeat(what, again),
     };
   }

@@ -27,6 +27,9 @@ const VARIANTS = ['a', 'b', '__proto__'] as const;
 const SURFACES = ['home', 'feed'] as const;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+const MIDNIGHT_MS = 1_767_225_600_000;
+/** The day ends in the midst of the traffic where the zone is UTC. */
+export const LIVE_START_MS = MIDNIGHT_MS - 3000;
 
 /** Zones of the campaigns at the start; the others are not registered. */
 export const ZONES: Readonly<Record<string, string>> = {
@@ -46,6 +49,7 @@ class PartitionTraffic {
   readonly #stream: Stream;
   readonly #partition: number;
   readonly #events: Event[] = [];
+  readonly #startMs: number;
   #clockMs: number;
   #ids = 0;
 
@@ -54,6 +58,7 @@ class PartitionTraffic {
     this.#plan = plan;
     this.#stream = place.stream;
     this.#partition = place.partition;
+    this.#startMs = place.startMs;
     this.#clockMs = place.startMs;
   }
 
@@ -74,10 +79,11 @@ class PartitionTraffic {
   #record(offset: number, atMs: number): SimRecord {
     const random = this.#random;
     this.#advance();
+    if (this.#plan.live) this.#clockMs = this.#startMs + atMs;
     const event = this.#event();
     const { maxFutureSkewMs } = this.#plan.settings.time;
-    let timestampMs = Math.max(0, event.event_ts + random.int(-1000, 1000));
-    const odd = random.next();
+    let timestampMs = this.#plan.live ? this.#clockMs : Math.max(0, event.event_ts + random.int(-1000, 1000));
+    const odd = this.#plan.live ? 1 : random.next();
     if (odd < 0.02) timestampMs = Number.NaN;
     else if (odd < 0.04) timestampMs = Math.max(0, event.event_ts - maxFutureSkewMs - random.int(-1, 1));
     const broken = random.chance(0.03);
@@ -157,10 +163,13 @@ const BROKEN: readonly ((event: Event) => Uint8Array | null)[] = [
 
 export function trafficOf(random: Random, plan: Plan): Traffic {
   const names = STREAMS.flatMap((stream) => Array.from({ length: plan.partitions[stream] }, (_, partition) => ({ stream, partition })));
-  const startMs = random.pick([0, 1_767_225_600_000 - 60_000, 1_767_225_600_000 + random.int(0, DAY_MS)]);
+  const startMs = plan.live ? LIVE_START_MS : random.pick([0, MIDNIGHT_MS - 60_000, MIDNIGHT_MS + random.int(0, DAY_MS)]);
   const traffic = new Map<string, Slot[]>();
   for (const place of names) {
-    const own = new PartitionTraffic(random.fork(), plan, { ...place, startMs: startMs + random.pick([0, 0, HOUR_MS]) });
+    const own = new PartitionTraffic(random.fork(), plan, {
+      ...place,
+      startMs: plan.live ? startMs : startMs + random.pick([0, 0, HOUR_MS]),
+    });
     const silent = !plan.forgets && random.chance(0.08);
     traffic.set(`${place.stream}/${place.partition}`, silent ? [] : own.slots(Math.ceil(plan.records / names.length)));
   }

@@ -44,6 +44,7 @@ export class PartitionTruth {
   readonly hours = new Map<string, HourAmounts>();
   /** By `<topic>/<partition>/<offset>/<suspected>`. */
   readonly copies = new Map<string, Copy>();
+  readonly #spending = new Set<number>();
   readonly #prefixes: (Record<OracleDisposition, number> & { consumed: number })[] = [];
 
   constructor(plan: Plan, place: { name: string; slots: readonly Slot[]; origin: number; zoneOf: (campaignId: string) => string }) {
@@ -62,6 +63,7 @@ export class PartitionTruth {
       const watermarkMs = truth.watermarkMs;
       consumed++;
       const verdict = oracle.feed(record, offset);
+      if (verdict.disposition === 'accepted') this.#spending.add(offset);
       this.#copies(plan, offset, verdict);
       if (verdict.disposition === 'invalid' || slot.stream === 'assignments') return;
       const event = decode(record, { maxFutureSkewMs: time.maxFutureSkewMs, maxSpendMicros: limits.maxSpendMicros });
@@ -73,9 +75,15 @@ export class PartitionTruth {
           : ['exposure', event.entity, event.allocationVersion, event.detail ?? '', hourMs],
       );
       addEvidence(hour, verdict, event);
+      if (!event.isValid) this.#spending.delete(offset);
     });
     this.#prefixes.push({ ...truth.counts, consumed });
     this.#take(oracle);
+  }
+
+  /** Whether the record at this offset is an accepted impression whose money counts. */
+  countsSpend(offset: number): boolean {
+    return this.#spending.has(offset);
   }
 
   /** Counts of dispositions before an offset. */

@@ -3,7 +3,7 @@ import { MemoryCounterStore, MemoryCounters } from '../../src/sinks/memory-count
 import { counterSinkConformance } from '../conformance/counter-sink.ts';
 
 counterSinkConformance('MemoryCounters', async () => {
-  const store = new MemoryCounterStore();
+  const store = new MemoryCounterStore(() => 1_770_000_000_000);
   return {
     sink: () => new MemoryCounters({ store }),
     read: async (key) => store.get(key)?.fields ?? null,

@@ -22,7 +22,7 @@ class Line {
   #offset = 0;
 
   constructor(scenarios: readonly Scenario[]) {
-    const { time, pace, limits, srm } = settings;
+    const { time, pace, pacing, limits, srm } = settings;
     const outputs = { partials: PARTIALS, duplicates: 'd', late: 'l', invalid: 'i', violations: 'v', unique: null };
     for (const stream of ['exposures', 'assignments'] as const) {
       const decoder = new Decoder(stream, { mapping: {}, maxSpendMicros: 1e12, maxFutureSkewMs: 3e5 });
@@ -33,7 +33,16 @@ class Line {
       stage.owned(1, at(0));
       this.#ingest.set(stream, stage);
     }
-    this.evaluate = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
+    this.evaluate = new EvaluateStage({
+      topic: PARTIALS,
+      partition: 0,
+      partialsPartitions: 1,
+      pace,
+      pacing,
+      limits,
+      srm,
+      parts: EVALUATE_PARTS,
+    });
     this.evaluate.register(registryOf(scenarios.map(({ id, versions, hash }) => ({ id, versions, more: { hash } }))));
     this.evaluate.begin(0);
     this.evaluate.owned();

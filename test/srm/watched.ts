@@ -1,5 +1,12 @@
 /** Evaluate with what an experiment's registry and traffic would be, fed by hand. */
-import { type AllocationRow, type ExperimentRow, makeRegistry, type RegistryRows, type VariantRow } from '../../src/sinks/registry.ts';
+import {
+  type AllocationRow,
+  EMPTY_ROWS,
+  type ExperimentRow,
+  makeRegistry,
+  type RegistryRows,
+  type VariantRow,
+} from '../../src/sinks/registry.ts';
 import { Integrity } from '../../src/srm/part.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import type { Registered } from '../../src/topology/evaluate-registered.ts';
@@ -22,7 +29,7 @@ export function registryOf(experiments: readonly Registration[], version = 1): R
     variants: new Map(experiments.map(({ id, versions }) => [id, variantRows(id, versions)])),
     allocations: new Map(experiments.map((one) => [one.id, allocationRows(one)])),
   };
-  return makeRegistry({ campaigns: new Map(), budgets: new Map(), ...rows }, { version, epoch: 3, asOfMs: 0, loadedWallMs: 0 });
+  return makeRegistry({ ...EMPTY_ROWS, ...rows }, { version, epoch: 3, asOfMs: 0, loadedWallMs: 0 });
 }
 
 const experimentRow = (experimentId: string): ExperimentRow => ({

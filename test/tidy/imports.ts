@@ -18,7 +18,7 @@ export const ARROWS: readonly Arrow[] = [
   { from: 'src/state/', to: ['src/state/', 'src/topology/types.ts', 'src/errors.ts'] },
   {
     from: 'src/sinks/',
-    to: ['src/sinks/', 'src/state/', 'src/topology/types.ts', 'src/errors.ts'],
+    to: ['src/sinks/', 'src/gate/', 'src/state/', 'src/topology/types.ts', 'src/errors.ts'],
     types: ['src/config/', 'src/config.ts'],
   },
   { from: 'src/', to: ['src/', 'reconcile/', 'package.json'] },

@@ -13,7 +13,7 @@ import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { type EvaluateTask, type IngestTask, Pipeline, type PipelineObserver } from '../../src/topology/pipeline.ts';
 import { MemoryBroker, type MemoryRecord, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
 import { MemorySource } from '../../src/topology/sources/memory-source.ts';
-import { STREAMS, type StateStore, type Stream } from '../../src/topology/types.ts';
+import { type Now, STREAMS, type StateStore, type Stream } from '../../src/topology/types.ts';
 import { HandClock } from './hand-clock.ts';
 
 /** When every story begins. */
@@ -24,6 +24,8 @@ export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
 const PREFIX = 'exposure-stream.';
+/** The first byte of a partial; what evaluate tells the fleet has another. */
+const PARTIAL = 0xe5;
 export const PARTIALS = `${PREFIX}partials`;
 const OUTPUTS = ['unique', 'duplicates', 'late', 'invalid', 'violations', 'alerts'] as const;
 type Output = (typeof OUTPUTS)[number];
@@ -52,10 +54,10 @@ export class Story {
   readonly settings: FileSettings;
   readonly broker: MemoryBroker;
   readonly disk = new MemoryDisk();
-  readonly counters = new MemoryCounterStore();
+  readonly counters = new MemoryCounterStore(() => this.clock.now().wallMs);
   readonly totals = new MemoryTotalsStore();
   readonly alerts = new AlertRows();
-  readonly registry = new StaticRegistry();
+  readonly registry = new StaticRegistry({}, 1, this.clock);
   readonly topics: Record<string, number>;
   #ids = 0;
 
@@ -116,7 +118,10 @@ export class Story {
 
   /** The partials sent so far. */
   partials(partition = 0): MemoryRecord[] {
-    return this.broker.partition(PARTIALS, partition).records();
+    return this.broker
+      .partition(PARTIALS, partition)
+      .records()
+      .filter(({ value }) => value?.[0] === PARTIAL);
   }
 
   /** What the bidder and the experimenter would read, without the fences. */
@@ -183,11 +188,14 @@ export class StoryProcess {
   readonly restored: { stage: string; position: number; resumed: boolean; commits: number }[] = [];
   /** Every port call, as its label. */
   readonly steps: string[] = [];
+  /** The story's clock. */
+  readonly now: () => Now;
   readonly #faults: Fault[] = [];
   #dead = false;
 
   constructor(story: Story, options: ProcessOptions) {
     const { broker, clock, settings, topics } = story;
+    this.now = () => clock.now();
     const step = (label: string): Promise<void> => this.#step(label);
     const { stages = ['ingest', 'evaluate'] } = options;
     this.ingestSource = new MemorySource(broker, { group: 'ingest', topics: STREAMS, step });

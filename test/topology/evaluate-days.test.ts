@@ -1,9 +1,9 @@
 /** Days in the campaigns' zones: what they show after restarts, changes of zone and losses. */
 import { describe, expect, test } from 'vitest';
 import { MemoryCounters } from '../../src/sinks/memory-counters.ts';
-import { campaignForever, makeRegistry } from '../../src/sinks/registry.ts';
+import { type CampaignRow, campaignForever, EMPTY_ROWS, makeRegistry } from '../../src/sinks/registry.ts';
 import { DAY, HOUR, MINUTE, SECOND, START, Story } from './drive.ts';
-import { Fed, spend, units, zoned } from './fed.ts';
+import { at, Fed, FINE, heardAt, spend, units, zoned } from './fed.ts';
 
 /** 2026-03-02 in UTC. */
 const MIDNIGHT = START - 12 * HOUR;
@@ -60,20 +60,25 @@ describe('a campaign’s zone that changes', () => {
     expect(fed.shown()).toMatchObject(MOVED);
   });
 
-  test('moves them when a row that was registered before begins', () => {
-    const rows = [
-      { ...campaignForever('c', 'UTC'), toMs: START },
-      { ...campaignForever('c', 'Asia/Tokyo'), fromMs: START },
-    ];
-    const empty = { budgets: new Map(), experiments: new Map(), variants: new Map(), allocations: new Map() };
-    const registryAt = (asOfMs: number) =>
-      makeRegistry({ ...empty, campaigns: new Map([['c', rows]]) }, { version: 7, epoch: 3, asOfMs, loadedWallMs: 0 });
-    const fed = new Fed({ registered: registryAt(START - 1000) });
-    fed.take([spend('c', 5, EVENING)]);
-    fed.stage.register(registryAt(START - 1));
-    expect(fed.shown()).toEqual({ 'spend:{c}:2026-03-02': 5 });
-    fed.stage.register(registryAt(START));
-    expect(fed.shown()).toEqual(MOVED);
+  const registered = (...rows: CampaignRow[]) =>
+    makeRegistry({ ...EMPTY_ROWS, campaigns: new Map([['c', rows]]) }, { version: 7, epoch: 3, asOfMs: START, loadedWallMs: 0 });
+  const until = (zone: string, toMs: number) => ({ ...campaignForever('c', zone), toMs });
+  const from = (zone: string, fromMs: number, retroactiveFromMs: number | null = null) => ({
+    ...campaignForever('c', zone),
+    fromMs,
+    retroactiveFromMs,
+  });
+
+  test('by a row of its own applies from that row’s time on', () => {
+    const fed = new Fed({ registered: registered(until('UTC', START + 11 * HOUR), from('Asia/Tokyo', START + 11 * HOUR)) });
+    fed.take([spend('c', 5, EVENING), spend('c', 7, EVENING + HOUR)]);
+    expect(fed.shown()).toEqual({ 'spend:{c}:2026-03-02': 5, 'spend:{c}:2026-03-03': 7 });
+  });
+
+  test('retroactively applies from the time that the row says', () => {
+    const fed = new Fed({ registered: registered(until('UTC', START + 11 * HOUR), from('Asia/Tokyo', START + 11 * HOUR, EVENING)) });
+    fed.take([spend('c', 3, EVENING - HOUR), spend('c', 5, EVENING), spend('c', 7, EVENING + HOUR)]);
+    expect(fed.shown()).toEqual({ 'spend:{c}:2026-03-02': 3, 'spend:{c}:2026-03-03': 12 });
   });
 
   test('while nobody evaluates takes back what the old zone’s day showed', async () => {
@@ -92,35 +97,52 @@ describe('a campaign’s zone that changes', () => {
   test.each([
     'commit',
     'snapshot',
-  ] as const)('between writing and a %s counts as not yet shown, so that a crash then takes nothing for granted', (how) => {
+  ] as const)('leaves a day that a restart from a %s knows nothing of: it is taken back, where Redis has it', (how) => {
     const fed = new Fed();
     fed.take([spend('c', 5, EVENING)]);
-    const before = fed.commit();
-    fed.take([]);
-    fed.stage.register(zoned('Asia/Tokyo', 1));
-    if (how === 'snapshot') fed.stage.beginSnapshot();
-    while (how === 'snapshot' && !fed.stage.snapshotSlice(10));
-    const commits = [...(how === 'commit' ? [before] : []), fed.stage.takeCommit()];
-    expect(new Fed({ registered: zoned('Asia/Tokyo', 1), commits }).shown()).toEqual(MOVED);
-    fed.writes();
-    fed.take([]);
-    const after = new Fed({ registered: zoned('Asia/Tokyo', 1), commits: [fed.snapshot()] });
-    expect(after.shown()).toEqual({ 'spend:{c}:2026-03-03': 5 });
+    const commits = [how === 'commit' ? fed.commit() : fed.snapshot()];
+    const restored = new Fed({ registered: zoned('Asia/Tokyo', 1), commits });
+    expect(restored.shown()).toEqual({ 'spend:{c}:2026-03-03': 5 });
+    expect(restored.takenBack).toEqual(['03-01', '03-02', '03-04', '03-05'].map((day) => `spend:{c}:2026-${day}`));
+  });
+
+  test('twice while nobody evaluates takes back what each has shown', async () => {
+    const story = new Story();
+    const days = () => ['01', '02', '03'].map((day) => story.counter(`spend:{c}:2026-03-${day}`)?.['spend_micros']);
+    story.impression({ at: -2 * HOUR, spend_micros: 5 });
+    for (const zone of ['Pacific/Pago_Pago', 'UTC', 'Pacific/Kiritimati']) {
+      story.registry.set({ campaigns: new Map([['c', [campaignForever('c', zone)]]]) });
+      const process = await story.started();
+      await story.pass(3 * SECOND);
+      process.kill();
+      story.disk.logs.clear();
+    }
+    expect(days()).toEqual(['0', '0', '5']);
+  });
+
+  test('makes no key where there was none', async () => {
+    const story = new Story();
+    await story.started();
+    story.impression({ at: 0 });
+    await story.pass(2 * MINUTE);
+    expect(story.counters.keys().filter((key) => key.startsWith('spend:'))).toEqual(['spend:{c}:2026-03-02']);
   });
 });
 
-describe('a change of zone that Redis refuses, since an owner before was further', () => {
-  test('is sent again, after a restart too', () => {
-    const fed = new Fed();
+describe('a day to be taken back that somebody has written who was further', () => {
+  test('is taken back when his version has been passed', () => {
+    const fed = new Fed({ registered: zoned('Asia/Tokyo') });
     fed.take([spend('c', 5, MIDNIGHT + 22 * HOUR)]);
-    const commits = [fed.commit()];
-    fed.stage.register(zoned('Asia/Tokyo', 1));
-    fed.writes({ refused: [{ key: 'spend:{c}:2026-03-02', epoch: 3, version: 7 }], dataLost: false });
-    commits.push(fed.stage.takeCommit());
-    const moved = ['spend:{c}:2026-03-02', 'spend:{c}:2026-03-03'];
-    fed.take([]);
-    expect(fed.write(2000)).toEqual(moved);
-    expect(Object.keys(new Fed({ registered: zoned('Asia/Tokyo', 1), commits }).shown())).toEqual(moved);
+    const old = 'spend:{c}:2026-03-02';
+    fed.writes({ ...FINE, refused: [{ key: old, epoch: 3, version: 3 }] });
+    expect(fed.takenBack).toContain(old);
+    const later = (monotonicMs: number): boolean => {
+      fed.take([]);
+      const out = fed.stage.emit(at(monotonicMs), heardAt(monotonicMs), true);
+      fed.stage.delivered(FINE, at(monotonicMs));
+      return out?.writes.some(({ key, onlyExisting }) => key === old && onlyExisting) ?? false;
+    };
+    expect([later(2000), later(4000), later(6000)]).toEqual([false, true, false]);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { DAY, HOUR, MINUTE, START } from './drive.ts';
-import { type Cell, Fed, limits, pace, spend, srm, zoned } from './fed.ts';
+import { type Cell, Fed, limits, pace, pacing, spend, srm, zoned } from './fed.ts';
 
 describe('what is old', () => {
   const RETIRED = limits.slotRetentionMs + 3 * DAY;
@@ -118,7 +118,16 @@ describe('hours for Postgres', () => {
     fed.take([spend('c', 5)]);
     fed.stage.takeHours(100);
     fed.stage.hoursLanded(true);
-    const next = new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
+    const next = new EvaluateStage({
+      topic: 'exposure-stream.partials',
+      partition: 0,
+      partialsPartitions: 1,
+      pace,
+      pacing,
+      limits,
+      srm,
+      parts: EVALUATE_PARTS,
+    });
     next.register(zoned('UTC'));
     next.restore(fed.stage.takeCommit());
     expect(next.takeHours(100)?.rows).toMatchObject([{ entityId: 'c', spendMicros: 5 }]);

@@ -134,6 +134,8 @@ test('what is committed is restored, and only what has changed is written', () =
   );
   arrive(sources, { origin: 4, position: 60 });
   const restored = new Sources();
+  // Counted until: what is known of it again at once is the last record's time.
+  const known = (of: Sources) => of.all().map((source) => ({ ...source, countedUntilMs: source.lastRecordMs }));
   const carry = (): number => {
     const out = new ByteWriter();
     sources.writeChanged(out);
@@ -144,12 +146,12 @@ test('what is committed is restored, and only what has changed is written', () =
     return bytes.length;
   };
   carry();
-  expect(restored.all()).toEqual(sources.all());
+  expect(restored.all()).toEqual(known(sources));
   expect(restored.lost).toEqual(new Set([0]));
   expect(carry()).toBe(1);
   arrive(sources, { origin: 4, position: 70, watermarkMs: 2000 });
   sources.of(mark({ partition: 3 }));
   carry();
-  expect(restored.all()).toEqual(sources.all());
+  expect(restored.all()).toEqual(known(sources));
   expect(restored.of(mark({ partition: 3 }))).toBe(2);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { campaignForever } from '../../src/sinks/registry.ts';
 import { PartialBody } from '../../src/topology/partial-body.ts';
 import { DAY, HOUR, MINUTE, SECOND, START, Story } from './drive.ts';
-import { at, Fed, heardAt, spend, units, zoned } from './fed.ts';
+import { at, Fed, FINE, heardAt, spend, units, zoned } from './fed.ts';
 
 describe('what evaluate writes', () => {
   test('is nothing at all before the first registry, not even when a commit asks; then everything', () => {
@@ -87,7 +87,7 @@ describe('what evaluate writes', () => {
     fed.take(keys.map((_, i) => spend(`c${i}`, 1)));
     fed.write(0);
     fed.take([spend('c0', 2)]);
-    expect(fed.write(100, 100, { refused: [], dataLost: true })).toEqual(['spend:{c0}:2026-03-02']);
+    expect(fed.write(100, 100, { ...FINE, dataLost: true })).toEqual(['spend:{c0}:2026-03-02']);
     expect(fed.write(200)).toEqual(keys);
     expect(fed.write(300)).toBeNull();
   });

@@ -2,25 +2,29 @@
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
 import type { MakePart } from '../../src/topology/evaluate-part.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
-import type { Registered, Zones } from '../../src/topology/evaluate-registered.ts';
+import type { Registered } from '../../src/topology/evaluate-registered.ts';
 import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
 import { CELLS, type CellName, type GroupName, type Mark } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import type { Commit, CounterOutcome, CounterWrite, Now } from '../../src/topology/types.ts';
 import { PARTIALS, START, Story } from './drive.ts';
 
-export const { pace, limits, srm } = new Story().settings;
-const FINE: CounterOutcome = { refused: [], dataLost: false };
+export const { pace, pacing, limits, srm } = new Story().settings;
+/** What a write that went well says, at the start of every story. */
+export const FINE: CounterOutcome = { refused: [], dataLost: false, kept: [], timeMs: START };
 export const at = (monotonicMs: number): Now => ({ monotonicMs, wallMs: START + monotonicMs });
 export const heardAt = (ms: number) => ({ contactMs: () => ms, endReachedMs: () => null });
 
 /** What is registered: one zone for all. */
-export const zoned = (zone: string, version = 0): Zones => ({
+export const zoned = (zone: string, version = 0): Registered => ({
+  campaigns: new Map(),
+  budgets: new Map(),
+  curveShares: new Map(),
   version,
   epoch: 3,
-  asOfMs: 0,
-  zoneOf: () => zone,
-  zonesUntilMs: () => Number.POSITIVE_INFINITY,
+  asOfMs: START,
+  loadedMonotonicMs: 0,
+  zonesOf: () => [{ fromMs: Number.NEGATIVE_INFINITY, zone }],
 });
 
 export interface Cell {
@@ -56,10 +60,12 @@ export interface FedOptions {
 
 export class Fed {
   readonly stage: EvaluateStage;
+  /** Keys that the last `writes` would have set to 0 where they exist. */
+  takenBack: string[] = [];
   #offset: number;
 
   constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [], parts = EVALUATE_PARTS }: FedOptions = {}) {
-    this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, pace, limits, srm, parts });
+    this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, partialsPartitions: 1, pace, pacing, limits, srm, parts });
     if (registered) this.stage.register(registered);
     for (const commit of commits) this.stage.restore(commit);
     if (commits.length === 0) this.stage.begin(lostBefore, lostBefore > 0);
@@ -103,15 +109,16 @@ export class Fed {
   write(now: number, contactMs = now, outcome = FINE): string[] | null {
     const out = this.stage.emit(at(now), heardAt(contactMs), false);
     if (out === null) return null;
-    this.stage.delivered(outcome);
-    return out.writes.map(({ key }) => key);
+    this.stage.delivered(outcome, at(now));
+    return out.writes.filter(({ onlyExisting }) => !onlyExisting).map(({ key }) => key);
   }
 
   /** Everything that has changed, written now. */
   writes(outcome = FINE): CounterWrite[] {
     const out = this.stage.emit(at(0), heardAt(0), true);
-    this.stage.delivered(outcome);
-    return out?.writes ?? [];
+    this.stage.delivered(outcome, at(0));
+    this.takenBack = (out?.writes ?? []).filter(({ onlyExisting }) => onlyExisting).map(({ key }) => key);
+    return (out?.writes ?? []).filter(({ onlyExisting }) => !onlyExisting);
   }
 
   /** Everything that lives, by key: spendMicros of a day, units of the variants added up. */

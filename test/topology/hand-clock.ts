@@ -32,6 +32,11 @@ export class HandClock implements Clock {
     });
   }
 
+  /** As a machine that was asleep: time is later, and nobody woke on the way. */
+  leap(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Lets that much time pass; whoever wakes on the way does all it can before time goes on. */
   async pass(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;

@@ -45,7 +45,7 @@ const truncatePartials = (story: Story): void => {
 
 const told = async (process: StoryProcess): Promise<Record<string, number>> => {
   const metrics = new Metrics();
-  collect(metrics, process.pipeline, 0);
+  collect(metrics, process.pipeline, { ...process.now(), wallMs: 0 });
   const [sources] = (await metrics.gauge('sources_with_lost_state').get()).values;
   const tasks = (await metrics.gauge('tasks_with_lost_state').get()).values;
   return { ...Object.fromEntries(tasks.map(({ labels, value }) => [labels['stage'], value])), sources: sources.value };
@@ -99,8 +99,17 @@ describe('evaluate that has lost its state behind a truncated .partials', () => 
   });
 
   test('knows it by itself where the group has no committed offset to tell of a state', () => {
-    const { pace, limits, srm } = story.settings;
-    const stage = new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
+    const { pace, pacing, limits, srm } = story.settings;
+    const stage = new EvaluateStage({
+      topic: 'exposure-stream.partials',
+      partition: 0,
+      partialsPartitions: 1,
+      pace,
+      pacing,
+      limits,
+      srm,
+      parts: EVALUATE_PARTS,
+    });
     stage.begin(0, false);
     expect(stage.lossy).toBe(false);
     stage.begin(7, false);

@@ -6,9 +6,19 @@ import { Task } from '../../src/topology/task.ts';
 import type { Claim, Commit, CommitLog, PartitionFeed, StateHeader } from '../../src/topology/types.ts';
 import { HandClock } from './hand-clock.ts';
 
-const { pace, limits, srm } = loadSettings({}, () => '');
+const { pace, pacing, limits, srm } = loadSettings({}, () => '');
 const header: StateHeader = { formatVersion: 1, hashSeedId: 'x', partitionCounts: {}, epoch: 1, configuration: '' };
-const makeStage = () => new EvaluateStage({ topic: 'exposure-stream.partials', partition: 0, pace, limits, srm, parts: EVALUATE_PARTS });
+const makeStage = () =>
+  new EvaluateStage({
+    topic: 'exposure-stream.partials',
+    partition: 0,
+    partialsPartitions: 1,
+    pace,
+    pacing,
+    limits,
+    srm,
+    parts: EVALUATE_PARTS,
+  });
 
 test('a restore ends when its partition has gone elsewhere meanwhile', async () => {
   const written = makeStage();

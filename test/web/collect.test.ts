@@ -21,11 +21,13 @@ const CONTRACT: Record<string, string[]> = {
   suspected_duplicates_total: ['stream'],
   suspected_duplicate_spend_micros_total: [],
   registry_age_seconds: [],
+  campaigns: ['state'],
+  spend_at_risk_micros: [],
   build_info: [],
 };
 
 const scrape = async (metrics: Metrics, process: StoryProcess, wallMs: number): Promise<string[]> => {
-  collect(metrics, process.pipeline, wallMs);
+  collect(metrics, process.pipeline, { ...process.now(), wallMs });
   return (await metrics.registry.metrics()).split('\n').filter((line) => line.startsWith(PREFIX));
 };
 

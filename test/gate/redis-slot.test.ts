@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { slotOf } from '../../src/sinks/redis-slot.ts';
+import { slotOf } from '../../src/gate/redis-slot.ts';
 
 it('slots are those that Redis itself gives', () => {
   // CLUSTER KEYSLOT of Redis 7.0.15.

@@ -1,0 +1,21 @@
+/** Where the gate reads `pace:` keys. The real one is Redis; a study brings one in memory. */
+
+export interface PaceReading {
+  /** Redis TIME while the keys were read, epoch ms. */
+  redisMs: number;
+  /** For each key asked for, in order, its text (see pace-fields.ts); null where no answer came for that key. */
+  texts: readonly (string | null)[];
+}
+
+export interface PaceReader {
+  /** Of no keys it reads the time. Rejects when nothing was answered. */
+  read(keys: readonly string[]): Promise<PaceReading>;
+  /** An answer has not come in time: whatever is still under way is given up, so that nothing piles up. */
+  reconnect(): void;
+  close(): void;
+}
+
+export interface ReaderListener {
+  /** There is a connection: who waits to read need wait no longer. */
+  onReady(): void;
+}

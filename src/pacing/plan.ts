@@ -1,0 +1,53 @@
+/** What the registry says of one campaign at one moment. */
+import { zoneAt } from '../operators/days.ts';
+import { type BudgetRow, type CampaignRow, validAt } from '../sinks/registry.ts';
+import type { ZoneSpans } from '../topology/types.ts';
+
+/** Why a campaign may not spend, whatever it has spent. */
+export type ClosedReason = 'not_valid' | 'paused' | 'no_budget';
+
+export interface CampaignPlan {
+  closed: ClosedReason | null;
+  policy: CampaignRow['pacingPolicy'];
+  curve: CampaignRow['pacingCurve'];
+  zone: string;
+  /** 0 without a budget. */
+  capMicros: number;
+  /** When the row began. */
+  fromMs: number;
+  /** Until then, by the registry's clock, the same rows say the same. */
+  untilMs: number;
+}
+
+export interface CampaignRows {
+  /** At least one; in order of time, as are the budgets. */
+  campaign: readonly CampaignRow[];
+  budgets: readonly BudgetRow[] | undefined;
+  zones: ZoneSpans;
+}
+
+/** Of several reasons the first: not valid, paused, no budget. Outside its validity a campaign's last row that has begun is shown. */
+export function planOf({ campaign, budgets, zones }: CampaignRows, atMs: number): CampaignPlan {
+  const valid = validAt(campaign, atMs);
+  const row = valid ?? campaign.findLast(({ fromMs }) => fromMs <= atMs) ?? campaign[0];
+  const budget = validAt(budgets, atMs);
+  return {
+    closed: valid === null ? 'not_valid' : valid.status === 'paused' ? 'paused' : budget === null ? 'no_budget' : null,
+    policy: row.pacingPolicy,
+    curve: row.pacingCurve,
+    zone: zoneAt(zones, atMs),
+    capMicros: budget?.dayCapMicros ?? 0,
+    fromMs: row.fromMs,
+    untilMs: nextChangeMs([campaign, budgets ?? [], zones.map(({ fromMs }) => ({ fromMs, toMs: fromMs }))], atMs),
+  };
+}
+
+function nextChangeMs(lists: readonly (readonly { fromMs: number; toMs: number }[])[], afterMs: number): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const rows of lists)
+    for (const { fromMs, toMs } of rows) {
+      if (fromMs > afterMs && fromMs < next) next = fromMs;
+      if (toMs > afterMs && toMs < next) next = toMs;
+    }
+  return next;
+}

@@ -1,0 +1,212 @@
+/**
+ * What evaluate tells the bidder: one `pace:` key for every registered campaign of its partition, traffic or none. The
+ * numbers follow from what is counted, the registry and two clocks, Redis' for the day and the registry's for what is
+ * valid now; only how a campaign was steered so far is kept in the state.
+ */
+import type { PacingSettings } from '../config.ts';
+import type { PaceState } from '../gate/ladder.ts';
+import { dayText } from '../operators/days.ts';
+import type { Campaign } from '../pacing/campaign.ts';
+import type { Expected } from '../pacing/platform.ts';
+import type { Span } from '../pacing/spend-rate.ts';
+import type { EvaluateState } from './evaluate-state.ts';
+import { PacedCampaigns, type PacedRegistry } from './paced-campaigns.ts';
+import type { FeedStatus } from './stage.ts';
+import type { CounterOutcome, CounterWrite, Now } from './types.ts';
+
+/** Where state and plan stay, a changed amount is written this often at most: the gate projects in between. */
+export const AMOUNT_MS = 250;
+const SLICE_MS = 200;
+const EXPIRY_MS = 10 * 60_000;
+const NO_FORECAST: ReadonlyMap<number, number> = new Map();
+
+export interface PacingOptions {
+  partition: number;
+  partialsPartitions: number;
+  pacing: PacingSettings;
+}
+
+interface Moment {
+  /** Redis TIME. */
+  nowMs: number;
+  countedUntilMs: number | null;
+  monotonicMs: number;
+}
+
+export class Pacing {
+  /** Of this hour, of all campaigns; known in partition 0 only. */
+  expectedOfPlatform: Expected | null = null;
+  readonly #settings: PacingSettings;
+  readonly #state: EvaluateState;
+  readonly #campaigns: PacedCampaigns;
+  readonly #dirty = new Set<Campaign>();
+  #registry: PacedRegistry | null = null;
+  #owned = false;
+  /**
+   * Nothing is told before the log is read to where it ended when this owner began: until then the bidder knows more by
+   * itself. Null before that end is known, -Infinity once it is reached.
+   */
+  #readUntil: number | null = null;
+  /** Redis TIME, and the monotonic time at which it was told. */
+  #told: { timeMs: number; monotonicMs: number } | null = null;
+  #cursor = 0;
+  #slicedMs = Number.NEGATIVE_INFINITY;
+  #span: Span = { fromMs: Number.NaN, toMs: Number.NaN };
+
+  constructor(state: EvaluateState, { partition, partialsPartitions, pacing }: PacingOptions) {
+    this.#state = state;
+    this.#settings = pacing;
+    this.#campaigns = new PacedCampaigns({ partition, partialsPartitions, groupOf: (id) => state.groupNamed(id) });
+    state.keep(this.#campaigns);
+    state.credits.onCredit = (group, day) => this.credited(group, day);
+    state.onSpend = (group, day, micros) => this.#spent(group, day, micros);
+  }
+
+  /** Takes what is registered now. */
+  register(registry: PacedRegistry): void {
+    if (registry.campaigns !== this.#registry?.campaigns || registry.budgets !== this.#registry.budgets) this.#campaigns.stale();
+    this.#registry = registry;
+  }
+
+  /** The state is complete: groups may be named now. */
+  owned(): void {
+    this.#owned = true;
+    this.#readUntil = null;
+    this.#campaigns.stale();
+    this.touchAll();
+  }
+
+  touchAll(): void {
+    for (const campaign of this.#campaigns.list) this.#tellAnew(campaign);
+  }
+
+  /** What is spent in the cells that follow was spent in this time, by Kafka. */
+  within(fromMs: number | null, toMs: number | null): void {
+    this.#span = { fromMs: fromMs ?? Number.NaN, toMs: toMs ?? Number.NaN };
+  }
+
+  /** The reconciler has lowered the spend of a campaign's day. */
+  credited(group: number, day: number): void {
+    const campaign = this.#campaigns.of(group);
+    if (campaign === undefined) return;
+    campaign.credited(day);
+    this.#dirty.add(campaign);
+  }
+
+  /** Records up to the state's position were read; the log ended there when they were fetched. */
+  read(endOffset: number): void {
+    this.#readUntil ??= endOffset;
+  }
+
+  /** Adds what must be written now. Nothing before Redis' time is known. */
+  take(now: Now, feed: FeedStatus, writes: CounterWrite[]): void {
+    const redisMs = this.redisMs(now);
+    if (redisMs === null || this.#registry === null || !this.#owned || !this.#isCaughtUp(feed)) return;
+    const { monotonicMs } = now;
+    for (const campaign of this.#campaigns.look(this.#registry, { redisMs, monotonicMs })) this.#tellAnew(campaign);
+    const at = { nowMs: redisMs, countedUntilMs: this.countedUntilMs, monotonicMs };
+    for (const campaign of this.#slice(monotonicMs)) {
+      this.#write(campaign, at, true, writes);
+      this.#dirty.delete(campaign);
+    }
+    for (const campaign of this.#dirty) {
+      const isGone = this.#campaigns.of(campaign.group) !== campaign;
+      if (isGone || this.#write(campaign, at, false, writes)) this.#dirty.delete(campaign);
+    }
+  }
+
+  /** Something has changed and is held back for a moment. */
+  get waiting(): boolean {
+    return this.#dirty.size > 0;
+  }
+
+  /** True when Redis' time was not known before. */
+  delivered({ timeMs, kept }: CounterOutcome, now: Now): boolean {
+    const isFirst = this.#told === null;
+    this.#told = { timeMs, monotonicMs: now.monotonicMs };
+    for (const { key, spendMicros } of kept) {
+      const end = key.lastIndexOf('}:');
+      const campaign = this.#campaigns.named(key.slice('spend:{'.length, end));
+      if (campaign !== undefined && key.slice(end + 2) === dayText(campaign.day)) campaign.keeps(campaign.day, spendMicros);
+    }
+    return isFirst;
+  }
+
+  /** Campaigns by what their bidders are told, and what is spent while it is not yet counted. */
+  summary(now: Now): { states: Record<PaceState, number>; atRiskMicros: number } {
+    const states: Record<PaceState, number> = { open: 0, throttled: 0, stopped: 0, killed: 0 };
+    const { countedUntilMs } = this;
+    const lagS = Math.max(0, (this.redisMs(now) ?? 0) - (countedUntilMs ?? Number.POSITIVE_INFINITY)) / 1000;
+    let atRiskMicros = 0;
+    for (const campaign of this.#campaigns.list) {
+      if (campaign.told !== null) states[campaign.told.state]++;
+      atRiskMicros += campaign.rateMicrosPerS(countedUntilMs, this.#settings) * lagS;
+    }
+    return { states, atRiskMicros: Math.round(atRiskMicros) };
+  }
+
+  /** Redis TIME, as told by the last write and gone on since; null before the first. */
+  redisMs({ monotonicMs }: Now): number | null {
+    return this.#told === null ? null : this.#told.timeMs + Math.max(0, monotonicMs - this.#told.monotonicMs);
+  }
+
+  /** How far all impressions are counted, by Kafka time; null while unknown. */
+  get countedUntilMs(): number | null {
+    return this.#state.sources.countedUntilMs('impressions');
+  }
+
+  get campaigns(): readonly Campaign[] {
+    return this.#campaigns.list;
+  }
+
+  /** Spend expected of all campaigns by the hour's start. */
+  get forecast(): ReadonlyMap<number, number> {
+    return this.#registry?.forecast ?? NO_FORECAST;
+  }
+
+  /** '' where there is none. */
+  advertiserOf(campaignId: string): string {
+    return this.#registry?.campaigns.get(campaignId)?.at(-1)?.advertiserId ?? '';
+  }
+
+  #spent(group: number, day: number, micros: number): void {
+    const campaign = this.#campaigns.of(group);
+    if (campaign?.spent(day, micros, this.#span, this.#settings)) this.#dirty.add(campaign);
+  }
+
+  /** The bidder hears of it at once. */
+  #tellAnew(campaign: Campaign): void {
+    campaign.toldMs = Number.NEGATIVE_INFINITY;
+    this.#dirty.add(campaign);
+  }
+
+  #isCaughtUp(feed: FeedStatus): boolean {
+    const { position } = this.#state;
+    const isAtEnd = feed.endReachedMs(position) !== null || (this.#readUntil !== null && position >= this.#readUntil);
+    if (isAtEnd) this.#readUntil = Number.NEGATIVE_INFINITY;
+    return isAtEnd;
+  }
+
+  /** The next few campaigns, so that each has its turn within `rewriteMs`. */
+  #slice(monotonicMs: number): Campaign[] {
+    const elapsedMs = monotonicMs - this.#slicedMs;
+    if (elapsedMs < SLICE_MS) return [];
+    this.#slicedMs = monotonicMs;
+    const { list } = this.#campaigns;
+    const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#settings.rewriteMs);
+    return Array.from({ length: Math.ceil(list.length * share) }, () => list[this.#cursor++ % list.length]);
+  }
+
+  /** False when it may wait. */
+  #write(campaign: Campaign, at: Moment, steering: boolean, writes: CounterWrite[]): boolean {
+    const spendMicros = this.#state.days.spendMicros(campaign.group, campaign.day);
+    const decision = campaign.decide({ ...at, spendMicros }, this.#settings, steering);
+    const isNews = decision.state !== campaign.told?.state;
+    if (!steering && !isNews && at.monotonicMs - campaign.toldMs < AMOUNT_MS) return false;
+    if (steering || isNews) this.#campaigns.steered(campaign);
+    campaign.told = decision;
+    campaign.toldMs = at.monotonicMs;
+    writes.push({ key: `pace:{${campaign.id}}`, fields: campaign.fields(decision), expiryMs: EXPIRY_MS, stamped: true });
+    return true;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Spend by surface and hour: a handful of names in practice, but nothing promises that. An hour takes so many of them; what comes
+ * after, or has a long name, is counted under ''. Which ones those are follows from the cells, so a restart decides alike.
+ */
+import type { DecodedEvent } from '../operators/decode.ts';
+import type { ByteRef } from '../topology/types.ts';
+import type { IngestState } from './ingest-state.ts';
+import { CELLS } from './partials.ts';
+
+const MAX_SURFACES = 64;
+const MAX_BYTES = 64;
+const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
+
+interface Known {
+  bytes: Uint8Array;
+  group: number;
+}
+
+export class SurfaceSpend {
+  readonly #state: IngestState;
+  /** Every surface that has a cell, and how many an hour has: as the cells were at this generation, and with what came since. */
+  readonly #known: Known[] = [];
+  readonly #counts = new Map<number, number>();
+  #generation = -1;
+
+  constructor(state: IngestState) {
+    this.#state = state;
+  }
+
+  add(event: DecodedEvent): void {
+    const cells = this.#state.cells.surfaceSpend;
+    const index = this.#cellOf(event.surface, Math.floor(event.eventTs / CELLS.surfaceSpend.slotMs));
+    cells.add(index, 0, event.spendMicros);
+    cells.add(index, 1, 1);
+    cells.touch(index);
+  }
+
+  #cellOf(surface: ByteRef, hour: number): number {
+    const { groups, cells } = this.#state;
+    if (cells.surfaceSpend.generation !== this.#generation) this.#look();
+    const known = this.#groupOf(surface);
+    const found = known === -1 ? -1 : cells.surfaceSpend.find(known, 0, hour);
+    if (found !== -1) return found;
+    const count = this.#counts.get(hour) ?? 0;
+    const isOne = surface.end - surface.start <= MAX_BYTES && count < MAX_SURFACES;
+    const name = isOne ? surface : NOTHING;
+    const group = isOne && known !== -1 ? known : groups.intern(name);
+    const { size } = cells.surfaceSpend;
+    const index = cells.surfaceSpend.at(group, 0, hour);
+    if (index === size) this.#counts.set(hour, count + 1);
+    if (this.#groupOf(name) === -1) this.#known.push({ bytes: name.bytes.slice(name.start, name.end), group });
+    return index;
+  }
+
+  /** A handful, so they are looked through. */
+  #groupOf({ bytes, start, end }: ByteRef): number {
+    for (const known of this.#known) {
+      if (known.bytes.length !== end - start) continue;
+      let i = 0;
+      while (i < known.bytes.length && known.bytes[i] === bytes[start + i]) i++;
+      if (i === known.bytes.length) return known.group;
+    }
+    return -1;
+  }
+
+  #look(): void {
+    const { groups, cells } = this.#state;
+    this.#generation = cells.surfaceSpend.generation;
+    this.#counts.clear();
+    const seen = new Set<number>();
+    for (let i = 0; i < cells.surfaceSpend.size; i++) {
+      const hour = cells.surfaceSpend.timeOf(i);
+      this.#counts.set(hour, (this.#counts.get(hour) ?? 0) + 1);
+      seen.add(cells.surfaceSpend.groupOf(i));
+    }
+    this.#known.length = 0;
+    for (const group of seen) this.#known.push({ bytes: groups.entityOf(group).slice(), group });
+  }
+}

@@ -1,0 +1,347 @@
+/** What the bidder is told, from impressions in the log to `pace:` in Redis, through the production pipeline. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type BudgetRow, budgetForever, type CampaignRow, campaignForever } from '../../src/sinks/registry.ts';
+import { DAY, HOUR, MINUTE, SECOND, START, Story, type StoryProcess } from './drive.ts';
+
+const CAP = 1_000_000;
+let story: Story;
+beforeEach(() => {
+  story = new Story();
+});
+
+/** Registers campaign c as given, or none, with one budget unless others are given. */
+const register = (row: Partial<CampaignRow> = {}, budgets: BudgetRow[] = [budgetForever('c', CAP)]): void =>
+  story.registry.set({
+    campaigns: new Map([['c', [{ ...campaignForever('c', 'UTC'), ...row }]]]),
+    budgets: new Map([['c', budgets]]),
+  });
+const pace = (id = 'c') => story.counters.get(`pace:{${id}}`)?.fields ?? {};
+const told = (...names: string[]) => names.map((name) => pace()[name]);
+/** Impressions as they happen: each is spent when it reaches Kafka. */
+const win = (spendMicros: number): void => {
+  const at = story.clock.now().wallMs - START;
+  story.impression({ at, spend_micros: spendMicros });
+};
+/** The stream is quiet: rates have faded. */
+const quiet = () => story.pass(5 * MINUTE);
+/** To that time after the story's start, and all has settled. */
+const leapTo = async (ms: number): Promise<void> => {
+  const settledMs = 20 * SECOND;
+  await story.pass(SECOND);
+  story.clock.leap(ms - settledMs - story.clock.now().monotonicMs);
+  await story.pass(settledMs);
+};
+
+describe('a registered campaign without traffic', () => {
+  test('is told of with every field of the contract, and again every 5 s', async () => {
+    register();
+    await story.started();
+    await story.pass(3 * SECOND);
+    const now = story.clock.now().wallMs;
+    const fields = pace();
+    expect(fields).toMatchObject({
+      state: 'open',
+      reason: 'pacing',
+      policy: 'graceful',
+      day: '2026-03-02',
+      day_start_ms: String(START - 12 * HOUR),
+      day_end_ms: String(START + 12 * HOUR),
+      cap_micros: String(CAP),
+      spend_micros: '0',
+      rate_micros_per_s: '0',
+      epoch: '1',
+    });
+    expect(Number(fields['multiplier'])).toBeGreaterThan(0);
+    expect(Number(fields['multiplier'])).toBeLessThanOrEqual(1);
+    expect(Number(fields['target_micros'])).toBeCloseTo((CAP * 12) / 22, -3);
+    expect(fields['curve'].split(',')).toHaveLength(25);
+    expect(now - Number(fields['updated_ms'])).toBeLessThan(5 * SECOND);
+    expect(now - Number(fields['counted_until_ms'])).toBeLessThan(5 * SECOND);
+    expect(story.counters.get('pace:{c}')?.expiryMs).toBe(10 * MINUTE);
+    for (let second = 0; second < 30; second++) {
+      await story.pass(SECOND);
+      expect(story.clock.now().wallMs - Number(pace()['updated_ms'])).toBeLessThanOrEqual(5 * SECOND);
+    }
+  });
+
+  test.each([
+    ['no budget', {}, [], 'no_budget'],
+    ['a pause', { status: 'paused' }, undefined, 'paused'],
+    ['an end in the past', { toMs: START - 1 }, undefined, 'not_valid'],
+    ['a beginning in the future', { fromMs: START + DAY }, undefined, 'not_valid'],
+  ] as const)('is stopped by %s, and says so', async (_, row, budgets, reason) => {
+    register(row, budgets as unknown as BudgetRow[] | undefined);
+    await story.started();
+    await story.pass(3 * SECOND);
+    expect(told('state', 'multiplier', 'reason')).toEqual(['stopped', '0', reason]);
+  });
+
+  test('hears of what changes in the registry within 5 s: a pause and its end, another budget, its own removal', async () => {
+    register();
+    await story.started();
+    await story.pass(3 * SECOND);
+    register({ status: 'paused' });
+    await story.pass(5 * SECOND);
+    expect(told('state', 'reason')).toEqual(['stopped', 'paused']);
+    register({}, [{ ...budgetForever('c', 5 * CAP), fromMs: START - HOUR }]);
+    await story.pass(5 * SECOND);
+    expect(told('state', 'cap_micros')).toEqual(['open', String(5 * CAP)]);
+    expect(pace()['curve'].endsWith(`,${5 * CAP}`)).toBe(true);
+    story.registry.set({ campaigns: new Map(), budgets: new Map() });
+    await story.pass(5 * SECOND);
+    expect(told('state', 'reason')).toEqual(['stopped', 'not_valid']);
+  });
+
+  test('changes when a row that was registered before begins or ends, also while the registry cannot be read', async () => {
+    register({}, [
+      { ...budgetForever('c', CAP), toMs: START + MINUTE },
+      { ...budgetForever('c', 3 * CAP), fromMs: START + MINUTE, toMs: START + 2 * MINUTE },
+    ]);
+    const process = await story.started();
+    await story.pass(MINUTE - 2 * SECOND);
+    expect(told('cap_micros')).toEqual([String(CAP)]);
+    await story.pass(4 * SECOND);
+    expect(told('cap_micros')).toEqual([String(3 * CAP)]);
+    story.registry.load = () => Promise.reject(new Error('away'));
+    await story.pass(MINUTE);
+    expect(process.fatal).toEqual([]);
+    expect(told('state', 'reason')).toEqual(['stopped', 'no_budget']);
+  });
+
+  test('belongs to one partition only', async () => {
+    story = new Story({ partialsPartitions: 3 });
+    const ids = Array.from({ length: 40 }, (_, i) => `c${i}`);
+    story.registry.set({ campaigns: new Map(ids.map((id) => [id, [campaignForever(id, 'UTC')]])) });
+    const process = await story.started();
+    await story.pass(6 * SECOND);
+    const shares = [0, 1, 2].map((partition) => process.evaluate(partition).stage?.pacing.campaigns.length ?? 0);
+    expect(shares.reduce((sum, n) => sum + n)).toBe(40);
+    expect(Math.min(...shares)).toBeGreaterThan(0);
+    expect(ids.filter((id) => pace(id)['reason'] !== 'no_budget')).toEqual([]);
+  });
+});
+
+describe('nothing is told', () => {
+  test('before the first registry', async () => {
+    register();
+    const { registry } = story;
+    const load = registry.load.bind(registry);
+    registry.load = () => Promise.reject(new Error('away'));
+    const process = story.process();
+    void process.start();
+    await story.pass(20 * SECOND);
+    expect(story.counters.keys()).toEqual([]);
+    registry.load = load;
+    await story.pass(5 * SECOND);
+    expect(told('state')).toEqual(['open']);
+  });
+
+  test('while the broker has not been heard of for 5 s', async () => {
+    register();
+    const process = await story.started();
+    await story.pass(3 * SECOND);
+    process.hold(/^poll exposure-stream.partials/);
+    await story.pass(7 * SECOND);
+    const before = pace()['updated_ms'];
+    await story.pass(MINUTE);
+    expect(pace()['updated_ms']).toBe(before);
+  });
+
+  test('after evaluate has lost its state, until it has read its log to the end', async () => {
+    register();
+    const first = await story.started();
+    win(CAP / 2);
+    await quiet();
+    first.kill();
+    story.disk.logs.delete(`evaluate/${story.partials.length > 0 ? 'exposure-stream.partials' : ''}/0`);
+    const before = story.counters.get('pace:{c}');
+    const second = story.process({ stages: ['evaluate'] });
+    second.fault(/^poll/, new Error('slow'), 3);
+    await second.start();
+    let least = Number(before?.fields['spend_micros']);
+    for (let step = 0; step < 200; step++) {
+      await story.pass(50);
+      least = Math.min(least, Number(pace()['spend_micros']));
+    }
+    expect(least).toBe(CAP / 2);
+    expect(Number(pace()['updated_ms'])).toBeGreaterThan(Number(before?.fields['updated_ms']));
+  });
+});
+
+describe('the ladder', () => {
+  test('throttles, stops and kills as the money comes; what is killed stays so until a cap above it', async () => {
+    register({ pacingCurve: 'accelerated' });
+    await story.started();
+    const seen: string[] = [];
+    for (const micros of [900_000, 60_000, 40_000, 20_000]) {
+      win(micros);
+      await quiet();
+      seen.push(`${pace()['state']} ${pace()['reason']} ${pace()['multiplier']}`);
+    }
+    expect(seen).toEqual(['open on_pace 1', 'throttled near_cap 0.8', 'stopped cap_reached 0', 'killed overspent 0']);
+    register({ pacingCurve: 'accelerated' }, [budgetForever('c', 1_010_000)]);
+    await story.pass(5 * SECOND);
+    expect(told('state', 'cap_micros')).toEqual(['killed', '1010000']);
+    register({ pacingCurve: 'accelerated' }, [budgetForever('c', 2_000_000)]);
+    await story.pass(5 * SECOND);
+    expect(told('state', 'multiplier')).toEqual(['open', '1']);
+  });
+
+  test('stops at 95 % where the policy is strict', async () => {
+    register({ pacingPolicy: 'strict', pacingCurve: 'accelerated' });
+    await story.started();
+    win(950_000);
+    await quiet();
+    expect(told('state', 'reason', 'policy')).toEqual(['stopped', 'cap_projected', 'strict']);
+  });
+
+  test('counts what is won and not yet counted: a fast campaign is stopped before its cap', async () => {
+    register({ pacingCurve: 'accelerated' });
+    await story.started();
+    for (let second = 0; second < 60 && pace()['state'] !== 'stopped'; second++) {
+      win(20_000);
+      await story.pass(SECOND);
+    }
+    expect(told('state', 'reason')).toEqual(['stopped', 'cap_projected']);
+    expect(Number(pace()['spend_micros'])).toBeLessThan(CAP);
+    expect(Number(pace()['spend_micros'])).toBeGreaterThan(0.92 * CAP);
+    expect(Number(pace()['rate_micros_per_s'])).toBeGreaterThan(15_000);
+    expect(Number(pace()['inflight_micros'])).toBe(Math.ceil(Number(pace()['rate_micros_per_s']) * 1.5));
+    await quiet();
+    expect(told('state', 'rate_micros_per_s')).toEqual([Number(pace()['spend_micros']) < 0.95 * CAP ? 'open' : 'throttled', '0']);
+  });
+
+  test('is seen in Redis a moment after the impression that changes it', async () => {
+    register();
+    await story.started();
+    await story.pass(10 * SECOND);
+    win(CAP);
+    await story.pass(300);
+    expect(told('state')).toEqual(['stopped']);
+  });
+});
+
+describe('a new budget day', () => {
+  test('begins at local midnight by Redis’ time; late spend of yesterday touches only yesterday’s spend', async () => {
+    register({ timeZone: 'Asia/Kathmandu' });
+    await story.started();
+    // Midnight in Kathmandu is at 18:15 UTC.
+    await leapTo(6.25 * HOUR - MINUTE);
+    win(CAP);
+    await story.pass(MINUTE - SECOND);
+    expect(told('day', 'state')).toEqual(['2026-03-02', 'stopped']);
+    await story.pass(2 * SECOND);
+    expect(told('day', 'state', 'spend_micros', 'day_start_ms')).toEqual(['2026-03-03', 'open', '0', String(START + 6.25 * HOUR)]);
+    story.impression({ at: 6.25 * HOUR - SECOND, spend_micros: 7 });
+    await story.pass(10 * SECOND);
+    expect(told('day', 'spend_micros')).toEqual(['2026-03-03', '0']);
+    expect(story.counter('spend:{c}:2026-03-02')?.['spend_micros']).toBe(String(CAP + 7));
+  });
+
+  test('under load splits the spend between the days, to the micro', async () => {
+    register({ timeZone: 'Asia/Kolkata' });
+    await story.started();
+    await leapTo(6.5 * HOUR - 10 * SECOND);
+    const sums: Record<string, number> = {};
+    for (let i = 0; i < 200; i++) {
+      await story.pass(100);
+      const day = story.clock.now().wallMs < START + 6.5 * HOUR ? '2026-03-02' : '2026-03-03';
+      sums[day] = (sums[day] ?? 0) + 11;
+      win(11);
+    }
+    await story.pass(2 * SECOND);
+    expect(told('day', 'spend_micros')).toEqual(['2026-03-03', String(sums['2026-03-03'])]);
+    expect(story.counter('spend:{c}:2026-03-02')?.['spend_micros']).toBe(String(sums['2026-03-02']));
+  });
+
+  test.each([
+    ['Europe/Berlin', 'the day of 23 h', Date.UTC(2026, 2, 28, 23), 23],
+    ['America/New_York', 'the day of 25 h', Date.UTC(2026, 10, 1, 4), 25],
+    ['Pacific/Auckland', 'the day of 23 h', Date.UTC(2026, 8, 26, 12), 23],
+  ])('in %s: %s carries the full cap on a curve of 24 parts', async (zone, _, startMs, hours) => {
+    register({ timeZone: zone });
+    await story.started();
+    await leapTo(startMs + 10 * HOUR - START);
+    expect(told('day_start_ms', 'day_end_ms', 'cap_micros')).toEqual([String(startMs), String(startMs + hours * HOUR), String(CAP)]);
+    const done = (10 * 24) / hours / 22;
+    expect(Number(pace()['target_micros']) / CAP).toBeCloseTo(done, 3);
+  });
+});
+
+describe('what is kept', () => {
+  const multiplier = () => Number(pace()['multiplier']);
+
+  test('of steering goes on after a restart where it was', async () => {
+    register();
+    const process = await story.started();
+    await story.pass(15 * MINUTE);
+    const before = multiplier();
+    expect(before).toBeGreaterThan(0.2);
+    process.kill();
+    await story.started();
+    await story.pass(5 * SECOND);
+    expect(multiplier()).toBeGreaterThan(before * 0.99);
+    expect(multiplier()).toBeLessThan(before * 1.05);
+  });
+
+  test('in Redis is made again when it was lost, within 5 s', async () => {
+    register();
+    await story.started();
+    win(CAP / 4);
+    await story.pass(10 * SECOND);
+    story.counters.wipe();
+    await story.pass(2 * SECOND);
+    expect(told('state', 'spend_micros')).toEqual(['open', String(CAP / 4)]);
+  });
+
+  test('after a loss of state by Redis alone is not undercut: the larger spend decides', async () => {
+    register();
+    const process = await story.started();
+    win(CAP);
+    // Once its quarter hour is closed, nobody sends it again.
+    await leapTo(HOUR);
+    win(1);
+    await quiet();
+    expect(told('state', 'spend_micros')).toEqual(['stopped', String(CAP + 1)]);
+    await lose(process);
+    const second = await story.started({ acceptStateLoss: true });
+    win(5);
+    await story.pass(10 * SECOND);
+    expect(second.evaluate().stage?.lossy).toBe(true);
+    expect(second.evaluate().stage?.state.totals.spend.size).toBe(1);
+    expect(told('state', 'spend_micros')).toEqual(['stopped', String(CAP + 1)]);
+  });
+
+  /** Evaluate's state is gone, and so are the records it was made of. */
+  const lose = async (process: StoryProcess): Promise<void> => {
+    process.kill();
+    await story.pass(0);
+    const log = story.broker.partition('exposure-stream.partials', 0);
+    story.disk.logs.delete('evaluate/exposure-stream.partials/0');
+    log.truncate(log.end);
+  };
+});
+
+describe('a credit of the reconciler', () => {
+  test('reopens a stopped campaign for four fifths of what remains, until it will have looked again', async () => {
+    register({ pacingCurve: 'accelerated' });
+    const process = await story.started();
+    win(CAP);
+    await quiet();
+    const { stage } = process.evaluate();
+    const state = stage?.state;
+    const group = state?.groupNamed('c') ?? -1;
+    const day = START / DAY;
+    // What the reconciler's adjustment does to the day.
+    const index = state?.days.table.find(group, 0, Math.floor(day)) ?? -1;
+    state?.days.table.add(index, 0, -500_000);
+    stage?.pacing.credited(group, Math.floor(day));
+    await story.pass(5 * SECOND);
+    expect(told('state', 'spend_micros')).toEqual(['open', '500000']);
+    win(400_000);
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+    await leapTo(story.clock.now().monotonicMs + HOUR);
+    expect(told('state', 'spend_micros')).toEqual(['open', '900000']);
+  });
+});
