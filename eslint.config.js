@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 export default defineConfig(
   { ignores: ['dist/', 'node_modules/', 'state/', 'coverage/'] },
   {
-    files: ['{src,reconcile,test,bench,scripts}/**/*.ts'],
+    files: ['{src,reconcile,test,bench,scripts,examples}/**/*.ts'],
     languageOptions: {
       parser: tseslint.parser,
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },

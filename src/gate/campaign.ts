@@ -1,7 +1,7 @@
 /** What the gate holds of one campaign, and which reading of it to believe. */
 import { answer, closed, type GateAnswer, type Sight, troubleOf } from './answer.ts';
-import { ABSENT, type KnownCurve, type PaceFields, parsePace } from './pace-fields.ts';
-import { ageMs, asOfMs, isStale } from './projection.ts';
+import { ABSENT, type KnownCurve, type PaceFields, parsePace, stampOf } from './pace-fields.ts';
+import { ageMs, isStale } from './projection.ts';
 
 /** The gate's view of time and of Redis as a whole; one object, brought up to date before each use. */
 export interface Surroundings {
@@ -27,12 +27,14 @@ export class Campaign {
   /** Nobody checks it, so it is not refreshed: that its values grow old says nothing about Redis. */
   isResting = false;
   #fields: PaceFields | null = null;
-  #text = '';
+  /** With what a reading begins that says the same as `#fields`. */
+  #stamp: string | null = null;
   readonly #curve: KnownCurve = { text: '', curve: [] };
   #fault: 'key_missing' | 'key_unreadable' | null = null;
   #wasRead = false;
-  /** Monotonic: when the values' own time last moved on, and when a reading last found them not to be trusted. */
-  #movedMs = 0;
+  /** Monotonic: when either time of the values last moved on, and when a reading last found them not to be trusted. */
+  #countedMovedMs = 0;
+  #updatedMovedMs = 0;
   #troubledMs = Number.NEGATIVE_INFINITY;
   readonly #sight: Sight = { nowMs: 0, unmovedMs: 0, trouble: null, staleAfterMs: 0 };
 
@@ -60,8 +62,7 @@ export class Campaign {
     this.#wasRead = true;
     const wasInTrouble = this.#isInTrouble(now);
     this.isResting = false;
-    // The same text: all that could change is that the key was missing in between.
-    const fields = text === this.#text ? this.#fields : this.#parse(text);
+    const fields = this.#stamp !== null && text.startsWith(this.#stamp) ? this.#fields : this.#parse(text);
     if (fields === null) {
       this.#fault = text === ABSENT ? 'key_missing' : 'key_unreadable';
       return text === ABSENT ? 'missing' : 'unreadable';
@@ -69,7 +70,7 @@ export class Campaign {
     this.#fault = null;
     const isNews = fields !== this.#fields;
     if (isNews && !this.#isBelievable(fields, now)) return 'outdated';
-    if (isNews) this.#keep(fields, text, now.monotonicMs);
+    if (isNews) this.#keep(fields, now.monotonicMs);
     if (wasInTrouble) this.#troubledMs = now.monotonicMs;
     return 'taken';
   }
@@ -78,10 +79,12 @@ export class Campaign {
     return text === ABSENT ? null : parsePace(text, this.#curve);
   }
 
-  #keep(fields: PaceFields, text: string, monotonicMs: number): void {
-    if (this.#fields === null || asOfMs(fields) !== asOfMs(this.#fields)) this.#movedMs = monotonicMs;
+  #keep(fields: PaceFields, monotonicMs: number): void {
+    const known = this.#fields;
+    if (known?.countedUntilMs !== fields.countedUntilMs) this.#countedMovedMs = monotonicMs;
+    if (known?.updatedMs !== fields.updatedMs) this.#updatedMovedMs = monotonicMs;
     this.#fields = fields;
-    this.#text = text;
+    this.#stamp = stampOf(fields);
   }
 
   /**
@@ -93,7 +96,7 @@ export class Campaign {
     if (known === null) return true;
     const ahead = fields.epoch - known.epoch || fields.version - known.version || fields.updatedMs - known.updatedMs;
     if (ahead >= 0) return true;
-    const isKnownStale = isStale(ageMs(known, now.redisMs, now.monotonicMs - this.#movedMs), now.staleAfterMs);
+    const isKnownStale = isStale(ageMs(known, now.redisMs, this.#unmovedMs(now)), now.staleAfterMs);
     return isKnownStale && !isStale(ageMs(fields, now.redisMs), now.staleAfterMs);
   }
 
@@ -103,10 +106,15 @@ export class Campaign {
     return trouble !== null && trouble !== 'recovering';
   }
 
+  /** Both must move: whoever writes may go on doing so long after counting has stopped. */
+  #unmovedMs(now: Surroundings): number {
+    return now.monotonicMs - Math.min(this.#countedMovedMs, this.#updatedMovedMs);
+  }
+
   #look(now: Surroundings): Sight {
     const sight = this.#sight;
     sight.nowMs = now.redisMs;
-    sight.unmovedMs = now.monotonicMs - this.#movedMs;
+    sight.unmovedMs = this.#unmovedMs(now);
     sight.staleAfterMs = now.staleAfterMs;
     sight.trouble = now.isRedisGone ? 'redis_gone' : this.#fault;
     if (sight.trouble === null && now.monotonicMs - Math.max(this.#troubledMs, now.redisBackMs) < now.recoverMs)

@@ -62,6 +62,8 @@ export class PacingGate {
   readonly #contact = new AbortController();
   /** Ends the loop's present sleep. */
   #alarm = new AbortController();
+  #reconnectedMs = Number.NEGATIVE_INFINITY;
+  #underWay = 0;
   #reads = 0;
   #readsFailed = 0;
   #outdated = 0;
@@ -143,15 +145,19 @@ export class PacingGate {
     await this.#clock.sleep(this.#settings.timeoutMs, this.#contact.signal);
     while (!this.#closing.signal.aborted) {
       this.#outlook.notice();
-      const slices = slicesOf(this.#campaigns.due(this.#outlook.now().monotonicMs));
+      const { isRedisGone, monotonicMs } = this.#outlook.now();
+      // A connection that stands but never became usable fails every read at once: no read's timeout would tell.
+      if (isRedisGone && monotonicMs - this.#reconnectedMs > this.#settings.goneAfterMs) this.#reconnect();
+      const slices = slicesOf(this.#campaigns.due(monotonicMs));
       // Nobody asks: that Redis does not answer must still mean that it is gone.
-      if (slices.length === 0) slices.push([]);
+      if (slices.length === 0 && this.#underWay === 0) slices.push([]);
       const cycleMs = this.#settings.refreshMs * (1 - JITTER + 2 * JITTER * this.#clock.random());
       // Spread over the cycle, so that a bidder with many campaigns is never held up by all of them at once.
       for (const slice of slices) {
         void this.#read(slice);
         await this.#pause(cycleMs / slices.length);
       }
+      if (slices.length === 0) await this.#pause(cycleMs);
     }
   }
 
@@ -177,6 +183,7 @@ export class PacingGate {
     for (const campaign of campaigns) campaign.isAsked = true;
     const sentMs = this.#clock.monotonicMs();
     this.#reads += 1;
+    this.#underWay += 1;
     try {
       const { redisMs, texts } = await this.#inTime(this.#reader.read(campaigns.map(({ key }) => key)));
       if (this.#closing.signal.aborted) return;
@@ -190,6 +197,7 @@ export class PacingGate {
       this.#readsFailed += 1;
       this.#say({ kind: 'read_failed', campaigns: campaigns.length, message: error instanceof Error ? error.message : String(error) });
     } finally {
+      this.#underWay -= 1;
       for (const campaign of campaigns) campaign.isAsked = false;
       for (const wake of this.#waiting) wake();
     }
@@ -208,7 +216,7 @@ export class PacingGate {
     const { timeoutMs } = this.#settings;
     const timeout = this.#clock.sleep(timeoutMs, settled.signal).then(() => {
       if (settled.signal.aborted) return reading;
-      this.#reader.reconnect();
+      this.#reconnect();
       throw new Error(`Redis did not answer within ${timeoutMs} ms`);
     });
     try {
@@ -216,6 +224,11 @@ export class PacingGate {
     } finally {
       settled.abort();
     }
+  }
+
+  #reconnect(): void {
+    this.#reconnectedMs = this.#clock.monotonicMs();
+    this.#reader.reconnect();
   }
 
   #say(event: GateEvent): void {

@@ -17,8 +17,8 @@ export const asOfMs = (counted: Counted): number => Math.min(counted.countedUnti
 
 /**
  * How long ago that was by Redis' clock, never negative.
- * `unmovedMs`: how long, by the reader's own monotonic clock, it has not moved on. Where Redis' clock is behind Kafka's the
- * difference of the two would call values fresh that stopped coming; the larger of both does not.
+ * `unmovedMs`: how long, by the reader's own monotonic clock, either of the two times has not moved on. Where Redis' clock is
+ * behind Kafka's, what has stopped being counted would look fresh otherwise.
  */
 export const ageMs = (counted: Counted, nowMs: number, unmovedMs = 0): number => Math.max(0, nowMs - asOfMs(counted), unmovedMs);
 

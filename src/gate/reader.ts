@@ -10,7 +10,7 @@ export interface PaceReading {
 export interface PaceReader {
   /** Of no keys it reads the time. Rejects when nothing was answered. */
   read(keys: readonly string[]): Promise<PaceReading>;
-  /** An answer has not come in time: whatever is still under way is given up, so that nothing piles up. */
+  /** Answers do not come: what is still under way is given up, so that nothing piles up, and the connection made anew. */
   reconnect(): void;
   close(): void;
 }

@@ -60,7 +60,8 @@ export class RedisPaceReader implements PaceReader {
   }
 
   reconnect(): void {
-    if (this.#client.status === 'ready') this.#client.disconnect(true);
+    const { status } = this.#client;
+    if (status === 'ready' || status === 'connect') this.#client.disconnect(true);
   }
 
   close(): void {

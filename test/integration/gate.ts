@@ -2,9 +2,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { HOST } from '../services/tools.ts';
 
-/** A way to a service that can be closed: connections break, new ones are refused. */
+/** A way to a service that can be closed: connections break, new ones are refused. It can also be slow, or let nothing through. */
 export class Gate {
   readonly url: string;
+  /** What goes to the service arrives there so much later. */
+  delayMs = 0;
+  /** Connections stand, and nothing arrives. */
+  isStuck = false;
   readonly #server: Server;
   readonly #port: number;
   readonly #sockets = new Set<Socket>();
@@ -23,7 +27,9 @@ export class Gate {
     const server = createServer((near) => {
       const far = connect(port, host);
       gate?.keep(near, far);
-      near.pipe(far).pipe(near);
+      near.on('data', (chunk) => gate?.pass(chunk, far));
+      near.on('end', () => far.end());
+      far.pipe(near);
     });
     server.listen(0, HOST);
     await once(server, 'listening');
@@ -41,6 +47,12 @@ export class Gate {
         far.destroy();
       });
     }
+  }
+
+  pass(chunk: Buffer, far: Socket): void {
+    if (this.isStuck) return;
+    if (this.delayMs === 0) far.write(chunk);
+    else setTimeout(() => far.destroyed || far.write(chunk), this.delayMs);
   }
 
   async close(): Promise<void> {
