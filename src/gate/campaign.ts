@@ -1,6 +1,6 @@
 /** What the gate holds of one campaign, and which reading of it to believe. */
 import { answer, closed, type GateAnswer, type Sight, troubleOf } from './answer.ts';
-import { ABSENT, type KnownCurve, type PaceFields, parsePace, stampOf } from './pace-fields.ts';
+import { ABSENT, type KnownCurve, type PaceFields, parsePace } from './pace-fields.ts';
 import { ageMs, isStale } from './projection.ts';
 
 /** The gate's view of time and of Redis as a whole; one object, brought up to date before each use. */
@@ -27,8 +27,6 @@ export class Campaign {
   /** Nobody checks it, so it is not refreshed: that its values grow old says nothing about Redis. */
   isResting = false;
   #fields: PaceFields | null = null;
-  /** With what a reading begins that says the same as `#fields`. */
-  #stamp: string | null = null;
   readonly #curve: KnownCurve = { text: '', curve: [] };
   #fault: 'key_missing' | 'key_unreadable' | null = null;
   #wasRead = false;
@@ -62,7 +60,7 @@ export class Campaign {
     this.#wasRead = true;
     const wasInTrouble = this.#isInTrouble(now);
     this.isResting = false;
-    const fields = this.#stamp !== null && text.startsWith(this.#stamp) ? this.#fields : this.#parse(text);
+    const fields = text === ABSENT ? null : parsePace(text, this.#curve, this.#fields);
     if (fields === null) {
       this.#fault = text === ABSENT ? 'key_missing' : 'key_unreadable';
       return text === ABSENT ? 'missing' : 'unreadable';
@@ -75,16 +73,11 @@ export class Campaign {
     return 'taken';
   }
 
-  #parse(text: string): PaceFields | null {
-    return text === ABSENT ? null : parsePace(text, this.#curve);
-  }
-
   #keep(fields: PaceFields, monotonicMs: number): void {
     const known = this.#fields;
     if (known?.countedUntilMs !== fields.countedUntilMs) this.#countedMovedMs = monotonicMs;
     if (known?.updatedMs !== fields.updatedMs) this.#updatedMovedMs = monotonicMs;
     this.#fields = fields;
-    this.#stamp = stampOf(fields);
   }
 
   /**

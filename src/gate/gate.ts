@@ -5,7 +5,7 @@
 import { closed, type GateAnswer } from './answer.ts';
 import type { Campaign, Surroundings, Taken } from './campaign.ts';
 import { Campaigns } from './campaigns.ts';
-import type { GateClock } from './clock.ts';
+import { DONE, type GateClock } from './clock.ts';
 import { Outlook } from './outlook.ts';
 import type { PaceReader, ReaderListener } from './reader.ts';
 import { type GateSettings, gateSettings } from './settings.ts';
@@ -103,7 +103,7 @@ export class PacingGate {
       const leftMs = untilMs - this.#clock.monotonicMs();
       if (leftMs <= 0 || this.#closing.signal.aborted) return false;
       const enough = new AbortController();
-      const wake = (): void => enough.abort();
+      const wake = (): void => enough.abort(DONE);
       this.#waiting.add(wake);
       await this.#clock.sleep(leftMs, enough.signal);
       this.#waiting.delete(wake);
@@ -123,7 +123,7 @@ export class PacingGate {
 
   /** Ends the loop and the connection. Later checks answer closed. */
   close(): void {
-    for (const controller of [this.#closing, this.#contact, this.#alarm]) controller.abort();
+    for (const controller of [this.#closing, this.#contact, this.#alarm]) controller.abort(DONE);
     this.#campaigns.clear();
     this.#urgent.clear();
     this.#reader.close();
@@ -131,14 +131,14 @@ export class PacingGate {
   }
 
   #connected(): void {
-    this.#contact.abort();
+    this.#contact.abort(DONE);
     for (const campaign of this.#campaigns.unread()) this.#hurry(campaign);
   }
 
   #hurry(campaign: Campaign): void {
     if (campaign.isAsked || this.#urgent.has(campaign)) return;
     this.#urgent.add(campaign);
-    this.#alarm.abort();
+    this.#alarm.abort(DONE);
   }
 
   async #run(): Promise<void> {
@@ -222,7 +222,7 @@ export class PacingGate {
     try {
       return await Promise.race([reading, timeout]);
     } finally {
-      settled.abort();
+      settled.abort(DONE);
     }
   }
 
