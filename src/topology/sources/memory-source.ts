@@ -160,7 +160,7 @@ class MemoryFeed implements PartitionFeed {
   /** Resolves on an append, when the feed is lost, or after `waitMs`. */
   async #appended(waitMs: number): Promise<void> {
     const wake = new AbortController();
-    const forget = this.#log.onAppend(() => wake.abort());
+    const forget = this.#log.onAppend(() => wake.abort('appended'));
     await this.#source.broker.clock.sleep(waitMs, AbortSignal.any([wake.signal, this.#gone.signal]));
     forget();
   }
