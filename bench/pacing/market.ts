@@ -3,7 +3,9 @@
  * entered with the gate's multiplier as its probability, and what is entered here is won. The price is known when the ad
  * is shown, some time later; the impression reaches Kafka later still, sometimes much later, sometimes twice.
  */
-import type { BudgetRow, CampaignRow } from '../../src/sinks/registry.ts';
+import { targetMicrosAt } from '../../src/gate/curve.ts';
+import { dayCurve } from '../../src/pacing/day-curve.ts';
+import type { BudgetRow, CampaignRow, WeekShares } from '../../src/sinks/registry.ts';
 import { budgetForever, campaignForever } from '../../src/sinks/registry.ts';
 import { Random } from '../../test/sim/random.ts';
 import { Heap } from './heap.ts';
@@ -159,7 +161,7 @@ export function drawCampaign(id: string, draw: Draw, random: Random): CampaignSp
     capMicros,
     priceMicros: Math.max(1, Math.round(capMicros / wins)),
     policy: random.chance(0.2) ? 'strict' : 'graceful',
-    curve: random.chance(0.25) ? 'accelerated' : 'even',
+    curve: random.chance(0.25) ? 'accelerated' : random.chance(0.3) ? 'predicted' : 'even',
     demand: dayOfDemand(perS, random),
     zone: 'UTC',
   };
@@ -180,8 +182,36 @@ function dayOfDemand(meanPerS: number, random: Random): number[] {
 export const potentialMicros = (spec: CampaignSpec): number =>
   spec.demand.reduce((sum, perS) => sum + (perS * STRETCH_MS) / SECOND, 0) * spec.priceMicros;
 
+/** Of each hour, for every day of the week: what the curve of one who has learned this demand would be. */
+function sharesOf({ demand }: CampaignSpec): WeekShares {
+  const perHour = HOUR / STRETCH_MS;
+  const whole = demand.reduce((sum, perS) => sum + perS, 0);
+  const hourly = Array.from(
+    { length: 24 },
+    (_, hour) => demand.slice(hour * perHour, (hour + 1) * perHour).reduce((sum, perS) => sum + perS, 0) / whole,
+  );
+  return Float64Array.from({ length: 7 * 24 }, (_, at) => hourly[at % 24]);
+}
+
+export const planOf = (spec: CampaignSpec, startMs: number): readonly number[] =>
+  dayCurve({ curve: spec.curve, capMicros: spec.capMicros, shares: sharesOf(spec), day: startMs / DAY, zone: spec.zone });
+
+/** What could be spent by who knows the demand, has `share` of it, and never runs ahead of the plan. */
+export function attainableMicros(spec: CampaignSpec, startMs: number, share: number): number {
+  const plan = planOf(spec, startMs);
+  const day = { startMs, endMs: startMs + DAY };
+  return spec.demand.reduce((spent, perS, at) => {
+    const wonMicros = ((perS * STRETCH_MS) / SECOND) * spec.priceMicros * share;
+    return Math.min(spent + wonMicros, targetMicrosAt(plan, day, startMs + (at + 1) * STRETCH_MS));
+  }, 0);
+}
+
 /** As registered from the beginning of time. */
-export function rowsOf(specs: readonly CampaignSpec[]): { campaigns: Map<string, CampaignRow[]>; budgets: Map<string, BudgetRow[]> } {
+export function rowsOf(specs: readonly CampaignSpec[]): {
+  campaigns: Map<string, CampaignRow[]>;
+  budgets: Map<string, BudgetRow[]>;
+  curveShares: Map<string, WeekShares>;
+} {
   const row = ({ id, zone, policy, curve }: CampaignSpec): CampaignRow => ({
     ...campaignForever(id, zone),
     pacingPolicy: policy,
@@ -190,5 +220,6 @@ export function rowsOf(specs: readonly CampaignSpec[]): { campaigns: Map<string,
   return {
     campaigns: new Map(specs.map((spec) => [spec.id, [row(spec)]])),
     budgets: new Map(specs.map(({ id, capMicros }) => [id, [budgetForever(id, capMicros)]])),
+    curveShares: new Map(specs.filter(({ curve }) => curve === 'predicted').map((spec) => [spec.id, sharesOf(spec)])),
   };
 }

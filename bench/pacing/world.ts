@@ -4,6 +4,7 @@ import { PacingGate } from '../../src/gate/gate.ts';
 import type { ReaderListener } from '../../src/gate/reader.ts';
 import { MemoryTotals, MemoryTotalsStore } from '../../src/sinks/memory-totals.ts';
 import { StaticRegistry } from '../../src/sinks/registry.ts';
+import { ForgetfulStateStore } from '../../src/state/forgetful-store.ts';
 import { MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
 import { Pipeline } from '../../src/topology/pipeline.ts';
 import { MemoryBroker, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
@@ -20,7 +21,6 @@ const OUTPUTS = ['unique', 'duplicates', 'late', 'invalid', 'violations', 'alert
 const NEVER = new Promise<never>(() => undefined);
 /** A log in memory is cut when so much of it has been read. */
 const KEPT_RECORDS = 20_000;
-const KEPT_COMMITS = 100;
 
 export const SETTINGS: FileSettings = loadSettings({}, () => '');
 
@@ -68,7 +68,7 @@ export class World {
         ingestSource: new MemorySource(broker, { group: 'ingest', topics: STREAMS, step }),
         evaluateSource: new MemorySource(broker, { group: 'evaluate', topics: [PARTIALS], step }),
         writer: new MemoryWriter(broker, step),
-        stateStore: new MemoryStateStore({ disk: this.#disk }),
+        stateStore: this.keepsState ? new MemoryStateStore({ disk: this.#disk }) : new ForgetfulStateStore(),
         counters: new StudyCounters(this.redis, clock, step),
         totals: new MemoryTotals(this.#totals, step),
         registry: this.registry,
@@ -135,8 +135,5 @@ export class World {
       const { committed } = this.broker.bounds(topic === PARTIALS ? 'evaluate' : 'ingest', topic, 0);
       if (committed !== null && committed - log.first > KEPT_RECORDS) log.truncate(committed);
     }
-    if (this.keepsState) return;
-    // Claims come first, and are few.
-    for (const entries of this.#disk.logs.values()) if (entries.length > KEPT_COMMITS) entries.splice(KEPT_COMMITS / 2);
   }
 }
