@@ -1,4 +1,5 @@
 /** The production pipeline over ports in memory, the real gate before its Redis, and a market that bids by it. */
+import { AlertRows, MemoryAlertStore } from '../../src/alerts/store.ts';
 import { type FileSettings, loadSettings } from '../../src/config.ts';
 import { PacingGate } from '../../src/gate/gate.ts';
 import type { ReaderListener } from '../../src/gate/reader.ts';
@@ -35,6 +36,7 @@ export class World {
   keepsState = false;
   readonly #disk = new MemoryDisk();
   readonly #totals = new MemoryTotalsStore();
+  readonly #alerts = new AlertRows();
   readonly #topics: Record<string, number>;
   #kill: () => void = () => undefined;
 
@@ -71,6 +73,7 @@ export class World {
         stateStore: this.keepsState ? new MemoryStateStore({ disk: this.#disk }) : new ForgetfulStateStore(),
         counters: new StudyCounters(this.redis, clock, step),
         totals: new MemoryTotals(this.#totals, step),
+        alerts: new MemoryAlertStore(this.#alerts, step),
         registry: this.registry,
         clock,
         partitionCounts: () => Promise.resolve(counts),
