@@ -1,5 +1,6 @@
 /** How far each source partition is, as its marks say, and what follows for a stream's watermark. */
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
+import { SECTIONS, type Section } from './evaluate-sections.ts';
 import type { PartialHeader } from './partials.ts';
 import { STREAMS, type Stream } from './types.ts';
 
@@ -44,6 +45,15 @@ export class Sources {
   readonly #counted = new Set<number>();
   /** Sources that began counting again behind a truncated log: their counts may be too low, and say so. */
   readonly lost = new Set<number>();
+  /** How far each is counted, of those that have gone on: not in the mark itself, since it also needs the one before. */
+  readonly counted: Section = {
+    id: SECTIONS.counted,
+    write: (out) => this.#writeCounted(out),
+    read: (from) => this.#readCounted(from),
+    touchAll: () => {
+      for (const index of this.#list.keys()) this.#counted.add(index);
+    },
+  };
   #version = 0;
 
   /** Grows with every mark that says something new to Postgres. */
@@ -142,8 +152,7 @@ export class Sources {
     );
   }
 
-  /** How far each is counted, of those that have gone on: not in the mark itself, since it also needs the one before. */
-  writeCounted(to: ByteWriter): void {
+  #writeCounted(to: ByteWriter): void {
     for (const index of this.#counted) {
       to.varint(index);
       to.f64(this.#list[index].countedUntilMs ?? Number.NaN);
@@ -151,15 +160,11 @@ export class Sources {
     this.#counted.clear();
   }
 
-  readCounted(from: ByteReader): void {
+  #readCounted(from: ByteReader): void {
     while (!from.done) {
       const source = this.#list[from.varint()];
       source.countedUntilMs = numberOrNull(from);
     }
-  }
-
-  touchCounted(): void {
-    for (const index of this.#list.keys()) this.#counted.add(index);
   }
 
   /** All of them are to be written again. */

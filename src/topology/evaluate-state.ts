@@ -178,12 +178,7 @@ export class EvaluateState {
       },
       { id: SECTIONS.loss, write: (out) => loss.write(out), read: (from) => loss.read(from) },
       { id: SECTIONS.arriving, write: (out) => sources.writeArriving(out), read: (from) => sources.readArriving(from) },
-      {
-        id: SECTIONS.counted,
-        write: (out) => sources.writeCounted(out),
-        read: (from) => sources.readCounted(from),
-        touchAll: () => sources.touchCounted(),
-      },
+      sources.counted,
       this.alerts,
       this.fleet,
       this.adjustments,

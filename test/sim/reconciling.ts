@@ -14,13 +14,15 @@ import { PARTIALS, SimWriter } from './process.ts';
 import type { Random } from './random.ts';
 import { Actor } from './scheduler.ts';
 import type { Simulation } from './simulation.ts';
-import { ZONES } from './traffic.ts';
 
 const HOUR = 3_600_000;
 const QUARTER = HOUR / 4;
 /** After every event of every seed. */
 const UNTIL = Date.UTC(2030, 0, 1);
 const KILLED_AT_A_STEP = 0.06;
+
+/** Zones of the simulation whose days begin within an hour of UTC. */
+const WITH_PARTS = new Set(['Asia/Kathmandu', 'Asia/Kolkata', 'America/St_Johns']);
 
 class Killed extends Error {}
 
@@ -90,12 +92,12 @@ export class Reconciling {
 
   /** Whole-hour zones have days of hours; of the others only the sum over all days is known from hours. */
   #isWhole(key: string): boolean {
-    return ZONES[key.slice('spend:{'.length, key.lastIndexOf('}'))] !== 'Asia/Kathmandu';
+    return !WITH_PARTS.has(this.#sim.zoneOf(key.slice('spend:{'.length, key.lastIndexOf('}'))));
   }
 
   #keyOf(name: string): string {
     const [campaign, hourMs] = JSON.parse(name);
-    const day = dayText(dayOfSlot(hourMs / QUARTER, ZONES[campaign] ?? 'UTC'));
+    const day = dayText(dayOfSlot(hourMs / QUARTER, this.#sim.zoneOf(campaign)));
     const key = `spend:{${campaign}}:${day}`;
     return this.#isWhole(key) ? key : `spend:{${campaign}}`;
   }

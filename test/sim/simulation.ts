@@ -170,6 +170,10 @@ export class Simulation {
     });
   }
 
+  zoneOf(campaignId: string): string {
+    return this.#zones[campaignId] ?? 'UTC';
+  }
+
   setZone(campaignId: string, zone: string): void {
     this.#zones[campaignId] = zone;
     this.#registeredMs = this.scheduler.nowMs;
