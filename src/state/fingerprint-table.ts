@@ -11,10 +11,10 @@ import { ReservedSlots, SLOT_BYTES } from './reserved-slots.ts';
 
 /** `find`: the key is there and live. */
 export const PRESENT_AT = -1;
-/** `find`: absent, and the slots in reach of its home are taken. With a hash that is one, as good as never. */
+/** `find`: absent, and the slots in reach of its home are taken. Rare, and with a hash that is one. */
 export const NO_ROOM = -2;
 
-const MIN_CAPACITY = 1024;
+const MIN_CAPACITY = 4096;
 /** Up to here a table is rebuilt in one go, which takes a fraction of a millisecond. */
 const WHOLE = 2 ** 16;
 /** Slots of a signed 32-bit index of words. */
@@ -26,17 +26,23 @@ const LAST_STRETCH = 5 * (MAX_REACH + 2);
 const LOAD = 0.84;
 const SMALL_LOAD = 0.7;
 const SMALL = 2 ** 18;
+const SMALLEST_LOAD = 0.5;
+const SMALLEST = 2 ** 14;
 const GROWTH = 1.2;
 /** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
 const CROWDED = 0.95;
-/** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD; that is less than .7 of the size. */
+/**
+ * Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most. So a pass that new keys drive ends
+ * before they fill what it moves to: it takes a sixteenth of the old size in new keys, an eighth of the new one.
+ */
 const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
+const MOST_SHRINKING = 0.5;
 const NO_FRONTIER = 0x7fff_ffff;
 
 const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
 const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
-const limitOf = (capacity: number): number => Math.floor(capacity * (capacity < SMALL ? SMALL_LOAD : LOAD));
+const loadOf = (capacity: number): number => (capacity < SMALLEST ? SMALLEST_LOAD : capacity < SMALL ? SMALL_LOAD : LOAD);
 
 export class FingerprintTable {
   readonly #memory: ReservedSlots;
@@ -78,7 +84,13 @@ export class FingerprintTable {
 
   /** Used slots at which to grow. */
   get limit(): number {
-    return limitOf(this.#capacity);
+    return Math.floor(this.#capacity * loadOf(this.#capacity));
+  }
+
+  /** Whether with so many live keys it should shrink. */
+  isSparse(liveKeys: number): boolean {
+    const share = Math.min(SPARSE, 0.6 * loadOf(this.#capacity * MOST_SHRINKING));
+    return this.#capacity > MIN_CAPACITY && liveKeys < this.#capacity * share;
   }
 
   /** The index of the slot that the key may take: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
@@ -111,7 +123,15 @@ export class FingerprintTable {
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
   begin(liveKeys: number, live: LiveTags, strays: KeyVisitor): void {
-    const next = this.#sizeFor(liveKeys);
+    this.#begin(this.#sizeFor(liveKeys), live, strays);
+  }
+
+  /** The same, to the size that it has. */
+  clean(live: LiveTags, strays: KeyVisitor): void {
+    this.#begin(this.#capacity, live, strays);
+  }
+
+  #begin(next: number, live: LiveTags, strays: KeyVisitor): void {
     if (next > this.#capacity) this.#resize(next);
     if (this.#capacity <= WHOLE) {
       this.#rebuild(next, live, strays);
@@ -193,8 +213,9 @@ export class FingerprintTable {
 
   #sizeFor(liveKeys: number): number {
     if (liveKeys >= this.limit * CROWDED) return Math.max(MIN_CAPACITY, Math.ceil(this.#capacity * GROWTH));
-    if (liveKeys >= this.#capacity * SPARSE) return this.#capacity;
-    return Math.max(MIN_CAPACITY, Math.ceil(liveKeys / SHRUNK_LOAD));
+    if (!this.isSparse(liveKeys)) return this.#capacity;
+    const load = Math.min(SHRUNK_LOAD, loadOf(this.#capacity * MOST_SHRINKING) * CROWDED);
+    return Math.max(MIN_CAPACITY, Math.ceil(Math.max(liveKeys / load, this.#capacity * MOST_SHRINKING)));
   }
 
   #resize(capacity: number): void {

@@ -3,9 +3,11 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 
+import { BucketTags } from './bucket-tags.ts';
 import { FINGERPRINT_MASK, type KeyVisitor, TAG_SHIFT, TAGS } from './fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { OutsideKeys } from './outside-keys.ts';
 
 export { MemoryBudget } from './memory-budget.ts';
 
@@ -14,9 +16,12 @@ const SWEEP_BUCKETS = 8;
 /** Of the buckets that can be told apart and are not live, that long at most: it ends well before a tag comes round again. */
 const SWEEP_SHARE = 1 / 3;
 /** A sweep is done in half of that time, in so many steps. */
-const SWEEP_STEPS = 128;
+const SWEEP_STEPS = 512;
+/** After a jump of the watermark they come so much closer together: a batch moves it by little then. */
+const HURRY = 16;
 /** The most slots of a step, a few ms. */
-const MAX_STEP = 2 ** 20;
+const MAX_STEP = 2 ** 18;
+const MIN_STEP = 2 ** 14;
 /** Those of a step while keys wait outside the table for a tag. */
 const URGENT_STEP = 2 ** 13;
 /** Table work is done after so many new slots, and moves so many slots for each: then a pass ends with a sixteenth more keys. */
@@ -25,6 +30,8 @@ const SLOTS_EACH = 16;
 /** Beyond this many keys outside, or this load, the table is put in order at once. */
 const MAX_OUTSIDE = 100_000;
 const FULL = 0.93;
+/** So many keys without room, in a table that is at least half full, make it grow. */
+const MAX_STRAYS = 64;
 
 export const ADDED = 0;
 export const PRESENT = 1;
@@ -40,7 +47,7 @@ export interface FingerprintOptions {
   budget?: MemoryBudget;
 }
 
-/** Where a walk over a table is: the next hash. */
+/** Where a walk over a table is: the next hash, 2^32 before what lies outside, and beyond it at the end. */
 export class TableWalk {
   next = 0;
 }
@@ -53,29 +60,25 @@ export class FingerprintStore {
   /** Watermark between two sweeps. */
   readonly #sweepMs: number;
   readonly #table: FingerprintTable;
-  /** By tag: 1 when its bucket is live. */
-  readonly #live = new Uint8Array(TAGS + 1);
-  /** By tag: keys. */
-  readonly #keys = new Float64Array(TAGS + 1);
-  #minLiveBucket = Number.NEGATIVE_INFINITY;
-  /** The table can tell buckets `#base` to `#base + 62` apart; NaN while it is empty. */
-  #base = Number.NaN;
-  /** Tag of bucket `#base`. */
-  #baseTag = 1;
-  /** Live keys of buckets outside that range, or without room near their home. Nearly always empty. */
-  readonly #outside = new Map<bigint, number>();
+  readonly #tags = new BucketTags();
+  /** Live keys of buckets that the tags do not tell apart, or without room near their home. */
+  readonly #outside: OutsideKeys;
+  /** How many came for want of room since the table was last in order. */
+  #strays = 0;
   #watermarkMs = Number.NEGATIVE_INFINITY;
   /** The watermark at which there is something to do. */
   #dueMs = Number.NEGATIVE_INFINITY;
   #sweepDueMs = Number.POSITIVE_INFINITY;
   #stepDueMs = Number.POSITIVE_INFINITY;
+  #trimDueMs = Number.NEGATIVE_INFINITY;
   /** The lowest bucket that the table may hold once the pass under way has ended. */
   #passFloor = Number.NEGATIVE_INFINITY;
   /** New slots until there is table work to do. */
   #untilWork = 0;
   readonly #stray: KeyVisitor = (hi, lo, tag) => {
-    this.#keys[tag]--;
-    this.#outside.set(bigKey(hi, lo), this.#bucketOf(tag));
+    this.#tags.count(tag, -1);
+    this.#strays++;
+    this.#outside.keep(hi, lo, this.#tags.bucketOf(tag));
   };
 
   /** Throws RangeError when the TTL holds more buckets than tags can tell apart. */
@@ -88,26 +91,29 @@ export class FingerprintStore {
     this.#ttlMs = ttlMs;
     this.#sweepMs = bucketMs * Math.min(SWEEP_BUCKETS, (TAGS - this.#span) * SWEEP_SHARE);
     this.#table = new FingerprintTable(budget);
+    this.#outside = new OutsideKeys(budget);
   }
 
   /** Live keys. */
   get size(): number {
-    let sum = this.#outside.size;
-    for (let tag = 1; tag <= TAGS; tag++) sum += this.#keys[tag];
-    return sum;
+    return this.#outside.size + this.#tags.keys;
   }
 
   get byteLength(): number {
-    return this.#table.byteLength;
+    return this.#table.byteLength + this.#outside.byteLength;
+  }
+
+  /** No key lives in an earlier bucket. */
+  get oldestBucket(): number {
+    return this.#tags.oldest;
   }
 
   bucketLive(ts: number): boolean {
-    return Math.floor(ts / this.#bucketMs) >= this.#minLiveBucket;
+    return Math.floor(ts / this.#bucketMs) >= this.#tags.oldest;
   }
 
   has(hi: number, lo: number): boolean {
-    if (this.#table.find(hi, lo | 0, this.#live) === PRESENT_AT) return true;
-    return this.#outside.size > 0 && this.#outside.has(bigKey(hi, lo));
+    return this.#table.find(hi, lo | 0, this.#tags.live) === PRESENT_AT || this.#outside.has(hi, lo);
   }
 
   /**
@@ -126,24 +132,30 @@ export class FingerprintStore {
     const bucket = Math.floor(ts / this.#bucketMs);
     const low = lo | 0;
     const table = this.#table;
-    let index = table.find(hi, low, this.#live);
-    if (index === PRESENT_AT || (this.#outside.size > 0 && this.#outside.has(bigKey(hi, lo)))) return PRESENT;
-    if (bucket < this.#minLiveBucket) return BUCKET_GONE;
-    const inRange = bucket >= this.#base && bucket < this.#base + TAGS;
-    if (this.#untilWork <= 0 || !inRange) {
+    let index = table.find(hi, low, this.#tags.live);
+    if (index === PRESENT_AT || this.#outside.has(hi, lo)) return PRESENT;
+    if (bucket < this.#tags.oldest) return BUCKET_GONE;
+    if (this.#untilWork <= 0 || !this.#tags.holds(bucket)) {
       const hasTag = this.#makeReady(bucket);
-      index = hasTag ? table.find(hi, low, this.#live) : NO_ROOM;
+      index = hasTag ? table.find(hi, low, this.#tags.live) : NO_ROOM;
     }
     if (index === NO_ROOM) {
-      this.#outside.set(bigKey(hi, lo), bucket);
+      this.#outside.add(hi, lo, bucket);
+      this.#untilWork--;
+      if (this.#tags.holds(bucket)) this.#strays++;
       return ADDED;
     }
-    const tag = this.#tagOf(bucket);
+    this.#enter(index, { hi, low, bucket });
+    return ADDED;
+  }
+
+  #enter(index: number, { hi, low, bucket }: { hi: number; low: number; bucket: number }): void {
+    const table = this.#table;
+    const tag = this.#tags.tagOf(bucket);
     const { used } = table;
     table.put(index, (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK), low);
     this.#untilWork -= table.used - used;
-    this.#keys[tag]++;
-    return ADDED;
+    this.#tags.count(tag, 1);
   }
 
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of the sweep at most. */
@@ -152,8 +164,11 @@ export class FingerprintStore {
     if (this.#watermarkMs < this.#dueMs || this.#watermarkMs === Number.NEGATIVE_INFINITY) return;
     this.#expire();
     this.#sweep();
-    if (this.#table.trimming) this.#table.trim();
-    this.#dueMs = this.#table.trimming ? Number.NEGATIVE_INFINITY : this.#nextDueMs();
+    if (this.#table.trimming && this.#watermarkMs >= this.#trimDueMs) {
+      this.#table.trim();
+      this.#trimDueMs = this.#watermarkMs + this.#hurryMs;
+    }
+    this.#dueMs = this.#nextDueMs();
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */
@@ -163,15 +178,18 @@ export class FingerprintStore {
 
   /**
    * Goes on with a walk over the table for about `count` slots; true at its end. Between two calls anything may happen: a key
-   * that is there all the time is visited once, one added meanwhile perhaps.
+   * that is there all the time is visited, and once unless it was outside; one added meanwhile perhaps.
    */
   walk(place: TableWalk, count: number, visit: (hi: number, lo: number, bucket: number) => void): boolean {
-    const live = this.#live;
-    const withBucket: KeyVisitor = (hi, lo, tag) => visit(hi, lo, this.#bucketOf(tag));
+    const live = this.#tags.live;
+    // At the beginning too: it may go into the table behind the walk.
+    if (place.next === 0 && count < Number.POSITIVE_INFINITY) this.#outside.forEach(visit);
+    const withBucket: KeyVisitor = (hi, lo, tag) => visit(hi, lo, this.#tags.bucketOf(tag));
     // A pass under way divides the table in two.
     for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, { count, live }, withBucket);
     if (place.next < 2 ** 32) return false;
-    for (const [key, bucket] of this.#outside) visit(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket);
+    if (place.next === 2 ** 32) this.#outside.forEach(visit);
+    place.next = Number.POSITIVE_INFINITY;
     return true;
   }
 
@@ -181,37 +199,33 @@ export class FingerprintStore {
     this.#emptyTable(true);
   }
 
-  #tagOf(bucket: number): number {
-    const tag = bucket - this.#base + this.#baseTag;
-    return tag > TAGS ? tag - TAGS : tag;
-  }
-
-  #bucketOf(tag: number): number {
-    return this.#base + ((tag - this.#baseTag + TAGS) % TAGS);
-  }
-
-  get #inTable(): number {
-    return this.size - this.#outside.size;
-  }
-
   /** Table work that has become due, and room for a live bucket in its range: false where there is none yet. */
   #makeReady(bucket: number): boolean {
-    if (Number.isNaN(this.#base)) this.#setBase(Math.max(this.#minLiveBucket, bucket - this.#span));
-    const isAhead = bucket >= this.#base + TAGS;
-    const mayFit = isAhead && this.#minLiveBucket > bucket - TAGS;
+    if (this.#tags.empty) this.#tags.begin(Math.max(this.#tags.oldest, bucket - this.#span));
+    const isAhead = bucket >= this.#tags.base + TAGS;
+    const mayFit = isAhead && this.#tags.oldest > bucket - TAGS;
     const table = this.#table;
     if (table.trimming) table.trim();
-    if (!table.moving && (table.used >= table.limit || mayFit)) this.#beginPass();
+    const isTight = this.#strays >= MAX_STRAYS && table.used >= table.limit / 2;
+    if (!table.moving && (table.used >= table.limit || mayFit || isTight)) this.#beginPass(isTight ? table.limit : this.#tags.keys, table.used >= table.limit);
     if (mayFit) this.#stepPass(this.#outside.size < MAX_OUTSIDE ? URGENT_STEP : Number.POSITIVE_INFINITY);
     else if (table.used >= table.capacity * FULL) this.#stepPass(Number.POSITIVE_INFINITY);
     else if (table.moving) this.#stepPass(WORK_EVERY * SLOTS_EACH * (table.used >= table.limit ? 2 : 1));
     this.#untilWork = table.moving ? WORK_EVERY : Math.min(WORK_EVERY, table.limit - table.used);
-    return bucket >= this.#base && bucket < this.#base + TAGS;
+    return this.#tags.holds(bucket);
   }
 
-  #beginPass(): void {
-    const floor = this.#minLiveBucket;
-    this.#table.begin(this.#inTable, this.#live, this.#stray);
+  /** A table that may not grow is cleaned, where that helps or it need not grow. Else throws `state_memory_full`. */
+  #beginPass(keys: number, isFull: boolean): void {
+    const table = this.#table;
+    const floor = this.#tags.oldest;
+    this.#strays = 0;
+    try {
+      table.begin(keys, this.#tags.live, this.#stray);
+    } catch (error) {
+      if (isFull && this.#tags.keys >= table.used) throw error;
+      table.clean(this.#tags.live, this.#stray);
+    }
     this.#passFloor = floor;
     this.#sweepDueMs = this.#watermarkMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : this.#watermarkMs + this.#sweepMs;
     this.#stepDueMs = this.#watermarkMs;
@@ -220,80 +234,67 @@ export class FingerprintStore {
 
   #stepPass(slots: number): void {
     for (let left = slots; this.#table.moving && left > 0; left -= MAX_STEP) {
-      if (this.#table.step(Math.min(left, MAX_STEP), this.#live, this.#stray)) this.#passed();
+      if (this.#table.step(Math.min(left, MAX_STEP), this.#tags.live, this.#stray)) this.#passed();
     }
   }
 
   /** The table holds nothing any more that had expired when the pass began. */
   #passed(): void {
-    this.#stepDueMs = Number.POSITIVE_INFINITY;
-    if (this.#passFloor > this.#base) this.#setBase(this.#passFloor);
-  }
-
-  #setBase(bucket: number): void {
-    this.#base = bucket;
-    this.#baseTag = (((bucket % TAGS) + TAGS) % TAGS) + 1;
-    this.#markLive();
-  }
-
-  /** Says which tags are live, and forgets the counts of the others. */
-  #markLive(): void {
-    for (let i = 0; i < TAGS; i++) {
-      const bucket = this.#base + i;
-      const tag = this.#tagOf(bucket);
-      this.#live[tag] = bucket >= this.#minLiveBucket ? 1 : 0;
-      if (bucket < this.#minLiveBucket) this.#keys[tag] = 0;
-    }
+    if (this.#table.isSparse(this.#tags.keys)) this.#sweepDueMs = this.#watermarkMs + this.#hurryMs;
+    if (this.#passFloor > this.#tags.base) this.#tags.begin(this.#passFloor);
+    if (this.#outside.size > 0) this.#bringIn();
   }
 
   #expire(): void {
     const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
     if (this.#sweepDueMs === Number.POSITIVE_INFINITY) this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
-    if (minLiveBucket <= this.#minLiveBucket) return;
-    this.#minLiveBucket = minLiveBucket;
-    if (!Number.isNaN(this.#base)) {
-      this.#markLive();
-      if (this.#inTable === 0) this.#emptyTable(false);
-    }
+    if (minLiveBucket <= this.#tags.oldest) return;
+    this.#tags.expire(minLiveBucket);
+    if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable(false);
     if (this.#outside.size > 0) this.#bringIn();
   }
 
   /** One step at most of what the watermark has made due. */
   #sweep(): void {
-    if (Number.isNaN(this.#base)) return;
+    if (this.#tags.empty) return;
     const table = this.#table;
     if (!table.moving) {
-      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginPass();
+      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginPass(this.#tags.keys, false);
       return;
     }
     if (this.#watermarkMs < this.#stepDueMs) return;
-    this.#stepDueMs += this.#sweepMs / 2 / SWEEP_STEPS;
-    this.#stepPass(Math.min(MAX_STEP, Math.ceil(table.capacity / SWEEP_STEPS)));
+    this.#stepDueMs = Math.max(this.#stepDueMs + this.#hurryMs * HURRY, this.#watermarkMs + this.#hurryMs);
+    this.#stepPass(Math.min(MAX_STEP, Math.max(MIN_STEP, Math.ceil(table.capacity / SWEEP_STEPS))));
+  }
+
+  get #hurryMs(): number {
+    return this.#sweepMs / 2 / SWEEP_STEPS / HURRY;
   }
 
   #nextDueMs(): number {
-    const nextExpiryMs = (this.#minLiveBucket + 1) * this.#bucketMs + this.#ttlMs;
-    return Math.min(nextExpiryMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
+    const nextExpiryMs = (this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs;
+    const trimMs = this.#table.trimming ? this.#trimDueMs : Number.POSITIVE_INFINITY;
+    return Math.min(nextExpiryMs, trimMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
   }
 
   /** Enters what has come into range. */
   #bringIn(): void {
-    for (const [key, bucket] of [...this.#outside]) {
-      this.#outside.delete(key);
-      this.addIfAbsent(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket * this.#bucketMs);
-    }
+    this.#outside.offer((hi, lo, bucket) => {
+      if (bucket < this.#tags.oldest) return true;
+      if (!this.#tags.holds(bucket)) return false;
+      const index = this.#table.find(hi, lo | 0, this.#tags.live);
+      if (index < 0) return index === PRESENT_AT;
+      if (this.#table.used >= this.#table.limit && this.#table.slots[index] === 0) return false;
+      this.#enter(index, { hi, low: lo | 0, bucket });
+      return true;
+    });
   }
 
   #emptyTable(atOnce: boolean): void {
     this.#table.clear(atOnce);
-    this.#base = Number.NaN;
-    this.#live.fill(0);
-    this.#keys.fill(0);
+    this.#tags.clear();
     this.#untilWork = 0;
-    this.#stepDueMs = Number.POSITIVE_INFINITY;
     this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
     this.#dueMs = Number.NEGATIVE_INFINITY;
   }
 }
-
-const bigKey = (hi: number, lo: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);

@@ -27,6 +27,11 @@ export class MemoryBudget {
     this.#usedBytes += bytes;
   }
 
+  /** Counts what cannot be done without. */
+  take(bytes: number): void {
+    this.#usedBytes += bytes;
+  }
+
   release(bytes: number): void {
     this.#usedBytes -= bytes;
   }

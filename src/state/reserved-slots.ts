@@ -40,13 +40,13 @@ export class ReservedSlots {
   resize(slots: number): void {
     const bytes = slots * SLOT_BYTES;
     const before = this.#buffer?.byteLength ?? 0;
-    if (bytes > before) this.#budget.reserve(bytes - before);
+    if (bytes > before) this.#reserve(bytes - before);
     try {
       if (this.#buffer === null || bytes > this.#buffer.maxByteLength) this.#move(bytes);
       (this.#buffer as ArrayBuffer).resize(bytes);
-    } catch {
+    } catch (error) {
       if (bytes > before) this.#budget.release(bytes - before);
-      throw this.full(bytes);
+      throw error instanceof RangeError ? this.full(bytes) : error;
     }
     if (bytes < before) this.#budget.release(before - bytes);
     this.#wantedBytes = bytes;
@@ -84,6 +84,15 @@ export class ReservedSlots {
       `One table of the state needs ${bytes} bytes, which this process cannot have. Nothing was evicted. ` +
         'Give it more memory, use more partitions, or shorten the dedup TTL.',
     );
+  }
+
+  /** What was emptied goes at once where it is in the way. */
+  #reserve(bytes: number): void {
+    if (this.#dropped !== null && bytes > this.#budget.limitBytes - this.#budget.usedBytes) {
+      this.#free(this.#dropped);
+      this.#dropped = null;
+    }
+    this.#budget.reserve(bytes);
   }
 
   #cut(buffer: ArrayBuffer, least: number): void {

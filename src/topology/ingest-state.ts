@@ -54,7 +54,8 @@ export class IngestState {
   readonly #dedupBucketMs: number;
   readonly #suspectBucketMs: number;
   readonly #journal = new IngestJournal();
-  #journaledStep = Number.NEGATIVE_INFINITY;
+  /** Both rise only, so their sum tells of either. */
+  #journaledOldest = Number.NEGATIVE_INFINITY;
   #committed = 0;
   #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk } | null = null;
 
@@ -129,9 +130,10 @@ export class IngestState {
     if (!this.watermark.observe(eventTs)) return;
     this.dedup.advance(this.watermark.ms);
     this.suspects.advance(this.watermark.ms);
-    const step = Math.floor(eventTs / this.#suspectBucketMs);
-    if (step === this.#journaledStep) return;
-    this.#journaledStep = step;
+    // A key that comes again after its bucket has gone is entered anew: a restore must have dropped that bucket before.
+    const oldest = this.dedup.oldestBucket + this.suspects.oldestBucket;
+    if (oldest === this.#journaledOldest) return;
+    this.#journaledOldest = oldest;
     this.#journal.watermark(this.watermark.highestEventTs);
   }
 

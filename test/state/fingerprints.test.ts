@@ -237,3 +237,69 @@ test('a watermark that jumps far but not past all is swept in bounded steps, and
   store.advance(ts + 70 * HOUR);
   expect(store.size).toBe(0);
 });
+
+test('traffic that returns while the table shrinks finds room: nearly all keys lie in the table, and what does not is counted', () => {
+  for (const [full, low] of [
+    [26, 25],
+    [27, 29],
+    [31, 26],
+  ]) {
+    const store = daily();
+    let next = 0;
+    for (let hour = 0; hour < full + low + 5; hour++) {
+      const isLow = hour >= full && hour < full + low;
+      const count = isLow ? 300 : 20_000;
+      addHour(store, hour, { from: next, to: next + count });
+      next += count;
+      if (hour >= full + low + 1) expect(store.byteLength / store.size, `${full} h full, ${low} h low, hour ${hour}`).toBeLessThan(25);
+    }
+    expect(store.size).toBeGreaterThan(99_000);
+  }
+});
+
+test('a key too far ahead for the table is visited by a walk in pieces, also where it comes into the table behind the walk', () => {
+  const store = daily();
+  addHour(store, 0, { from: 0, to: 3000 });
+  const ahead = 1000 * DAY + 80 * HOUR;
+  store.addIfAbsent(1, 1, ahead);
+  const place = new TableWalk();
+  const visited = new Set<number>();
+  store.walk(place, 500, (hi) => visited.add(hi));
+  for (let hour = 30; hour < 80; hour += 5) addHour(store, hour, { from: 10_000 * hour, to: 10_000 * hour + 300 });
+  expect(store.has(1, 1)).toBe(true);
+  while (!store.walk(place, 500, (hi) => visited.add(hi))) {}
+  expect(visited.has(1)).toBe(true);
+  expect(store.walk(place, 500, () => expect.fail('visited after the end'))).toBe(true);
+});
+
+test('what waits outside the table is in the budget, and refused by name when that is full', () => {
+  const budget = new MemoryBudget(200_000);
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
+  store.addIfAbsent(1, 1, 1000 * DAY);
+  const add = (): void => {
+    for (let i = 0; i < 5000; i++) store.addIfAbsent(...scattered(i), 1000 * DAY + 90 * HOUR);
+  };
+  expect(add).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+  expect(budget.usedBytes).toBe(store.byteLength);
+  expect(budget.usedBytes).toBeLessThanOrEqual(200_000);
+  store.clear();
+  expect(budget.usedBytes).toBe(0);
+});
+
+test('a sweep in a nearly full table cleans it in place where the budget lets it not grow', () => {
+  const keys = 270_000;
+  const measured = daily();
+  for (let i = 0; i < keys; i++) measured.addIfAbsent(...scattered(i), 1000 * DAY + Math.floor(i / 12_000) * HOUR);
+  const budget = new MemoryBudget(measured.byteLength + 1000);
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
+  let i = 0;
+  try {
+    for (; ; i++) store.addIfAbsent(...scattered(i), 1000 * DAY + Math.floor(i / 12_000) * HOUR);
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'state_memory_full' });
+  }
+  expect(i).toBeGreaterThanOrEqual(keys);
+  for (let hour = 0; hour < 60; hour += 0.05) store.advance(1000 * DAY + hour * HOUR);
+  expect(store.size).toBe(0);
+  expect(store.addIfAbsent(...scattered(i), 1000 * DAY + 60 * HOUR)).toBe(ADDED);
+});

@@ -30,3 +30,25 @@ test('a commit of a hundred thousand keys is applied in steps, and the state is 
   expect(after.dedup.size).toBe(keys);
   expect(after.position).toBe(keys);
 });
+
+test('an id that comes again right after its bucket has gone is known to an owner that restores, as to one that went on', () => {
+  const before = fresh();
+  const startMs = 500_000 * HOUR_MS;
+  const judge = (id: number, ts: number): boolean => {
+    const seen = before.seenBefore(id, id, ts);
+    before.observe(ts);
+    before.position++;
+    return seen;
+  };
+  judge(7, startMs);
+  const commits = [before.takeCommit()];
+  // The watermark passes the end of its bucket + 24 h at 30 s past the hour, in the middle of a minute.
+  judge(1, startMs + 25 * HOUR_MS + 10_000);
+  judge(2, startMs + 25 * HOUR_MS + 31_000);
+  expect(judge(7, startMs + 25 * HOUR_MS + 32_000)).toBe(false);
+  commits.push(before.takeCommit());
+  const after = fresh();
+  for (const commit of commits) for (const _ of after.restore(commit));
+  after.observe(startMs + 49 * HOUR_MS);
+  for (const state of [before, after]) expect(state.seenBefore(7, 7, startMs + 49 * HOUR_MS)).toBe(true);
+});

@@ -66,9 +66,20 @@ export function assignSticky(members: readonly StickyMember[], counts: ReadonlyM
     seats,
     [...counts.values()].reduce((sum, count) => sum + count, 0),
   );
-  for (const seat of seats) while (seat.places.length > (quotas.get(seat) ?? 0)) free.push(giveUp(seat));
+  const asks = (seat: Seat, { topic, partition }: Place): boolean =>
+    seat.places.length < (quotas.get(seat) ?? 0) &&
+    members.some(({ memberId, last }) => memberId === seat.memberId && last?.owned[topic]?.includes(partition));
+  // What another member with room has the state of goes first, and goes there.
+  for (const seat of seats) {
+    while (seat.places.length > (quotas.get(seat) ?? 0)) {
+      const wanted = seat.places.findIndex((place) => seats.some((other) => other !== seat && asks(other, place)));
+      const place = wanted < 0 ? giveUp(seat) : seat.places.splice(wanted, 1)[0];
+      const taker = wanted < 0 ? undefined : seats.find((other) => other !== seat && asks(other, place));
+      (taker ? taker.places : free).push(place);
+    }
+  }
   free.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition);
-  for (const place of free) seatFor(place, seats, quotas)?.places.push(place);
+  for (const place of free) (seats.find((seat) => asks(seat, place)) ?? seatFor(place, seats, quotas))?.places.push(place);
   return new Map(seats.map(({ memberId, places }) => [memberId, byTopic(places)]));
 }
 
