@@ -213,6 +213,7 @@ export class KafkaCommitLog implements CommitLog {
     if (this.#fold.broken === null) return this.#fold;
     const why = this.#fold.broken;
     this.#fold = null;
+    await this.#copy?.discard();
     throw await this.#log.damaged(why, until + 1);
   }
 
@@ -223,7 +224,7 @@ export class KafkaCommitLog implements CommitLog {
     for await (const { record } of this.#log.records(offset, offset + 1)) {
       if (record.kind !== 'chunk' || record.claim !== fold.claim || record.seq !== fold.nextSeq - 1) continue;
       // The chain up to here is that of the topic, so every commit before is; of this one its last chunk tells.
-      if ((record.before ?? before) !== before || !endsIn(found.last.changes, record.bytes)) continue;
+      if (record.before !== before || !endsIn(found.last.changes, record.bytes)) continue;
       this.#fold = fold;
       this.#folded = offset + 1;
       return;
@@ -247,7 +248,8 @@ export class KafkaCommitLog implements CommitLog {
       const { complete } = fold;
       const counted = fold.add(offset, record);
       this.#folded = offset + 1;
-      if (counted && fold.broken === null) await this.#copy?.add(counted);
+      // Also while something is missing: what a snapshot replaced may be compacted, and its commits are what a copy needs.
+      if (counted) await this.#copy?.add(counted);
       if (fold.complete !== complete) await this.#copy?.completed(fold.complete);
     }
     this.#folded = until;

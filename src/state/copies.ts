@@ -21,9 +21,9 @@ export async function keptIn(folder: string): Promise<KeptState[]> {
     for (const topic of await entriesOf(join(folder, stage))) {
       for (const partition of await entriesOf(join(folder, stage, topic))) {
         const path = join(folder, stage, topic, partition);
-        const times = await Promise.all((await entriesOf(path)).map(async (name) => (await stat(join(path, name))).mtimeMs));
-        if (!/^\d+$/.test(partition) || times.length === 0) continue;
-        found.push({ stage, topic: decodeURIComponent(topic), partition: Number(partition), path, writtenMs: Math.max(...times) });
+        const writtenMs = /^\d+$/.test(partition) ? await lastWritten(path) : null;
+        const name = nameOf(topic);
+        if (writtenMs !== null && name !== null) found.push({ stage, topic: name, partition: Number(partition), path, writtenMs });
       }
     }
   }
@@ -45,6 +45,22 @@ export async function dropStaleCopies(kept: readonly KeptState[]): Promise<KeptS
   const stale = kept.filter(({ writtenMs }) => writtenMs < newest(kept) - STALE_MS);
   for (const { path } of stale) await rm(path, { recursive: true, force: true });
   return stale;
+}
+
+/** Null where nothing is, or is any more. */
+async function lastWritten(path: string): Promise<number | null> {
+  const times = await Promise.all((await entriesOf(path)).map((name) => stat(join(path, name)).catch(() => null)));
+  const known = times.filter((each) => each !== null).map(({ mtimeMs }) => mtimeMs);
+  return known.length === 0 ? null : Math.max(...known);
+}
+
+/** The topic that a folder's name was made of; null for a folder that is not ours. */
+function nameOf(folder: string): string | null {
+  try {
+    return decodeURIComponent(folder);
+  } catch {
+    return null;
+  }
 }
 
 const newest = (kept: readonly KeptState[]): number => Math.max(...kept.map(({ writtenMs }) => writtenMs));

@@ -2,7 +2,6 @@
  * Which keys were seen, exactly, within a TTL of event time. One table for all buckets: a slot carries its bucket as a tag,
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
-
 import { BucketTags } from './bucket-tags.ts';
 import { FINGERPRINT_MASK, type KeyVisitor, TAG_SHIFT, TAGS } from './fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
@@ -24,13 +23,13 @@ const MAX_STEP = 2 ** 18;
 const MIN_STEP = 2 ** 14;
 /** Those of a step while keys wait outside the table for a tag. */
 const URGENT_STEP = 2 ** 13;
-/** Table work is done after so many new slots, and moves so many slots for each: then a pass ends with a sixteenth more keys. */
+/** Table work is done after so many new slots, and moves so many slots for each: a pass ends with a sixteenth more keys. */
 const WORK_EVERY = 2048;
 const SLOTS_EACH = 16;
-/** Beyond this many keys outside, or this load, the table is put in order at once. */
+/** Beyond this many keys outside, or this load, the table is put in order at once; */
 const MAX_OUTSIDE = 100_000;
 const FULL = 0.93;
-/** So many keys without room, in a table that is at least half full, make it grow. */
+/** beyond so many without room in a table that is at least half full it grows. */
 const MAX_STRAYS = 64;
 
 export const ADDED = 0;
@@ -207,7 +206,8 @@ export class FingerprintStore {
     const table = this.#table;
     if (table.trimming) table.trim();
     const isTight = this.#strays >= MAX_STRAYS && table.used >= table.limit / 2;
-    if (!table.moving && (table.used >= table.limit || mayFit || isTight)) this.#beginPass(isTight ? table.limit : this.#tags.keys, table.used >= table.limit);
+    if (!table.moving && (table.used >= table.limit || mayFit || isTight))
+      this.#beginPass(isTight ? table.limit : this.#tags.keys, table.used >= table.limit);
     if (mayFit) this.#stepPass(this.#outside.size < MAX_OUTSIDE ? URGENT_STEP : Number.POSITIVE_INFINITY);
     else if (table.used >= table.capacity * FULL) this.#stepPass(Number.POSITIVE_INFINITY);
     else if (table.moving) this.#stepPass(WORK_EVERY * SLOTS_EACH * (table.used >= table.limit ? 2 : 1));

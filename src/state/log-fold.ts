@@ -20,8 +20,8 @@ export interface FoldedSegment {
 export interface CountedCommit {
   segment: FoldedSegment;
   seq: number;
-  /** The chain of the commits before it. */
-  before: number;
+  /** The chain of the commits before it; null where its record does not say. */
+  before: number | null;
   /** Of its last chunk. */
   offset: number;
   commit: Commit;
@@ -73,8 +73,8 @@ export class LogFold {
     this.#whole = true;
   }
 
-  /** Counts a commit under the latest claim, after a chain of commits. */
-  count({ seq, before }: { seq: number; before: number }, offset: number, commit: Commit): CountedCommit {
+  /** Counts a commit under the latest claim. The chain is what its record says, wherever the reader began: so none after a bare one. */
+  count({ seq, before }: { seq: number; before: number | null }, offset: number, commit: Commit): CountedCommit {
     let segment = this.segments.at(-1);
     if (segment?.claim !== this.claim) {
       segment = { claim: this.claim, header: this.#header as StateHeader, firstSeq: seq, bytes: 0 };
@@ -83,7 +83,7 @@ export class LogFold {
     segment.bytes += commit.changes.length;
     this.position = commit.to;
     this.nextSeq = seq + 1;
-    this.chain = chained(before, commit);
+    this.chain = before === null ? null : chained(before, commit);
     return { segment, seq, before, offset, commit };
   }
 
@@ -115,9 +115,10 @@ export class LogFold {
       this.#break(`commit ${seq} is from ${from}, the position is ${this.position}`);
     } else if (this.chain !== null && before !== null && before !== this.chain) {
       this.#break(`what was read before commit ${seq} is not what its owner had`);
+      if (!first) this.#whole = false;
     }
     const changes = parts.length === 1 ? record.bytes : Buffer.concat(parts as Uint8Array[]);
-    return this.count({ seq, before: before ?? this.chain ?? 0 }, offset, { from, to, changes });
+    return this.count({ seq, before }, offset, { from, to, changes });
   }
 
   #complete({ claim, first, end }: LogRecord & { kind: 'complete' }, offset: number): void {

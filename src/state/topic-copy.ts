@@ -25,7 +25,7 @@ interface CopyHead {
 
 interface CopiedCommit {
   seq: number;
-  before: number;
+  before: number | null;
   offset: number;
   commit: Commit;
 }
@@ -37,7 +37,7 @@ export interface CopyEnd {
   offset: number;
   last: Commit;
   /** The chain of the commits before it. */
-  before: number;
+  before: number | null;
 }
 
 export interface CopyPlace {
@@ -77,7 +77,7 @@ export class TopicCopy {
   async add({ segment, seq, before, offset, commit }: CountedCommit): Promise<void> {
     const head = new ByteWriter(48);
     head.u8(KIND.commit);
-    for (const part of [seq, before, offset, commit.from, commit.to]) head.varint(part);
+    for (const part of [seq, before === null ? 0 : before + 1, offset, commit.from, commit.to]) head.varint(part);
     await this.#writing(async () => {
       if (segment.claim !== this.#claim) await this.#begin(segment);
       await this.#append([head.take(), commit.changes]);
@@ -140,7 +140,8 @@ export class TopicCopy {
           const { seq, before, offset, commit } = copied;
           // Files before a complete snapshot may be gone, so any number may be the first.
           if (fold.segments.length === 0) Object.assign(fold, { nextSeq: seq, chain: before });
-          if (seq !== fold.nextSeq || before !== fold.chain || (fold.position !== null && commit.from !== fold.position)) {
+          const isOther = before !== null && fold.chain !== null && before !== fold.chain;
+          if (seq !== fold.nextSeq || isOther || (fold.position !== null && commit.from !== fold.position)) {
             throw new Error(`${this.#path(claim)}: commit ${seq} does not follow`);
           }
           fold.count(copied, offset, commit);
@@ -154,6 +155,8 @@ export class TopicCopy {
     if (firstSeq > 0 && fold.complete !== firstClaim) throw new Error('its beginning is missing');
     for (const claim of claims) if (claim > last.claim) await unlink(this.#path(claim));
     this.#file = await open(this.#path(last.claim), 'r+');
+    // Its time says that it is in use, however quiet the partition.
+    await this.#file.write(MAGIC, 0, MAGIC.length, 0);
     await this.#file.truncate(last.end);
     this.#claim = last.claim;
     this.#end = last.end;
@@ -239,5 +242,10 @@ export class TopicCopy {
 function commitOf(payload: Uint8Array): CopiedCommit {
   const reader = new ByteReader(payload, 1);
   const [seq, before, offset, from, to] = Array.from({ length: 5 }, () => reader.varint());
-  return { seq, before, offset, commit: { from, to, changes: new Uint8Array(reader.bytes(reader.remaining)) } };
+  return {
+    seq,
+    before: before === 0 ? null : before - 1,
+    offset,
+    commit: { from, to, changes: new Uint8Array(reader.bytes(reader.remaining)) },
+  };
 }

@@ -6,11 +6,12 @@
 import { asError } from '../errors.ts';
 import type { CommitLog } from './types.ts';
 
-/** Slots or cells of a snapshot that go with one commit: a few ms of work, about 2 MB. */
-const SLICE = 150_000;
-/** A larger state has larger slices, so that a snapshot is done in so many commits, before the process is restarted; tens of ms at most. */
+/** Slots or cells of a snapshot that are written in one go: a few ms. */
+const SLICE = 50_000;
+/** Slices that go with one commit, about 2 MB; of a large state more, so that a snapshot is done in so many commits, before a restart. */
+const SLICES = 3;
 const COMMITS = 120;
-const LARGEST_SLICE = 1_000_000;
+const MOST_SLICES = 10;
 const SLOT_BYTES = 8;
 
 /** When: the log is larger than `minBytes` and than `ratio` times the state. */
@@ -30,7 +31,7 @@ export class Snapshotter {
   readonly #stage: Snapshotted;
   readonly #policy: SnapshotPolicy;
   #state: 'none' | 'writing' | 'written' | 'ending' = 'none';
-  #slice = SLICE;
+  #slices = SLICES;
   /** Why the last one could not be ended; the task is opened again. */
   failure: Error | null = null;
 
@@ -45,9 +46,12 @@ export class Snapshotter {
     return this.#state === 'writing';
   }
 
-  /** Adds a slice to the commit about to be taken. */
-  beforeCommit(): void {
-    if (this.#state === 'writing' && this.#stage.snapshotSlice(this.#slice)) this.#state = 'written';
+  /** Adds slices to the commit about to be taken; others run between two. */
+  async beforeCommit(pause: () => Promise<void>): Promise<void> {
+    for (let left = this.#slices; left > 0 && this.#state === 'writing'; left--) {
+      if (this.#stage.snapshotSlice(SLICE)) this.#state = 'written';
+      else if (left > 1) await pause();
+    }
   }
 
   /** The commit is durable. */
@@ -65,7 +69,8 @@ export class Snapshotter {
     } else if (this.#state === 'none' && this.#log.sizeBytes() > this.#threshold()) {
       await this.#log.beginSnapshot();
       this.#stage.beginSnapshot();
-      this.#slice = Math.min(LARGEST_SLICE, Math.max(SLICE, this.#stage.byteLength / SLOT_BYTES / COMMITS));
+      const slices = this.#stage.byteLength / SLOT_BYTES / SLICE / COMMITS;
+      this.#slices = Math.min(MOST_SLICES, Math.max(SLICES, Math.ceil(slices)));
       this.#state = 'writing';
     }
   }

@@ -283,7 +283,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (!stage.uncommitted && !snapshotter.writing) return;
     this.#clean = false;
     await this.#emit(feed, sink, true);
-    snapshotter.beforeCommit();
+    await snapshotter.beforeCommit(() => clock.sleep(0, this.#stopping.signal));
     const commit = stage.takeCommit();
     await log.append(commit);
     this.#committed = commit.to;

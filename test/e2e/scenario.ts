@@ -121,7 +121,7 @@ class Scenario {
       'records_total over all processes': records,
       'hourly views in Postgres': hours,
       'side outputs': side.faults,
-      'state was replaced by snapshots': wear !== null && wear.compacted + wear.tombstones === 0 ? ['none was'] : [],
+      'state was replaced by snapshots': wear?.compacted === 0 ? [`nothing was compacted away, ${wear.records} records are there`] : [],
       'ends of processes': [...this.#exits, ...workers.flatMap(({ unexpected }) => unexpected)],
     };
     const figures = {

@@ -32,8 +32,10 @@ export const wearOut = (bed: Bed): Promise<unknown> =>
   );
 
 export interface StateWear {
-  /** Offsets that hold nothing any more. */
+  /** Offsets that hold nothing any more: no key is written twice, so a snapshot's owner has named each of them. */
   compacted: number;
+  /** What is still there. */
+  records: number;
   /** Records that say that a snapshot replaced another, and are still there. */
   tombstones: number;
 }
@@ -42,13 +44,14 @@ export async function wearOf(bed: Bed): Promise<StateWear> {
   const nothing = (): void => undefined;
   const logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const topic = new KafkaStateTopic(bed.kafka, { topic: bed.output('state'), clock: new SystemClock(), logger });
-  const wear: StateWear = { compacted: 0, tombstones: 0 };
+  const wear: StateWear = { compacted: 0, records: 0, tombstones: 0 };
   try {
     for (let partition = (await topic.partitionCount()) - 1; partition >= 0; partition--) {
       const end = await topic.end(partition);
       wear.compacted += end;
       for await (const records of topic.read(partition, 0, end)) {
         wear.compacted -= records.length;
+        wear.records += records.length;
         wear.tombstones += records.filter(({ value }) => value === null).length;
       }
     }

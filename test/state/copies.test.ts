@@ -28,6 +28,8 @@ test('a restarted process asks for the partitions that it wrote to last, not for
   await written({ stage: 'ingest', topic: 'impressions', partition: 3 }, 4);
   await written({ stage: 'evaluate', topic: 'partials', partition: 1 }, 2);
   await mkdir(join(folder, 'ingest', 'impressions', '9'));
+  await mkdir(join(folder, 'ingest', '%E0%A4%A', '1'), { recursive: true });
+  await writeFile(join(folder, 'ingest', '%E0%A4%A', '1', 'foreign'), '');
   const kept = await keptIn(folder);
   const of = (stage: string): Record<string, number[]> => heldLately(kept.filter((each) => each.stage === stage));
   const held = of('ingest');

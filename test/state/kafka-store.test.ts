@@ -270,10 +270,8 @@ test('a copy of another history of the same length, sound in itself, is not beli
   expect(await restored({ folder })).toEqual(['0→1 b0-1', '1→2 a1-2', '2→3 a2-3']);
 });
 
-test('a log that the first version wrote, without chains, is restored and gone on with', async () => {
-  const log = opened();
-  await log.claim(HEADER);
-  for (let i = 0; i < 3; i++) await log.append(step(i, i + 1));
+/** As the first version wrote it: chunks that say nothing of what came before. */
+function withoutChains(): void {
   const codec = new RecordCodec(NAME);
   replace(
     slots().map((record, offset) => {
@@ -284,12 +282,62 @@ test('a log that the first version wrote, without chains, is restored and gone o
       return { ...record, ...sealed(key, [payload]) };
     }),
   );
-  expect(await restored({ folder })).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3']);
-  const next = opened({ folder });
-  await next.claim(HEADER);
-  await next.append(step(3, 4));
-  expect(await restored({ folder })).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3', '3→4 3-4']);
-  expect(await restored()).toEqual(['0→1 0-1', '1→2 1-2', '2→3 2-3', '3→4 3-4']);
+}
+
+test('a log that the first version wrote, without chains, is restored and gone on with, from its snapshot as from its beginning', async () => {
+  const log = opened();
+  await log.claim(HEADER);
+  for (let i = 0; i < 3; i++) await log.append(step(i, i + 1));
+  await log.beginSnapshot();
+  await log.append(step(3, 4));
+  await log.append(step(4, 5));
+  await log.endSnapshot();
+  withoutChains();
+  const whole = ['3→4 3-4', '4→5 4-5'];
+  expect(await restored({ folder })).toEqual(whole);
+  for (let round = 0; round < 2; round++) {
+    const next = opened({ folder });
+    await next.claim(HEADER);
+    await next.append(step(5 + round, 6 + round));
+    whole.push(`${5 + round}→${6 + round} ${5 + round}-${6 + round}`);
+    expect(await restored()).toEqual(whole);
+    expect(await restored({ folder })).toEqual(whole);
+    for (let times = 0; times < 3; times++) compact(broker, () => true);
+  }
+  expect(await restored()).toEqual(whole);
+});
+
+test('a commit that does not go on from what lies before it stops by name, though every record is sound', async () => {
+  const log = opened();
+  await log.claim(HEADER);
+  for (let i = 0; i < 3; i++) await log.append(step(i, i + 1));
+  const codec = new RecordCodec(NAME);
+  replace(
+    slots().map((record, offset) => {
+      const read = record?.key && record.value ? codec.read({ key: record.key, value: record.value, offset }) : null;
+      if (record === null || read?.kind !== 'chunk' || read.seq !== 1) return record;
+      const commit = { from: read.from, to: read.to, changes: Buffer.from('another') };
+      return { ...record, ...codec.chunk({ claim: read.claim, seq: 1, before: read.before ?? 0 }, commit, 0) };
+    }),
+  );
+  expect(await found()).toBe('state_corrupt');
+});
+
+test('a restore from a topic whose replaced records are compacted away warms the folder', async () => {
+  await history();
+  for (let round = 0; round < 3; round++) compact(broker, () => true);
+  const whole = short(await restored({ folder }));
+  said = [];
+  const reads: number[] = [];
+  const topic = new MemoryStateTopic(broker, TOPIC, {
+    step: async (label) => void (label.startsWith('read') && reads.push(1)),
+    fetchRecords: 1,
+  });
+  const warm = new KafkaStateStore({ topic, folder, logger: { info: note, warn: note } });
+  stores.push(warm);
+  expect(short(await read(await warm.open(TASK).claim(HEADER)))).toEqual(whole);
+  expect(said).toEqual([]);
+  expect(reads.length).toBeLessThan(8);
 });
 
 test('a folder that cannot be written is told about once, and restores come from the topic', async () => {

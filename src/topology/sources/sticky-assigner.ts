@@ -67,6 +67,7 @@ export function assignSticky(members: readonly StickyMember[], counts: ReadonlyM
     [...counts.values()].reduce((sum, count) => sum + count, 0),
   );
   const asks = (seat: Seat, { topic, partition }: Place): boolean =>
+    seat.topics.has(topic) &&
     seat.places.length < (quotas.get(seat) ?? 0) &&
     members.some(({ memberId, last }) => memberId === seat.memberId && last?.owned[topic]?.includes(partition));
   // What another member with room has the state of goes first, and goes there.

@@ -102,6 +102,22 @@ test('of two that name one partition, the one of the later generation keeps it',
   expect(assignment.get('a')).toEqual({ exposures: [2, 3] });
 });
 
+test('in a rolling restart each comes back to what it had, whose state is still in its folder, and nobody else takes up anything new', () => {
+  const each = new Map(TOPICS.map((topic) => [topic, 8]));
+  let now = assignSticky(having(['a', 'b', 'c'], new Map()), each);
+  for (const [round, leaver] of ['a', 'b', 'c', 'a'].entries()) {
+    const before = now;
+    const others = ['a', 'b', 'c'].filter((id) => id !== leaver);
+    const without = assignSticky(having(others, now, 2 * round + 1), each);
+    // A new process: of the generation it only knows that it has been in none.
+    const back = { memberId: leaver, topics: TOPICS, last: { generation: 0, owned: before.get(leaver) ?? {} } };
+    now = assignSticky([...having(others, without, 2 * round + 2), back], each);
+    expect(placesOf(before.get(leaver))).toEqual(expect.arrayContaining(placesOf(now.get(leaver))));
+    for (const other of others) expect(placesOf(without.get(other))).toEqual(expect.arrayContaining(placesOf(now.get(other))));
+    expectSound(now, each);
+  }
+});
+
 test('a topic is only given to members that read it', () => {
   const each = new Map([
     ['new', 3],
