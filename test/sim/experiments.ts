@@ -83,8 +83,8 @@ export interface Replayed {
 /** What differs between a stage and one reading of its log up to the same position; nothing where the log has lost its start. */
 export function differsFromReplay({ stage, log, topic, partition, settings, registry }: Replayed): string[] {
   if (log.first > 0 || stage.lossy) return [];
-  const { pace, limits, srm } = settings;
-  const fresh = new EvaluateStage({ topic, partition, pace, limits, srm, parts: [integrity] });
+  const { pace, pacing, limits, srm } = settings;
+  const fresh = new EvaluateStage({ topic, partition, partialsPartitions: 1, pace, pacing, limits, srm, parts: [integrity] });
   fresh.register(registry);
   fresh.begin(0);
   fresh.owned();
