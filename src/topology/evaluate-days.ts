@@ -94,10 +94,10 @@ export class CampaignDays {
     return this.#made ? this.#add(group, slot, spendMicros, impressions) : null;
   }
 
-  /** Of a day: 0 where there is nothing. */
+  /** Of a day, as the counters show it: 0 where there is nothing, or less than nothing after adjustments. */
   spendMicros(group: number, day: number): number {
     const index = this.table.find(group, 0, day);
-    return index === -1 ? 0 : this.table.get(index, 0);
+    return index === -1 ? 0 : Math.max(0, this.table.get(index, 0));
   }
 
   /** Reads the day that a campaign's spend will most likely go to, so that it waits in the cache. The result means nothing. */

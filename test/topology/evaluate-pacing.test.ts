@@ -1,6 +1,7 @@
 /** What the bidder is told, from impressions in the log to `pace:` in Redis, through the production pipeline. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type BudgetRow, budgetForever, type CampaignRow, campaignForever } from '../../src/sinks/registry.ts';
+import { writeAdjustments } from '../../src/topology/adjustments.ts';
 import { DAY, HOUR, MINUTE, SECOND, START, Story, type StoryProcess } from './drive.ts';
 
 const CAP = 1_000_000;
@@ -323,25 +324,45 @@ describe('what is kept', () => {
 });
 
 describe('a credit of the reconciler', () => {
+  /** The hour that now belongs to is so much, says the reconciler. */
+  const settle = (spendMicros: number, run: number): void => {
+    const hourMs = Math.floor(story.clock.now().wallMs / HOUR) * HOUR;
+    const cut = { untilMs: hourMs + HOUR, bookedBeforeMs: hourMs + run };
+    const timestampMs = story.clock.now().wallMs;
+    for (const value of writeAdjustments([{ campaignId: 'c', hourMs, spendMicros, impressions: 1, ...cut }]))
+      story.broker.append('exposure-stream.partials', 0, { key: null, value, timestampMs });
+  };
+
   test('reopens a stopped campaign for four fifths of what remains, until it will have looked again', async () => {
     register({ pacingCurve: 'accelerated' });
-    const process = await story.started();
+    await story.started();
     win(CAP);
     await quiet();
-    const { stage } = process.evaluate();
-    const state = stage?.state;
-    const group = state?.groupNamed('c') ?? -1;
-    const day = START / DAY;
-    // What the reconciler's adjustment does to the day.
-    const index = state?.days.table.find(group, 0, Math.floor(day)) ?? -1;
-    state?.days.table.add(index, 0, -500_000);
-    stage?.pacing.credited(group, Math.floor(day));
+    expect(told('state')).toEqual(['stopped']);
+    settle(500_000, 1);
     await story.pass(5 * SECOND);
     expect(told('state', 'spend_micros')).toEqual(['open', '500000']);
-    win(400_000);
+    await leapTo(HOUR / 2 + HOUR / 4);
+    story.impression({ at: HOUR, spend_micros: 400_000 });
     await quiet();
     expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
-    await leapTo(story.clock.now().monotonicMs + HOUR);
+    await leapTo(HOUR + 10 * MINUTE);
     expect(told('state', 'spend_micros')).toEqual(['open', '900000']);
+  });
+
+  test('is none where cells grow below an adjustment, or the truth is higher', async () => {
+    register({ pacingCurve: 'accelerated' });
+    await story.started();
+    win(960_000);
+    await quiet();
+    expect(told('state')).toEqual(['throttled']);
+    settle(970_000, 1);
+    win(5000);
+    await quiet();
+    expect(told('state', 'spend_micros', 'reason')).toEqual(['throttled', '970000', 'near_cap']);
+    win(1000);
+    settle(999_999, 2);
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['throttled', 'near_cap']);
   });
 });
