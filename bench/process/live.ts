@@ -27,11 +27,12 @@ export async function liveRun(work: Work, eventsPerS: number): Promise<{ latenci
   const expected = nothingExpected(CAMPAIGNS);
   // Each record's time is that of its tick.
   const timeMs = (i: number): number => baseMs + Math.floor(i / perTick) * TICK_MS;
-  const batches = Array.from({ length: ticks }, (_, tick) => {
+  const batches: Buffer[] = [];
+  for (let tick = 0; tick < ticks; tick++) {
     const stretch = { partition: 0, from: tick * perTick, count: perTick };
     expect(plan, stretch, expected);
-    return batchOf(plan, stretch, timeMs);
-  });
+    batches.push(await batchOf(plan, stretch, timeMs));
+  }
   const worker = await run.start({ records: plan.count, baseMs, redisUrl: work.services.redisUrl, profile: work.profile });
   const producer = await RawProducer.open(work.services.kafkaBrokers);
   const lateMs = Date.now() - baseMs;

@@ -1,7 +1,7 @@
 /** Seeded impressions in a topic, and what must be counted of them. */
 
+import { writeRecordBatch } from '../../src/topology/sources/record-batch-writer.ts';
 import { RawProducer } from '../../test/kafka/raw-producer.ts';
-import { encodePlainBatch, type GivenRecord } from '../../test/kafka/record-batch.ts';
 import { campaignOf, type ImpressionPlan, idBytes, impression, spendOf } from './impressions.ts';
 
 const PER_BATCH = 1000;
@@ -29,16 +29,15 @@ const numberAt = (i: number, partition: number, partitions: number): number =>
 
 const isRepeat = (i: number): boolean => i % REPEAT_EVERY === REPEAT_EVERY - 1;
 
-/** Records of one batch. @param atMs event time of a number, and Kafka time of the batch */
-export function batchOf(plan: LoadPlan, { partition, from, count }: Stretch, timeMs: (i: number) => number): Buffer {
-  const records: GivenRecord[] = Array.from({ length: count }, (_, k) => {
+/** The batch of a stretch. @param timeMs event time by number in the partition; the last record's is the Kafka time of all */
+export function batchOf(plan: LoadPlan, { partition, from, count }: Stretch, timeMs: (i: number) => number): Promise<Buffer> {
+  const records = Array.from({ length: count }, (_, k) => {
     const i = from + k;
-    const number = numberAt(i, partition, plan.partitions);
     const first = isRepeat(i) ? i - REPEAT_EVERY + 1 : i;
-    const value = Buffer.from(impression(number, plan, timeMs(first)));
-    return { key: idBytes(value), value, offsetDelta: k, timeDeltaMs: 0, headers: [] };
+    const value = Buffer.from(impression(numberAt(i, partition, plan.partitions), plan, timeMs(first)));
+    return { key: idBytes(value), value };
   });
-  return encodePlainBatch(records, { baseOffset: 0, baseTimeMs: Math.floor(timeMs(from + count - 1)) });
+  return writeRecordBatch(records, { timestampMs: timeMs(from + count - 1), codec: 0 });
 }
 
 export interface Stretch {
@@ -79,7 +78,7 @@ export async function load(broker: string, plan: LoadPlan): Promise<Expected> {
     for (let partition = 0; partition < plan.partitions; partition++) {
       const stretch = { partition, from, count: Math.min(PER_BATCH, perPartition - from) };
       expect(plan, stretch, expected);
-      await producer.append(plan.topic, partition, batchOf(plan, stretch, timeMs));
+      await producer.append(plan.topic, partition, await batchOf(plan, stretch, timeMs));
     }
   }
   producer.close();

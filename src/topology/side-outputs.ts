@@ -33,12 +33,13 @@ export class SideOutputs {
     };
     if (reason !== '') headers['reason'] = reason;
     if (more) Object.assign(headers, more);
-    let value = record.value === null ? null : record.value.subarray(record.valueStart, record.valueEnd);
+    // Copies: views of a few records would keep whole fetches in memory until they are sent.
+    let value = record.value === null ? null : record.value.slice(record.valueStart, record.valueEnd);
     if (value !== null && value.length > MAX_VALUE_BYTES) {
       headers['truncated'] = String(value.length);
       value = value.subarray(0, CUT_TO_BYTES);
     }
-    const key = record.key === null ? null : record.key.subarray(record.keyStart, record.keyEnd);
+    const key = record.key === null ? null : record.key.slice(record.keyStart, record.keyEnd);
     this.#records.push({ topic, partition: null, key, value, headers });
     this.#byteLength += (value?.length ?? 0) + (key?.length ?? 0) + 200;
   }

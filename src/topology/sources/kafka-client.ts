@@ -3,6 +3,7 @@ import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
 import { asError, StreamError } from '../../errors.ts';
 import { CODECS } from './codecs.ts';
 import { repairKafkajs } from './kafkajs-internals.ts';
+import { openSocket } from './kafkajs-network.ts';
 
 /** As pino has it. */
 export interface KafkaLogger {
@@ -44,6 +45,7 @@ export const kafkaClient = (settings: KafkaClientSettings, logger: KafkaLogger):
     clientId,
     ...(ssl ? { ssl } : {}),
     ...(sasl ? { sasl: sasl as NonNullable<KafkaConfig['sasl']> } : {}),
+    socketFactory: openSocket,
     connectionTimeout: 3000,
     // Longer outages are waited for by our own loops, which can be stopped.
     retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 3 },

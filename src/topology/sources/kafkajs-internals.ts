@@ -11,6 +11,7 @@
  *   looked at (see record-set.ts).
  * - Messages: an object, two buffers and a text a record cost three times what all the rest of a fetch does. An observer gets records
  *   where they lie; kafkajs's own decoding stays as a second way (KAFKA_DECODER).
+ * - Receiving: twice the memory of what comes in, and garbage collections for it (see kafkajs-network.ts).
  * - Producing: nine microseconds a record, and the square of the records of one partition; batches that are made already pass through
  *   as they are (see kafkajs-encoding.ts).
  * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
@@ -26,6 +27,7 @@ import type { PartitionAssigner } from 'kafkajs';
 import type { RecordColumns } from './column-batch.ts';
 import { columnsInPlace, columnsOf, decodeSet, type Message, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
+import { replaceReceiving } from './kafkajs-network.ts';
 import { type AbortedTransaction, type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
 const VERSION = '2.2.4';
@@ -157,6 +159,7 @@ export const repairKafkajs = (): void => {
   if (version !== VERSION) throw new Error(`kafkajs ${version} is installed, but its repairs are for ${VERSION}: npm ci`);
   installed = true;
   repairTimers();
+  replaceReceiving();
   replaceEncoding();
   replaceDecoding();
   repairFetch();

@@ -1,0 +1,91 @@
+/**
+ * How responses come in with kafkajs 2.2.4. It keeps what each read of a socket brings, a fresh 64 KiB buffer at a time, and joins
+ * them in another: over two bytes of memory outside the heap for each that is fetched, which makes V8 collect its whole heap ten
+ * times a second. Here a socket reads into one buffer for ever, and a response is put together where it stays.
+ */
+import { createRequire } from 'node:module';
+import { connect, isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+
+interface Connection {
+  authHandlers: object | null;
+  bytesBuffered: number;
+  /** Another one after each reconnection. */
+  readonly socket: object;
+  readonly requestQueue: { fulfillRequest(response: { size: number; correlationId: number; payload: Buffer }): void };
+  processData(bytes: Buffer): void;
+}
+
+/** A response on its way: first its size, then as many bytes. */
+interface Incoming {
+  readonly size: Buffer;
+  response: Buffer | null;
+  filled: number;
+}
+
+export interface SocketPlace {
+  host: string;
+  port: number;
+  ssl: ConnectionOptions | undefined;
+  onConnect: () => void;
+}
+
+const SIZE_BYTES = 4;
+const READ_BYTES = 256 * 1024;
+const KEEP_ALIVE_MS = 60_000;
+
+const require = createRequire(import.meta.url);
+/** By socket. */
+const incoming = new WeakMap<object, Incoming>();
+
+/** For kafkajs, whose `processData` is replaced: what is told as data is overwritten by the next read. */
+export const openSocket = ({ host, port, ssl, onConnect }: SocketPlace): Socket => {
+  const socket = ssl ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect) : plainSocket(host, port);
+  if (!ssl) socket.once('connect', onConnect);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return socket;
+};
+
+const plainSocket = (host: string, port: number): Socket => {
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (bytes: number, buffer: Uint8Array): boolean => {
+      socket.emit('data', buffer.subarray(0, bytes));
+      return true;
+    },
+  };
+  const socket: Socket = connect({ host, port, onread });
+  return socket;
+};
+
+export const replaceReceiving = (): void => {
+  const { prototype } = require('kafkajs/src/network/connection.js') as { prototype: Connection };
+  const stock = prototype.processData;
+  prototype.processData = function (bytes) {
+    // Before it is authenticated a connection answers one request at a time; kafkajs may keep these few bytes.
+    if (this.authHandlers || this.bytesBuffered > 0) stock.call(this, Buffer.from(bytes));
+    else take(this, bytes);
+  };
+};
+
+function take(connection: Connection, bytes: Buffer): void {
+  const state = incoming.get(connection.socket) ?? { size: Buffer.alloc(SIZE_BYTES), response: null, filled: 0 };
+  incoming.set(connection.socket, state);
+  for (let at = 0; at < bytes.length; ) {
+    const into = state.response ?? state.size;
+    const count = Math.min(into.length - state.filled, bytes.length - at);
+    into.set(bytes.subarray(at, at + count), state.filled);
+    at += count;
+    state.filled += count;
+    if (state.filled < into.length) return;
+    state.filled = 0;
+    if (state.response === null) {
+      state.response = Buffer.allocUnsafe(state.size.readInt32BE());
+      continue;
+    }
+    const { response } = state;
+    state.response = null;
+    const payload = response.subarray(SIZE_BYTES);
+    connection.requestQueue.fulfillRequest({ size: response.length, correlationId: response.readInt32BE(), payload });
+  }
+}
