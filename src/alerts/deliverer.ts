@@ -10,6 +10,8 @@ import type { Route } from './routes.ts';
 
 const LOOK_MS = 1000;
 const AT_ONCE = 20;
+/** What is open and what waits is looked up this often. */
+const TELL_MS = 5000;
 /** A delivery takes `timeoutMs` at most; what is noted later than this may be delivered by another process too. */
 const LEASE_SLACK_MS = 30_000;
 const FIRST_BACKOFF_MS = 1000;
@@ -39,6 +41,7 @@ export const backoffMsOf = (attempts: number): number => Math.min(MAX_BACKOFF_MS
 
 export class AlertDeliverer {
   readonly #parts: DelivererParts;
+  #toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: DelivererParts) {
     this.#parts = parts;
@@ -59,11 +62,15 @@ export class AlertDeliverer {
 
   /** One pass: resolves with how many were tried. Rejects when Postgres does not answer. */
   async look(signal: AbortSignal): Promise<number> {
-    const { outbox, timeoutMs, observer } = this.#parts;
+    const { outbox, timeoutMs, observer, clock } = this.#parts;
     await outbox.route();
     const due = await outbox.lease(AT_ONCE, timeoutMs + LEASE_SLACK_MS);
     await Promise.all(due.map((delivery) => this.#deliver(delivery, signal)));
-    observer.looked?.(await outbox.state());
+    const { monotonicMs } = clock.now();
+    if (due.length > 0 || monotonicMs - this.#toldMs >= TELL_MS) {
+      this.#toldMs = monotonicMs;
+      observer.looked?.(await outbox.state());
+    }
     return due.length;
   }
 

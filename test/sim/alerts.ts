@@ -79,9 +79,12 @@ function expectedOf({ truth, lost, forgotten, isForgotten }: AlertsSeen): { must
   for (const [key, most] of truth.most) {
     if (!key.startsWith('exposed:')) continue;
     const experiment = key.slice(key.indexOf('{') + 1, key.lastIndexOf('}'));
-    const id = alertId({ kind: KIND, subject: about(experiment), phase: '' }, 0);
-    if (unitsOf(most) >= MANY_UNITS) may.add(id);
-    if (unitsOf(truth.least.get(key)) >= MANY_UNITS && !isForgotten(experiment)) must.add(id);
+    const idOf = (ordinal: number): string => alertId({ kind: KIND, subject: about(experiment), phase: '' }, ordinal);
+    const lowest = unitsOf(truth.least.get(key));
+    // Who has lost state and log counts to there once more, later than the first alert was acknowledged: that is a new one.
+    const ordinals = isForgotten(experiment) ? [0, 1] : [0];
+    if (unitsOf(most) >= MANY_UNITS) for (const ordinal of ordinals) may.add(idOf(ordinal));
+    if (lowest >= MANY_UNITS && !isForgotten(experiment)) must.add(idOf(0));
   }
   for (const name of lost) {
     const origin = truth.suffixes.get(name)?.origin;
