@@ -61,7 +61,7 @@ export class VersionTest {
 
   get units(): number {
     let units = 0;
-    for (const count of this.counts) units += count;
+    for (let arm = 0; arm < this.counts.length; arm++) units += this.counts[arm];
     return units;
   }
 }

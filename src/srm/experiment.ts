@@ -155,10 +155,13 @@ export class Experiment {
 
   /** Grows with each thing that a look may find and that has to be kept, steps and running extremes apart. */
   remembered(): number {
-    const { exposures, assignments, unversionedFrom } = this;
+    const { exposures, assignments } = this;
     let found = assignments.processes.steps * 64;
-    for (const [bit, one] of [exposures.alarmUnits, exposures.leak, assignments.alarmUnits, assignments.leak, unversionedFrom].entries())
-      if (one !== null) found += 1 << bit;
+    if (exposures.alarmUnits !== null) found += 1;
+    if (exposures.leak !== null) found += 2;
+    if (assignments.alarmUnits !== null) found += 4;
+    if (assignments.leak !== null) found += 8;
+    if (this.unversionedFrom !== null) found += 16;
     return found;
   }
 

@@ -32,12 +32,12 @@ export class Notices {
   looked(experiment: Experiment, stepped: boolean, atMs: number): void {
     if (!isWatched(experiment)) return;
     const noticed = this.#noticed.get(experiment);
-    if (!stepped && noticed === undefined && !KINDS.some((kind) => this.#holds(kind, experiment))) return;
-    for (const kind of KINDS) this.#notice(kind, experiment, stepped, atMs);
+    if (!stepped && noticed === undefined && !this.#mayHold(experiment)) return;
+    for (const kind of KINDS) this.#notice(kind, experiment, { stepped, atMs });
     if (stepped) this.#judgeSegments(experiment, atMs);
   }
 
-  #notice(kind: Kind, experiment: Experiment, stepped: boolean, atMs: number): void {
+  #notice(kind: Kind, experiment: Experiment, { stepped, atMs }: { stepped: boolean; atMs: number }): void {
     const subject: Subject = { kind: 'experiment', id: experiment.id };
     const noticed = this.#noticed.get(experiment) ?? new Set();
     if (this.#holds(kind, experiment)) {
@@ -66,6 +66,14 @@ export class Notices {
     const found = findSegments(experiment, this.#settings.alpha);
     if (found.rejected.length > 0) this.#alerts.raise(segmentDraft(experiment, found), atMs);
     else this.#alerts.clear('srm_segment', subject, atMs);
+  }
+
+  /** False when nothing can; nearly always, so it is asked first. */
+  #mayHold(experiment: Experiment): boolean {
+    const { exposures, contaminated, hashMismatched, unversionedFrom } = experiment;
+    if (exposures.alarmUnits !== null || exposures.leak !== null || contaminated > 0 || hashMismatched > 0 || unversionedFrom !== null)
+      return true;
+    return experiment.problems().length > 0;
   }
 
   #holds(kind: Kind, experiment: Experiment): boolean {
