@@ -94,6 +94,12 @@ export class WatchedFed extends Fed {
     this.take(changed, mark, of);
   }
 
+  /** An empty emission whose record is so much later by its Kafka time. */
+  lookLater(laterMs: number): void {
+    this.laterMs = laterMs;
+    this.look([]);
+  }
+
   experiment(id: string) {
     const experiment = this.integrity.experiments.get(id);
     if (experiment === undefined) throw new Error(`no experiment ${id}`);

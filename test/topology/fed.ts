@@ -62,6 +62,8 @@ export class Fed {
   readonly stage: EvaluateStage;
   /** Keys that the last `writes` would have set to 0 where they exist. */
   takenBack: string[] = [];
+  /** Kafka time of the records, after START. */
+  laterMs = 0;
   #offset: number;
 
   constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [], parts = EVALUATE_PARTS }: FedOptions = {}) {
@@ -102,7 +104,7 @@ export class Fed {
   raw(value: Uint8Array | null): void {
     const offset = this.#offset++;
     const place = { topic: PARTIALS, partition: 0, nextOffset: offset + 1, endOffset: offset + 1, byteLength: 0 };
-    this.stage.process(new ListedBatch(place, [{ offset, timestampMs: START, key: null, value }]));
+    this.stage.process(new ListedBatch(place, [{ offset, timestampMs: START + this.laterMs, key: null, value }]));
   }
 
   /** Keys written now, null when nothing was to be written. */
