@@ -7,6 +7,7 @@ import { MemoryTotals, MemoryTotalsStore } from '../../src/sinks/memory-totals.t
 import { StaticRegistry } from '../../src/sinks/registry.ts';
 import { ForgetfulStateStore } from '../../src/state/forgetful-store.ts';
 import { MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
+import { type Adjustment, writeAdjustments } from '../../src/topology/adjustments.ts';
 import { Pipeline } from '../../src/topology/pipeline.ts';
 import { MemoryBroker, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
 import { MemorySource } from '../../src/topology/sources/memory-source.ts';
@@ -120,6 +121,11 @@ export class World {
       } else await clock.wakeDue();
     }
     clock.at(untilMs);
+  }
+
+  /** What a run of the reconciler sends. */
+  adjust(adjustments: readonly Adjustment[]): void {
+    for (const value of writeAdjustments(adjustments)) this.broker.append(PARTIALS, 0, { key: null, value });
   }
 
   /** As Redis has it. */
