@@ -1,6 +1,6 @@
 /**
  * An experiment that goes wrong while the demo runs: half-way, one SDK version begins to lose exposures of one variant. Its units
- * come beside the traffic whose truth is known, and change nothing there.
+ * come in a partition of their own, so they move no watermark of the traffic whose truth is known.
  */
 import type { RegistryRows } from '../sinks/registry.ts';
 import type { MemoryBroker } from '../topology/sources/memory-log.ts';
@@ -12,8 +12,6 @@ const SDKS = [BROKEN_SDK, '4.0', '4.0', '3.9', '3.9'] as const;
 const COUNTRIES = ['US', 'DE', 'BR'] as const;
 /** Of the broken version's exposures of treatment, one in so many is lost. */
 const LOST = 2;
-/** Behind the traffic it comes with, so that it moves no watermark; well within what is not yet late. */
-const BEHIND_MS = 5 * 60_000;
 const always = { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY };
 
 export const DEMO_REGISTRY: Pick<RegistryRows, 'experiments' | 'variants' | 'allocations'> = {
@@ -39,25 +37,26 @@ export const DEMO_REGISTRY: Pick<RegistryRows, 'experiments' | 'variants' | 'all
   ]),
 };
 
-/** Where the units go: the topics of the two streams. */
-export interface DemoTopics {
+/** Where the units go: the topics of the two streams, and which partition of both. */
+export interface DemoPlace {
   exposures: string;
   assignments: string;
+  partition: number;
 }
 
 export class DemoExperiment {
   readonly #broker: MemoryBroker;
-  readonly #topics: DemoTopics;
+  readonly #place: DemoPlace;
   #units = 0;
 
-  constructor(broker: MemoryBroker, topics: DemoTopics) {
+  constructor(broker: MemoryBroker, place: DemoPlace) {
     this.#broker = broker;
-    this.#topics = topics;
+    this.#place = place;
   }
 
-  /** The next unit, beside a record of that partition and Kafka time. `broken`: from now on exposures are lost. */
-  unit(partition: number, timestampMs: number, broken: boolean): void {
-    if (!Number.isFinite(timestampMs) || timestampMs < BEHIND_MS) return;
+  /** The next unit, at that Kafka time. `broken`: from now on exposures are lost. */
+  unit(timestampMs: number, broken: boolean): void {
+    if (!Number.isFinite(timestampMs)) return;
     const number = this.#units++;
     // Scattered, and the same in every run.
     const drawn = Math.imul(number + 1, 0x9e3779b1) >>> 0;
@@ -66,11 +65,11 @@ export class DemoExperiment {
     const unitId = `shopper-${number}`;
     const common = { experiment_id: DEMO_EXPERIMENT, variant_id: variant, unit_id: unitId };
     const append = (topic: string, event: object): void => {
-      this.#broker.append(topic, partition, { key: unitId, value: JSON.stringify({ ...common, ...event }), timestampMs });
+      this.#broker.append(topic, this.#place.partition, { key: unitId, value: JSON.stringify({ ...common, ...event }), timestampMs });
     };
-    append(this.#topics.assignments, { event_id: `${unitId}-a`, event_ts: timestampMs - BEHIND_MS });
+    append(this.#place.assignments, { event_id: `${unitId}-a`, event_ts: timestampMs });
     if (broken && variant === 'treatment' && sdk === BROKEN_SDK && (drawn >>> 17) % LOST === 0) return;
     const attributes = { country: COUNTRIES[(drawn >>> 20) % COUNTRIES.length], sdk_version: sdk };
-    append(this.#topics.exposures, { event_id: `${unitId}-e`, event_ts: timestampMs - BEHIND_MS, attributes });
+    append(this.#place.exposures, { event_id: `${unitId}-e`, event_ts: timestampMs, attributes });
   }
 }

@@ -109,7 +109,7 @@ async function feed(host: Host, traffic: Traffic, world: DemoWorld, screen: Demo
       }
     }
     world.broker.append(record.topic, record.partition, { key: record.key, value: record.value, timestampMs: record.timestampMs });
-    if (record.topic === 'exposures') world.experiment.unit(record.partition, record.timestampMs, sent > traffic.total / 2);
+    if (record.topic === 'exposures') world.experiment.unit(record.timestampMs, sent > traffic.total / 2);
     sent++;
   }
   return true;
@@ -131,21 +131,31 @@ class DemoWorld {
   pipeline: Pipeline;
   readonly #settings: Settings;
   readonly #clock: Clock;
-  readonly #store = new MemoryCounterStore();
+  readonly #store: MemoryCounterStore;
   readonly #state = new MemoryStateStore();
   readonly #partials: string;
+  readonly #counts: Record<string, number>;
   #sources: MemorySource[] = [];
 
   constructor(host: Host, settings: Settings) {
     this.#settings = settings;
     this.#clock = host.clock;
+    this.#store = new MemoryCounterStore(() => host.clock.now().wallMs);
     this.#partials = outputTopic(settings, 'partials');
-    const inputs = Object.fromEntries(STREAMS.map((stream) => [settings.streams[stream].topic, PARTITIONS]));
-    this.broker = new MemoryBroker(host.clock, { ...inputs, [this.#partials]: PARTIALS_PARTITIONS });
+    const { exposures, assignments } = settings.streams;
+    const traffic = Object.fromEntries(STREAMS.map((stream) => [settings.streams[stream].topic, PARTITIONS]));
+    this.#counts = {
+      ...traffic,
+      [exposures.topic]: PARTITIONS + 1,
+      [assignments.topic]: PARTITIONS + 1,
+      [this.#partials]: PARTIALS_PARTITIONS,
+    };
+    this.broker = new MemoryBroker(host.clock, this.#counts);
     this.counters = new MemoryCounters({ store: this.#store });
     this.experiment = new DemoExperiment(this.broker, {
-      exposures: settings.streams.exposures.topic,
-      assignments: settings.streams.assignments.topic,
+      exposures: exposures.topic,
+      assignments: assignments.topic,
+      partition: PARTITIONS,
     });
     this.pipeline = this.#process();
   }
@@ -178,10 +188,6 @@ class DemoWorld {
     const evaluateSource = new MemorySource(this.broker, { group: 'evaluate', topics: [this.#partials] });
     this.#sources = [source, evaluateSource];
     const log = new MemoryWriter(this.broker);
-    const counts = {
-      ...Object.fromEntries(STREAMS.map((stream) => [streams[stream].topic, PARTITIONS])),
-      [this.#partials]: PARTIALS_PARTITIONS,
-    };
     return new Pipeline(
       {
         ingestSource: source,
@@ -193,7 +199,7 @@ class DemoWorld {
         alerts: this.alerts,
         registry: new StaticRegistry(DEMO_REGISTRY),
         clock: this.#clock,
-        partitionCounts: () => Promise.resolve(new Map(Object.entries(counts))),
+        partitionCounts: () => Promise.resolve(new Map(Object.entries(this.#counts))),
       },
       {
         settings: { ...this.#settings, pace: { ...pace, commitMs: 500 } },

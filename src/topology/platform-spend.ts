@@ -59,6 +59,7 @@ export class PlatformSpend implements EvaluatePart {
     if (nowMs === null || now.monotonicMs - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = now.monotonicMs;
     const hour = Math.floor(nowMs / HOUR_MS);
+    if (hour < DAY_HOURS) return; // a Redis that stands at the epoch has no yesterday
     this.#told = JSON.stringify(Array.from({ length: TOLD_HOURS }, (_, i) => this.#own(hour - i)));
     if (partition === 0) this.#judge(hour, nowMs);
   }
