@@ -1,4 +1,4 @@
-/** Seeded impressions: number `n` is always the same one. */
+/** Seeded impressions and exposures: number `n` is always the same one. */
 import { encodePlainBatch } from '../../test/kafka/record-batch.ts';
 
 export interface ImpressionPlan {
@@ -32,9 +32,18 @@ export const campaignName = (campaign: number): string => `campaign-${campaign}`
 export function impression(n: number, { campaigns }: Pick<ImpressionPlan, 'campaigns'>, timeMs: number): string {
   const a = mixed(n * 2 + 1);
   const b = mixed(n * 2 + 2);
-  const id = `${hex(a)}-${hex(n).slice(0, 4)}-4${hex(b).slice(0, 3)}-a${hex(b).slice(3, 6)}-${hex(n)}${hex(a).slice(0, 4)}`;
-  return `{"event_id":"${id}","campaign_id":"${campaignName(campaignOf(n, campaigns))}","spend_micros":${spendOf(n)},"event_ts":${Math.floor(timeMs) - (a % 5000)},"user_id":"user-${hex(mixed(a) % USERS)}","surface":"home_feed"}`;
+  return `{"event_id":"${idOf(n, a, b)}","campaign_id":"${campaignName(campaignOf(n, campaigns))}","spend_micros":${spendOf(n)},"event_ts":${Math.floor(timeMs) - (a % 5000)},"user_id":"user-${hex(mixed(a) % USERS)}","surface":"home_feed"}`;
 }
+
+/** An exposure, or an assignment: of a unit of its own, in one of 50 experiments. */
+export function exposure(n: number, timeMs: number): string {
+  const a = mixed(n * 2 + 1);
+  const b = mixed(n * 2 + 2);
+  return `{"event_id":"${idOf(n, a, b)}","experiment_id":"experiment-${b % 50}","variant_id":"${a % 2 === 0 ? 'control' : 'treatment'}","unit_id":"user-${hex(n)}","event_ts":${Math.floor(timeMs) - (a % 5000)},"attributes":{"country":"DE","device_os":"ios"}}`;
+}
+
+const idOf = (n: number, a: number, b: number): string =>
+  `${hex(a)}-${hex(n).slice(0, 4)}-4${hex(b).slice(0, 3)}-a${hex(b).slice(3, 6)}-${hex(n)}${hex(a).slice(0, 4)}`;
 
 /** Where its event id lies. */
 export const idBytes = (value: Buffer): Buffer => value.subarray(ID_AT, ID_AT + ID_BYTES);

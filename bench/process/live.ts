@@ -23,7 +23,15 @@ export async function liveRun(work: Work, eventsPerS: number): Promise<{ latenci
   const perTick = Math.max(1, Math.round((eventsPerS * TICK_MS) / 1000));
   const ticks = Math.floor(Math.min(SECONDS * eventsPerS, MAX_BYTES / BYTES_A_RECORD) / perTick);
   const baseMs = Date.now() + START_UP_MS + ticks * perTick * ENCODE_MS;
-  const plan: LoadPlan = { topic: run.topic, partitions: 1, campaigns: CAMPAIGNS, count: ticks * perTick, baseMs };
+  const plan: LoadPlan = {
+    topic: run.topic,
+    partitions: 1,
+    stream: 'impressions',
+    codec: 0,
+    campaigns: CAMPAIGNS,
+    count: ticks * perTick,
+    baseMs,
+  };
   const expected = nothingExpected(CAMPAIGNS);
   // Each record's time is that of its tick.
   const timeMs = (i: number): number => baseMs + Math.floor(i / perTick) * TICK_MS;

@@ -1,8 +1,9 @@
 /** Seeded impressions in a topic, and what must be counted of them. */
 
 import { writeRecordBatch } from '../../src/topology/sources/record-batch-writer.ts';
+import type { Stream } from '../../src/topology/types.ts';
 import { RawProducer } from '../../test/kafka/raw-producer.ts';
-import { campaignOf, type ImpressionPlan, idBytes, impression, spendOf } from './impressions.ts';
+import { campaignOf, exposure, type ImpressionPlan, idBytes, impression, spendOf } from './impressions.ts';
 
 const PER_BATCH = 1000;
 /** One record in so many comes a second time. */
@@ -13,6 +14,9 @@ const PER_SECOND = 20_000;
 export interface LoadPlan extends ImpressionPlan {
   topic: string;
   partitions: number;
+  stream: Stream;
+  /** Kafka's number of a codec, 0 for none. */
+  codec: number;
 }
 
 /** What is right: records, and spend by number of the campaign. */
@@ -34,10 +38,12 @@ export function batchOf(plan: LoadPlan, { partition, from, count }: Stretch, tim
   const records = Array.from({ length: count }, (_, k) => {
     const i = from + k;
     const first = isRepeat(i) ? i - REPEAT_EVERY + 1 : i;
-    const value = Buffer.from(impression(numberAt(i, partition, plan.partitions), plan, timeMs(first)));
+    const number = numberAt(i, partition, plan.partitions);
+    const text = plan.stream === 'impressions' ? impression(number, plan, timeMs(first)) : exposure(number, timeMs(first));
+    const value = Buffer.from(text);
     return { key: idBytes(value), value };
   });
-  return writeRecordBatch(records, { timestampMs: timeMs(from + count - 1), codec: 0 });
+  return writeRecordBatch(records, { timestampMs: timeMs(from + count - 1), codec: plan.codec });
 }
 
 export interface Stretch {

@@ -1,6 +1,9 @@
 /** What the bench tells a measured process, and what it hears from it; over the IPC channel. */
 
+import type { Stream } from '../../src/topology/types.ts';
+
 export interface WorkerPlan {
+  stream: Stream;
   brokers: string;
   /** Names of the run: topics, groups. */
   topic: string;
@@ -43,6 +46,11 @@ export interface Measured {
   duplicates: number;
   /** Of the oldest record of each emission, from its Kafka time until it was in Redis. */
   latenciesMs: number[];
+  /** Of the CPU time, 0 to 1: finding out what goes into partials, and writing it. */
+  partialsShare: number;
+  partialsBytes: number;
+  /** While it was measured: wall time, and how many were judged by then. */
+  samples: [wallMs: number, judged: number][];
   expenses: Expense[];
 }
 

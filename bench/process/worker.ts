@@ -7,12 +7,13 @@ import { RedisCounters } from '../../src/sinks/redis-counters.ts';
 import { StaticRegistry } from '../../src/sinks/registry.ts';
 import { DirStateStore } from '../../src/state/dir-store.ts';
 import { SystemClock } from '../../src/topology/clock.ts';
+import { IngestStage } from '../../src/topology/ingest.ts';
 import { Pipeline } from '../../src/topology/pipeline.ts';
 import { KafkaAdmin } from '../../src/topology/sources/kafka-admin.ts';
 import { kafkaClient } from '../../src/topology/sources/kafka-client.ts';
 import { KafkaSource } from '../../src/topology/sources/kafka-source.ts';
 import { KafkaWriter } from '../../src/topology/sources/kafka-writer.ts';
-import type { CounterSink, Source } from '../../src/topology/types.ts';
+import type { CounterSink, LogWriter, Source } from '../../src/topology/types.ts';
 import { prefill } from './prefill.ts';
 import { Profile } from './profile.ts';
 import type { FromWorker, Measured, ToWorker, WorkerPlan } from './protocol.ts';
@@ -29,7 +30,7 @@ const logger = { debug: nothing, info: nothing, warn: (fields: object, text: str
 const tell = (message: FromWorker): void => void process.send?.(message);
 
 const yaml = JSON.stringify({
-  streams: { impressions: { topic: plan.topic } },
+  streams: { [plan.stream]: { topic: plan.topic } },
   outputs: { prefix: plan.partials.slice(0, -'partials'.length) },
   ...(plan.fetchBytes === null ? {} : { limits: { fetchBytes: plan.fetchBytes } }),
 });
@@ -48,6 +49,23 @@ const source = (stage: string, topic: string): Source =>
     decoder: plan.decoder,
     fetchBytes: settings.limits.fetchBytes,
   });
+/** What is sent to `.partials`, by the clock: building it, and making record batches of it. */
+const partials = { ms: 0, bytes: 0 };
+const { emit } = IngestStage.prototype;
+IngestStage.prototype.emit = function (...given) {
+  const startedMs = performance.now();
+  const out = emit.apply(this, given);
+  partials.ms += performance.now() - startedMs;
+  return out;
+};
+const kafkaWriter = new KafkaWriter(kafka, { clock, logger });
+const writer: LogWriter = {
+  send: (records) => {
+    for (const { topic, value } of records) if (topic === plan.partials) partials.bytes += value?.length ?? 0;
+    return kafkaWriter.send(records);
+  },
+  close: () => kafkaWriter.close(),
+};
 const idle: CounterSink = { write: () => Promise.reject(new Error('evaluate does not run here')), close: () => Promise.resolve() };
 const log = { info: nothing, warn: (fields: object, text: string) => console.warn(text, fields) } as never;
 const latenciesMs: number[] = [];
@@ -59,7 +77,7 @@ const pipeline: Pipeline = new Pipeline(
   {
     ingestSource: source('ingest', plan.topic),
     evaluateSource: plan.redisUrl === null ? null : source('evaluate', plan.partials),
-    writer: new KafkaWriter(kafka, { clock, logger }),
+    writer,
     stateStore: store,
     counters: plan.redisUrl === null ? idle : new RedisCounters({ url: plan.redisUrl, keyPrefix: plan.keyPrefix, clock, log }),
     totals: new MemoryTotals(),
@@ -114,9 +132,13 @@ await until(() => hasItsShare() && judged() >= plan.records * WARM_SHARE);
 const delay = monitorEventLoopDelay({ resolution: 10 });
 delay.enable();
 const profile = plan.profile ? await Profile.begin() : null;
-const [records, startedMs, cpu, gcBefore] = [judged(), performance.now(), process.cpuUsage(), gcMs];
+const [records, startedMs, cpu, gcBefore, partialsBefore] = [judged(), performance.now(), process.cpuUsage(), gcMs, { ...partials }];
+const samples: [number, number][] = [];
 latenciesMs.length = 0;
-await until(() => hasItsShare() && judged() >= plan.records);
+await until(() => {
+  samples.push([clock.now().wallMs, judged()]);
+  return hasItsShare() && judged() >= plan.records;
+});
 const [measured, seconds, used] = [judged() - records, (performance.now() - startedMs) / 1000, process.cpuUsage(cpu)];
 const expenses = (await profile?.end()) ?? [];
 await until(() => committed() >= judged());
@@ -132,6 +154,9 @@ const result: Measured = {
   accepted: totals.reduce((sum, [accepted]) => sum + accepted, 0),
   duplicates: totals.reduce((sum, [, duplicates]) => sum + duplicates, 0),
   latenciesMs,
+  partialsShare: (partials.ms - partialsBefore.ms) / 1000 / ((used.user + used.system) / 1e6),
+  partialsBytes: partials.bytes - partialsBefore.bytes,
+  samples,
   expenses,
 };
 await pipeline.stop();

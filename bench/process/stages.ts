@@ -1,0 +1,134 @@
+/** Ingest without a broker: record sets as fetched → opened → read → judged → emitted → committed, each step by the clock. */
+import { loadSettings } from '../../src/config.ts';
+import { Decoder } from '../../src/operators/decode.ts';
+import { SeededHash } from '../../src/state/hash.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+import { IngestStage } from '../../src/topology/ingest.ts';
+import { ColumnBatch, RecordColumns } from '../../src/topology/sources/column-batch.ts';
+import { openRecordSet, readRecords, recordsIn } from '../../src/topology/sources/record-set.ts';
+import { check, DAY, fillKeys, HOUR, his, los } from '../figures.ts';
+import { impressionSets } from './impressions.ts';
+import { Profile } from './profile.ts';
+import type { Expense } from './protocol.ts';
+
+export interface StagePlan {
+  records: number;
+  campaigns: number;
+  /** In the dedup state before; a fifth of them among the suspects. */
+  keys: number;
+  profile: boolean;
+}
+
+export interface StageFigures {
+  /** Seconds a million records. */
+  open: number;
+  read: number;
+  process: number;
+  emit: number;
+  commit: number;
+  cpu: number;
+  longestMs: number;
+  expenses: Expense[];
+}
+
+const BASE_MS = 20_000 * DAY;
+/** By this rate it is time to emit. */
+const PER_SECOND = 500_000;
+const FEED = { contactMs: () => 0, endReachedMs: () => null };
+const OUTPUTS = { partials: 'p', duplicates: 'd', late: 'l', invalid: 'i', violations: 'v', unique: null };
+
+type Laps = Record<'open' | 'read' | 'process' | 'emit' | 'commit', number>;
+
+/** The first half is to warm up; the figures are of the second. */
+export async function measureStages({ records, campaigns, keys, profile }: StagePlan): Promise<StageFigures> {
+  const stage = freshStage();
+  prefill(stage, keys);
+  const sets = [...impressionSets({ count: records, campaigns, baseMs: BASE_MS })];
+  const half = sets.length >> 1;
+  const run = new StageRun(stage, records);
+  await run.take(sets.slice(0, half));
+  const before = run.seen;
+  run.begin();
+  const cpu = process.cpuUsage();
+  const running = profile ? await Profile.begin() : null;
+  await run.take(sets.slice(half));
+  const expenses = (await running?.end()) ?? [];
+  const { user, system } = process.cpuUsage(cpu);
+  check('accepted', stage.state.totals.dispositions[0], records);
+  const million = (run.seen - before) / 1e6;
+  const laps = Object.fromEntries(Object.entries(run.laps).map(([name, ms]) => [name, ms / 1000 / million])) as Laps;
+  return { ...laps, cpu: (user + system) / 1e6 / million, longestMs: run.longestMs, expenses };
+}
+
+function freshStage(): IngestStage {
+  const { time, pace, limits, srm } = loadSettings({}, () => '');
+  const { maxSpendMicros } = limits;
+  const decoder = new Decoder('impressions', { mapping: {}, maxSpendMicros, maxFutureSkewMs: time.maxFutureSkewMs });
+  const place = { stream: 'impressions', topic: 'impressions', partition: 0, partitions: 1, partialsPartitions: 8 } as const;
+  const hash = new SeededHash(new Uint8Array(8));
+  const stage = new IngestStage({ ...place, decoder, hash, budget: new MemoryBudget(), time, pace, limits, srm, outputs: OUTPUTS });
+  stage.begin(0);
+  return stage;
+}
+
+function prefill({ state }: IngestStage, keys: number): void {
+  for (let from = 0; from < keys; from += his.length) {
+    fillKeys(from);
+    for (let i = 0; i < his.length; i++) {
+      state.dedup.addIfAbsent(his[i], los[i], BASE_MS - HOUR);
+      if (from < keys / 5) state.suspects.addIfAbsent(his[i], los[i], BASE_MS);
+    }
+  }
+}
+
+class StageRun {
+  laps: Laps = { open: 0, read: 0, process: 0, emit: 0, commit: 0 };
+  seen = 0;
+  longestMs = 0;
+  readonly #stage: IngestStage;
+  readonly #endOffset: number;
+  #at = 0;
+
+  constructor(stage: IngestStage, endOffset: number) {
+    this.#stage = stage;
+    this.#endOffset = endOffset;
+  }
+
+  begin(): void {
+    this.laps = { open: 0, read: 0, process: 0, emit: 0, commit: 0 };
+    this.longestMs = 0;
+  }
+
+  async take(sets: readonly Buffer[]): Promise<void> {
+    for (const set of sets) {
+      const startedMs = performance.now();
+      this.#at = startedMs;
+      await this.#takeOne(set);
+      this.longestMs = Math.max(this.longestMs, performance.now() - startedMs);
+    }
+  }
+
+  async #takeOne(set: Buffer): Promise<void> {
+    const stage = this.#stage;
+    const { batches, nextOffset, byteLength } = await openRecordSet(set);
+    this.#lap('open');
+    const records = new RecordColumns(batches.reduce((sum, batch) => sum + recordsIn(batch), 0));
+    readRecords(batches, this.seen, records);
+    this.seen += records.size;
+    this.#lap('read');
+    const now = { monotonicMs: (this.seen / PER_SECOND) * 1000, wallMs: 0 };
+    const place = { topic: 'impressions', partition: 0, nextOffset, endOffset: this.#endOffset, byteLength };
+    stage.process(new ColumnBatch(place, records), now);
+    this.#lap('process');
+    const out = stage.emit(now, FEED, false);
+    this.#lap('emit');
+    if (out) stage.takeCommit();
+    this.#lap('commit');
+  }
+
+  #lap(name: keyof Laps): void {
+    const nowMs = performance.now();
+    this.laps[name] += nowMs - this.#at;
+    this.#at = nowMs;
+  }
+}
