@@ -19,3 +19,9 @@ export class SystemClock implements Clock {
     });
   }
 }
+
+/** Lets everything else that is ready run first; for long work on the main thread. */
+export const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
