@@ -3,11 +3,12 @@
  * where somebody wants messages: kafkajs's own consumers, and ours where its decoding is asked for (KAFKA_DECODER).
  */
 import { createRequire } from 'node:module';
+import { type AbortedTransaction, visibleBatches } from './aborted-transactions.ts';
 import { RecordColumns } from './column-batch.ts';
 import {
-  type AbortedTransaction,
   ATTRIBUTES_AT,
   CODEC_MASK,
+  checkRecords,
   type Fault,
   faultAt,
   HEADER_BYTES,
@@ -19,7 +20,6 @@ import {
   readRecords,
   recordsIn,
   UNCOUNTED_BYTES,
-  visibleBatches,
 } from './record-set.ts';
 
 export interface Message {
@@ -69,6 +69,8 @@ export async function decodeSet(set: OpenSet): Promise<Message[]> {
   const lists: Message[][] = [];
   for (const batch of set.batches) {
     try {
+      // It reads past what a record says of its own length.
+      checkRecords(batch);
       lists.push((await decodeBatch(new DecoderOf(uncompressed(batch)))).records);
     } catch (error) {
       cutBefore(set, faultAt(batch.baseOffset, error));
@@ -95,9 +97,9 @@ export function columnsOf(messages: readonly Message[]): RecordColumns {
 
 /** What a reader of committed records sees of a set, from an offset on; the set's fault is then the first batch that cannot be read. */
 export function columnsInPlace(set: OpenSet, fromOffset: number, aborted: readonly AbortedTransaction[]): RecordColumns {
-  const visible = visibleBatches(set.batches, aborted);
+  const { visible, fault: unclear } = visibleBatches(set.batches, aborted);
   const records = new RecordColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
-  const fault = readRecords(visible, fromOffset, records);
+  const fault = readRecords(visible, fromOffset, records) ?? unclear;
   if (fault) cutBefore(set, fault);
   return records;
 }

@@ -24,11 +24,12 @@
  */
 import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
+import type { AbortedTransaction } from './aborted-transactions.ts';
 import type { RecordColumns } from './column-batch.ts';
 import { columnsInPlace, columnsOf, decodeSet, type Message, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
 import { replaceReceiving } from './kafkajs-network.ts';
-import { type AbortedTransaction, type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
+import { type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
 const VERSION = '2.2.4';
 

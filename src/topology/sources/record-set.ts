@@ -5,7 +5,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { asError, type ErrorCode, StreamError } from '../../errors.ts';
 import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
-import type { RecordColumns } from './column-batch.ts';
+import { RecordColumns } from './column-batch.ts';
 import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
 
 export const HEADER_BYTES = 61;
@@ -25,6 +25,9 @@ export const CODEC_MASK = 7;
 const LOG_APPEND_TIME = 8;
 const TRANSACTIONAL = 16;
 const CONTROL = 32;
+
+/** The columns of so many take as much as a batch may unpack to. */
+const MAX_BATCH_RECORDS = MAX_BATCH_BYTES / 32;
 
 /** Once a set has unpacked to this much, the rest of it is left for the next fetch. */
 const ENOUGH_BYTES = 8 << 20;
@@ -67,11 +70,6 @@ export interface OpenSet {
 
 export const NO_SET: OpenSet = { batches: [], nextOffset: -1, byteLength: 0, fault: null };
 
-export interface AbortedTransaction {
-  producerId: string;
-  firstOffset: string;
-}
-
 class OldFormat extends Error {}
 
 /** The fault by its name, for whoever reads that partition. */
@@ -89,14 +87,19 @@ export const faultAt = (offset: number, error: unknown): Fault => ({
 /** Checks and unpacks what a fetch brought, up to a batch that cannot be read or that was cut off by the fetch's limit. */
 export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
   const set: OpenSet = { batches: [], nextOffset: -1, byteLength: 0, fault: null };
+  if (bytes.length > 0 && bytes.length <= MAGIC_AT) {
+    set.fault = faultAt(bytes.length < LENGTH_AT ? -1 : int64(bytes, 0), new Error(`only ${bytes.length} bytes of it were fetched`));
+  }
   for (let at = 0; bytes.length - at > MAGIC_AT && set.byteLength < ENOUGH_BYTES; ) {
     const end = at + UNCOUNTED_BYTES + bytes.readInt32BE(at + LENGTH_AT);
-    if (end > bytes.length && end - at < MAX_BATCH_BYTES) break; // It comes whole with the next fetch.
+    // It comes whole with the next fetch. The first always does (KIP-74): one that does not would be fetched like this for ever.
+    if (at > 0 && end > bytes.length && end - at < MAX_BATCH_BYTES) break;
     const first = int64(bytes, at);
     try {
       // Without a wait where nothing is to be unpacked.
       const opened = openBatch(bytes.subarray(at, end), end - at);
       const batch = opened instanceof Promise ? await opened : opened;
+      if (first < set.nextOffset) throw new Error(`it begins before offset ${set.nextOffset}, where the one before it ends`);
       set.batches.push(batch);
       set.byteLength += HEADER_BYTES + batch.bytes.length - batch.start;
       set.nextOffset = batch.lastOffset + 1;
@@ -131,14 +134,23 @@ function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBat
     isControl: (attributes & CONTROL) !== 0,
     transaction: (attributes & TRANSACTIONAL) === 0 ? null : String(fetched.readBigInt64BE(PRODUCER_AT)),
   };
+  checkCount(batch);
   const codec = attributes & CODEC_MASK;
   return codec === 0 ? batch : unpack(batch, codec);
+}
+
+/** The header is under the checksum, and yet only what its producer made of it. Each record has an offset of its own. */
+function checkCount({ baseOffset, lastOffset, count }: OpenBatch): void {
+  if (lastOffset < baseOffset) throw new Error(`it says that it ends at offset ${lastOffset}`);
+  if (count < 0 || count > lastOffset - baseOffset + 1)
+    throw new Error(`it says that it holds ${count} records up to offset ${lastOffset}`);
+  if (count > MAX_BATCH_RECORDS) throw new Error(`it holds ${count} records`);
 }
 
 async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
   const known = CODECS[codec];
   if (known === undefined) throw new Error(`its compression is ${codec}`);
-  const records = batch.count <= 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
+  const records = batch.count === 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
   if (records.length > MAX_BATCH_BYTES) throw new Error(`it unpacks to ${records.length} bytes`);
   return { ...batch, bytes: new Uint8Array(records.buffer, records.byteOffset, records.length), start: 0 };
 }
@@ -146,26 +158,6 @@ async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
 /** How many records it says to hold, as far as they would find room in it. */
 export const recordsIn = ({ bytes, start, count }: OpenBatch): number =>
   Math.max(0, Math.min(count, (bytes.length - start) / LEAST_RECORD_BYTES));
-
-/** Without the batches of aborted transactions and those that end transactions. */
-export function visibleBatches(batches: readonly OpenBatch[], aborted: readonly AbortedTransaction[]): OpenBatch[] {
-  const coming = aborted
-    .map(({ producerId, firstOffset }) => ({ producerId, first: Number(firstOffset) }))
-    .sort((a, b) => a.first - b.first);
-  const aborting = new Set<string>();
-  return batches.filter((batch) => {
-    while (coming.length > 0 && coming[0].first <= batch.lastOffset) aborting.add(coming.shift()?.producerId ?? '');
-    if (batch.isControl && batch.transaction !== null && endsAborted(batch)) aborting.delete(batch.transaction);
-    return !batch.isControl && !(batch.transaction !== null && aborting.has(batch.transaction));
-  });
-}
-
-/** Key of a control record: version, then type; type 0 is abort. */
-function endsAborted(batch: OpenBatch): boolean {
-  const reader = new RecordReader(batch);
-  if (!reader.next() || reader.keyEnd - reader.keyStart < 4) return false;
-  return batch.bytes[reader.keyStart + 2] === 0 && batch.bytes[reader.keyStart + 3] === 0;
-}
 
 /** Adds the records from an offset on to the columns; returns what is wrong with a batch, having added none of its records. */
 export function readRecords(batches: readonly OpenBatch[], fromOffset: number, into: RecordColumns): Fault | null {
@@ -182,12 +174,18 @@ export function readRecords(batches: readonly OpenBatch[], fromOffset: number, i
   return null;
 }
 
+/** @throws Error when its records cannot be read */
+export const checkRecords = (batch: OpenBatch): void => addRecords(batch, Number.POSITIVE_INFINITY, new RecordColumns(0));
+
 function addRecords(batch: OpenBatch, fromOffset: number, into: RecordColumns): void {
   const { baseOffset, baseTimeMs, appendTimeMs } = batch;
   const hasOwnTimes = Number.isNaN(appendTimeMs);
   const reader = new RecordReader(batch);
+  let before = baseOffset - 1;
   while (reader.next()) {
     const offset = baseOffset + reader.offsetDelta;
+    if (offset <= before || offset > batch.lastOffset) throw new Error(`a record in it has offset ${offset}, after ${before}`);
+    before = offset;
     if (offset < fromOffset) continue;
     const timeMs = hasOwnTimes ? baseTimeMs + reader.timeDeltaMs : appendTimeMs;
     into.add(offset, timeMs === -1 ? Number.NaN : timeMs);

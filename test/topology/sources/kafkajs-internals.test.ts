@@ -148,6 +148,34 @@ describe.each(DECODERS)('records %s', (decoder) => {
     }
   });
 
+  test('a batch with an offset that the one before it has is told, and nothing is read twice', async () => {
+    expect(await fetchOf(recordBatch(10, [0, 1], 1), recordBatch(11, [0, 1], 1))).toMatchObject([
+      { nextOffset: 12, offsets: [10, 11], fault: { offset: 11, code: 'batch_unreadable' } },
+    ]);
+  });
+
+  test('a first batch that is longer than what was fetched would be fetched like that for ever, and is told', async () => {
+    for (const cutTo of [8, 16, 17, 60, 61, 66]) {
+      const fault = { offset: 10, code: 'batch_unreadable' };
+      expect(await fetchOf(recordBatch(10, [0, 1], 1).subarray(0, cutTo))).toMatchObject([{ nextOffset: 10, offsets: [], fault }]);
+    }
+    expect(await fetchOf(recordBatch(10, [0], 0).subarray(0, 5))).toMatchObject([{ nextOffset: 10, fault: { code: 'batch_unreadable' } }]);
+  });
+
+  test('the end of a transaction that cannot be read is told as any batch is, after what came before it', async () => {
+    const key = Buffer.from([0, 0, 0, 0]);
+    const end = encodePlainBatch([{ key, value: null, offsetDelta: 0, timeDeltaMs: 0, headers: [] }], {
+      baseOffset: 12,
+      producerId: 1,
+      baseTimeMs: 5,
+      isControl: true,
+    });
+    end[65] = 0x7e; // A key of 63 bytes, it says.
+    expect(await fetchOf(recordBatch(10, [0, 1], 1), sealed(end), recordBatch(13, [0], 0))).toMatchObject([
+      { nextOffset: 12, offsets: [10, 11], fault: { offset: 12, code: 'batch_unreadable' } },
+    ]);
+  });
+
   test('of transactions that were aborted nothing is seen, nor of what ends transactions; the broker lists them in any order', async () => {
     const of = (baseOffset: number, producerId: number): Buffer =>
       encodePlainBatch(recordsWith(2), { baseOffset, producerId, baseTimeMs: 5 });
@@ -181,6 +209,14 @@ describe.each(DECODERS)('records %s', (decoder) => {
     ['bytes that do not decompress', () => withCodec(recordBatch(12, [0], 0), 1)],
     ['records cut short', () => sealed(Buffer.concat([recordBatch(12, [0, 1], 1).subarray(0, 66)]).fill(5, 11, 12))],
     ['fewer records than it says', () => encodePlainBatch(recordsWith(2), { baseOffset: 12, baseTimeMs: 5, count: 3 })],
+    ['a last record before its first', () => recordBatch(12, [], -2)],
+    ['fewer than no records', () => encodePlainBatch([], { baseOffset: 12, baseTimeMs: 5, count: -1 })],
+    ['more records than offsets', () => encodePlainBatch(recordsWith(3), { baseOffset: 12, baseTimeMs: 5, lastOffsetDelta: 1 })],
+    ['more records than memory should hold', () => encodePlainBatch([], { baseOffset: 12, baseTimeMs: 5, ...tooMany })],
+    ['records out of order', () => recordBatch(12, [1, 0], 1)],
+    ['two records at one offset', () => recordBatch(12, [1, 1], 2)],
+    ['a record before its first offset', () => recordBatch(12, [-1], 0)],
+    ['a record beyond its last offset', () => recordBatch(12, [0, 3], 2)],
     ['a length that cannot be', () => recordBatch(12, [0], 0).fill(0xff, 8, 12)],
     ['a flipped bit in its records', () => flipped(recordBatch(12, [0, 1], 1), 64)],
     ['a flipped bit in its header', () => flipped(recordBatch(12, [0, 1], 1), 30)],
@@ -210,6 +246,8 @@ describe.each(DECODERS)('records %s', (decoder) => {
     expect(plain.length).toBeGreaterThan(8 << 20);
   });
 });
+
+const tooMany = { lastOffsetDelta: 3 << 20, count: 3 << 20 };
 
 const recordsWith = (count: number): GivenRecord[] =>
   Array.from({ length: count }, (_, offsetDelta) => ({ key: null, value: null, offsetDelta, timeDeltaMs: 0, headers: [] }));
