@@ -5,6 +5,16 @@ const FIRST_CAPACITY = 64;
 /** Of a null key or value. */
 const NULL_SPAN = -1;
 
+/** The process is to stand still for no longer than 50 ms, and a slice is judged without a pause. */
+const MAX_SLICE_RECORDS = 10_000;
+const MAX_SLICE_BYTES = 2 << 20;
+
+/** Records from `from` to before `to`. */
+interface Slice {
+  from: number;
+  to: number;
+}
+
 /** Records from `#from` on, up to where the next stretch begins, lie in these bytes. */
 interface Stretch {
   bytes: Uint8Array;
@@ -85,6 +95,17 @@ export class RecordColumns {
     return number;
   }
 
+  offset(at: number): number {
+    return this.#numbers[2 * at];
+  }
+
+  /** Bytes of key and value. */
+  bytes(at: number): number {
+    const spans = this.#spans;
+    const key = spans[4 * at] === NULL_SPAN ? 0 : spans[4 * at + 1] - spans[4 * at];
+    return spans[4 * at + 2] === NULL_SPAN ? key : key + spans[4 * at + 3] - spans[4 * at + 2];
+  }
+
   #grow(): void {
     const numbers = new Float64Array(2 * Math.max(FIRST_CAPACITY, this.#numbers.length));
     numbers.set(this.#numbers);
@@ -102,21 +123,47 @@ export class ColumnBatch implements RecordBatch {
   readonly endOffset: number;
   readonly byteLength: number;
   readonly #records: RecordColumns;
-  #at = 0;
+  readonly #to: number;
+  #at: number;
   #stretch = 0;
 
-  constructor(place: BatchPlace, records: RecordColumns) {
+  /** @param slice which of the records: all when not given */
+  constructor(place: BatchPlace, records: RecordColumns, slice: Slice = { from: 0, to: records.size }) {
     this.topic = place.topic;
     this.partition = place.partition;
     this.nextOffset = place.nextOffset;
     this.endOffset = place.endOffset;
     this.byteLength = place.byteLength;
     this.#records = records;
+    this.#at = slice.from;
+    this.#to = slice.to;
   }
 
   next(view: RecordView): boolean {
-    if (this.#at === this.#records.size) return false;
+    if (this.#at === this.#to) return false;
     this.#stretch = this.#records.read(this.#at++, this.#stretch, view);
     return true;
   }
+}
+
+/** The records of a set as batches of which each is judged in one go: a set may have unpacked to far more than it was when fetched. */
+export function slicesOf(place: BatchPlace, records: RecordColumns): ColumnBatch[] {
+  const slices: ColumnBatch[] = [];
+  const { size } = records;
+  let left = place.byteLength;
+  let from = 0;
+  let byteLength = 0;
+  for (let at = 0; at < size; at++) {
+    const bytes = records.bytes(at);
+    if (at > from && (at - from === MAX_SLICE_RECORDS || byteLength + bytes > MAX_SLICE_BYTES)) {
+      slices.push(new ColumnBatch({ ...place, nextOffset: records.offset(at - 1) + 1, byteLength }, records, { from, to: at }));
+      left -= byteLength;
+      from = at;
+      byteLength = 0;
+    }
+    byteLength += bytes;
+  }
+  // What is neither key nor value comes with the last, and so does what lies behind the last record.
+  slices.push(new ColumnBatch({ ...place, byteLength: left }, records, { from, to: size }));
+  return slices;
 }

@@ -1,6 +1,7 @@
 import { StreamError } from '../../errors.ts';
+import { breathe } from '../clock.ts';
 import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
-import { ColumnBatch } from './column-batch.ts';
+import { type ColumnBatch, slicesOf } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
 import { unreadable } from './record-set.ts';
@@ -33,6 +34,8 @@ export class KafkaFeed implements PartitionFeed {
   #waitingBytes = 0;
   /** Where the next fetch must begin; null before the first seek. A batch from anywhere else was not asked for. */
   #fetchOffset: number | null = null;
+  /** At the last poll. */
+  #tookOne = false;
   #paused = true;
   #contactMs = Number.NEGATIVE_INFINITY;
   #end = { offset: Number.POSITIVE_INFINITY, seenMs: 0 };
@@ -79,7 +82,10 @@ export class KafkaFeed implements PartitionFeed {
 
   async poll(waitMs: number): Promise<RecordBatch | null> {
     if (this.#fetchOffset === null && !this.#lost) throw new Error(`${this.topic}/${this.partition}: seek before the first poll`);
+    // A task that finds batch after batch would keep the process from everything else.
+    if (this.#tookOne) await breathe();
     const batch = this.#take();
+    this.#tookOne = batch !== null;
     if (batch !== null || waitMs <= 0) return batch;
     this.#alarm = new AbortController();
     await this.#home.clock.sleep(waitMs, this.#alarm.signal);
@@ -134,7 +140,7 @@ export class KafkaFeed implements PartitionFeed {
     if (nextOffset === fetched.fetchOffset) return;
     this.#fetchOffset = nextOffset;
     this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
-    this.#mailbox.push(new ColumnBatch({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
+    this.#mailbox.push(...slicesOf({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
     this.#waitingBytes += byteLength;
     this.#alarm?.abort();
   }

@@ -30,7 +30,7 @@ const CONTROL = 32;
 const MAX_BATCH_RECORDS = MAX_BATCH_BYTES / 32;
 
 /** Once a set has unpacked to this much, the rest of it is left for the next fetch. */
-const ENOUGH_BYTES = 8 << 20;
+const ENOUGH_BYTES = 2 << 20;
 
 /** A batch that cannot be read. */
 export interface Fault {

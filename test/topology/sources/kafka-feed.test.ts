@@ -3,6 +3,7 @@ import { asError, codeOf } from '../../../src/errors.ts';
 import { RecordColumns } from '../../../src/topology/sources/column-batch.ts';
 import { type FeedHome, KafkaFeed } from '../../../src/topology/sources/kafka-feed.ts';
 import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
+import { recordsOf } from '../../conformance/source.ts';
 import { HandClock } from '../hand-clock.ts';
 
 const nothing = (): void => undefined;
@@ -73,4 +74,57 @@ test('the end is what the last fetch said, and is asked for where nothing is fet
   await Promise.resolve();
   expect(feed.endOffset()).toBe(900);
   expect(broker.asked).toBe(asked + 1);
+});
+
+/** Records at every second offset from `first` on, each with a value of so many bytes. */
+const columnsOf = (count: number, valueBytes: number, first = 0): RecordColumns => {
+  const records = new RecordColumns(count);
+  records.lieIn(new Uint8Array(valueBytes));
+  for (let i = 0; i < count; i++) {
+    records.add(first + 2 * i, 5);
+    records.value(0, valueBytes);
+  }
+  return records;
+};
+
+test.each([
+  ['many records', 25_000, 10, [10_000, 10_000, 5000]],
+  ['large records', 7, 600_000, [3, 3, 1]],
+  ['records that are larger than a slice', 2, 3 << 20, [1, 1]],
+  ['just as many as a slice holds', 10_000, 10, [10_000]],
+])('a set of %s is handed out in slices, each with the position after its last record, the last with that of the set', async (...given) => {
+  const [, count, valueBytes, sizes] = given;
+  const { feed } = feedOf();
+  feed.seek(0);
+  const byteLength = count * (valueBytes + 6);
+  feed.deliver(fetched(0, 60_000, { records: columnsOf(count, valueBytes), byteLength, lastStableOffset: 90_000 }), 0);
+  const seen: number[][] = [];
+  const positions: number[] = [];
+  let bytes = 0;
+  for (let batch = await feed.poll(0); batch !== null; batch = await feed.poll(0)) {
+    seen.push(recordsOf(batch).map(({ offset }) => offset));
+    positions.push(batch.nextOffset);
+    bytes += batch.byteLength;
+    expect(batch.endOffset).toBe(90_000);
+  }
+  expect(seen.map(({ length }) => length)).toEqual(sizes);
+  expect(seen.flat()).toEqual(Array.from({ length: count }, (_, i) => 2 * i));
+  expect(positions).toEqual([...seen.slice(0, -1).map((offsets) => (offsets.at(-1) ?? 0) + 1), 60_000]);
+  expect(bytes).toBe(byteLength);
+  expect(feed.fetching).toBe(true);
+});
+
+test('others get their turn between two batches that were waiting', async () => {
+  const { feed } = feedOf();
+  feed.seek(0);
+  feed.deliver(fetched(0, 60_000, { records: columnsOf(25_000, 10) }), 0);
+  let turns = 0;
+  const turn = (): void => {
+    if (++turns < 5) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const found: boolean[] = [];
+  for (let i = 0; i < 3; i++) found.push((await feed.poll(0)) !== null);
+  expect(found).toEqual([true, true, true]);
+  expect(turns).toBeGreaterThanOrEqual(2);
 });
