@@ -19,11 +19,15 @@ export interface LaneOptions {
 
 interface Held {
   behind: Item[];
+  /** Of this partition: the others of its topic may be well. */
+  absence: Absence;
   done: Promise<void>;
 }
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
+/** A partition that was added is heard of before its absence counts as final. */
+const METADATA_MS = 10_000;
 
 /**
  * Records for one topic, over a connection of its own: kafkajs knows the partitions of all topics of a producer or of none. One request
@@ -55,7 +59,12 @@ export class KafkaLane {
         return this.#place(message);
       };
     // Without retries of its own: kafkajs would append again what was acknowledged.
-    this.#producer = kafka.producer({ allowAutoTopicCreation: false, createPartitioner, retry: { retries: 0 } });
+    this.#producer = kafka.producer({
+      allowAutoTopicCreation: false,
+      createPartitioner,
+      metadataMaxAge: METADATA_MS,
+      retry: { retries: 0 },
+    });
   }
 
   /** Resolves when all are acknowledged. When it rejects (`message_too_large`, what cannot mend itself, closed) any part may be written. */
@@ -82,7 +91,7 @@ export class KafkaLane {
       for (const chunk of chunks(items, this.#options.maxBatchBytes)) {
         // A partition may have been held up by the chunk before.
         const free = chunk.filter((item) => !this.#queuedBehind(item));
-        if (free.length > 0) await this.#sendChunk(free, false);
+        if (free.length > 0) await this.#sendChunk(free, null);
       }
     }
     this.#sending = null;
@@ -95,42 +104,50 @@ export class KafkaLane {
     return held !== undefined;
   }
 
-  /** @param alone nothing else waits for it: it is tried again for as long as it takes */
-  async #sendChunk(chunk: readonly Item[], alone: boolean): Promise<void> {
+  /** @param held given when nothing else waits for it: it is tried again for as long as it takes */
+  async #sendChunk(chunk: readonly Item[], held: Held | null): Promise<void> {
+    const absence = held?.absence ?? this.#absence;
+    let left = chunk;
     let retryMs = FIRST_RETRY_MS;
     while (!this.#closing.signal.aborted) {
       try {
-        await this.#request(chunk);
-        this.#absence.over();
-        return ended(chunk, null);
+        const missing = await this.#request(left);
+        if (missing.length > 0) {
+          const sent = left.filter((item) => !missing.includes(partitionOfItem(item)));
+          left = left.filter((item) => missing.includes(partitionOfItem(item)));
+          ended(sent, null);
+          throw noPartition(this.#topic, missing);
+        }
+        absence.over();
+        return ended(left, null);
       } catch (error) {
-        if (isTooLarge(error)) return this.#sendHalves(chunk, alone, error);
-        const fatal = this.#absence.fatal(error);
-        if (fatal) return ended(chunk, fatal);
+        if (isTooLarge(error)) return this.#sendHalves(left, held, error);
+        const fatal = absence.fatal(error);
+        if (fatal) return ended(left, fatal);
         const { clock, logger } = this.#options;
         logger.warn(
           { err: asError(error), code: 'kafka_unreachable', topic: this.#topic, retryMs },
           'records were not acknowledged, sending again',
         );
-        if (!alone && this.#placed(chunk) && isRefusal(error)) return this.#hold(chunk);
+        if (held === null && this.#placed(left) && isRefusal(error)) return this.#hold(left);
         await clock.sleep(retryMs, this.#closing.signal);
         retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
       }
     }
-    ended(chunk, closedError());
+    ended(left, closedError());
   }
 
   /** A topic may accept less than our batches hold. */
-  async #sendHalves(chunk: readonly Item[], alone: boolean, cause: unknown): Promise<void> {
+  async #sendHalves(chunk: readonly Item[], held: Held | null, cause: unknown): Promise<void> {
     if (chunk.length === 1) {
       const says = `A record of ${chunk[0].bytes} bytes for ${this.#topic} was refused: raise max.message.bytes of that topic.`;
       return ended(chunk, new StreamError('message_too_large', says, { cause }));
     }
     const middle = chunk.length >> 1;
-    await this.#sendChunk(chunk.slice(0, middle), alone);
+    await this.#sendChunk(chunk.slice(0, middle), held);
     // The first half may have been held up.
-    const rest = alone ? chunk.slice(middle) : chunk.slice(middle).filter((item) => !this.#queuedBehind(item));
-    if (rest.length > 0) await this.#sendChunk(rest, alone);
+    const rest = held ? chunk.slice(middle) : chunk.slice(middle).filter((item) => !this.#queuedBehind(item));
+    if (rest.length > 0) await this.#sendChunk(rest, held);
   }
 
   /** Every partition is settled, also of what comes. */
@@ -140,7 +157,8 @@ export class KafkaLane {
 
   #hold(chunk: readonly Item[]): void {
     for (const [partition, items] of grouped(chunk, ({ message }) => message.partition as number)) {
-      const held: Held = { behind: items, done: Promise.resolve() };
+      const { clock, absentAfterMs } = this.#options;
+      const held: Held = { behind: items, absence: new Absence(clock, absentAfterMs), done: Promise.resolve() };
       this.#held.set(partition, held);
       held.done = this.#sendHeld(partition, held);
     }
@@ -151,7 +169,7 @@ export class KafkaLane {
     while (held.behind.length > 0) {
       const items = held.behind;
       held.behind = [];
-      for (const chunk of chunks(items, this.#options.maxBatchBytes)) await this.#sendChunk(chunk, true);
+      for (const chunk of chunks(items, this.#options.maxBatchBytes)) await this.#sendChunk(chunk, held);
     }
     this.#held.delete(partition);
   }
@@ -179,7 +197,8 @@ export class KafkaLane {
     return Promise.all(batches);
   }
 
-  async #request(chunk: readonly Item[]): Promise<void> {
+  /** Returns the partitions that were not sent: kafkajs leaves out, without a word, what its metadata does not have. */
+  async #request(chunk: readonly Item[]): Promise<number[]> {
     this.#connecting ??= this.#producer.connect();
     await this.#connecting.catch((error: unknown) => {
       this.#connecting = null;
@@ -188,11 +207,21 @@ export class KafkaLane {
     const { compression } = this.#options;
     // How many partitions there are is heard with the first request.
     const messages = this.#partitions === 0 ? chunk.map(({ message }) => message) : await this.#packed(chunk);
-    await this.#producer.sendBatch({ acks: -1, compression, topicMessages: [{ topic: this.#topic, messages }] });
+    const answers = await this.#producer.sendBatch({ acks: -1, compression, topicMessages: [{ topic: this.#topic, messages }] });
+    const answered = new Set(answers.map(({ partition }) => partition));
+    return [...new Set(chunk.map(partitionOfItem))].filter((partition) => !answered.has(partition));
   }
 }
 
 export const closedError = (): Error => new StreamError('kafka_unreachable', 'The writer was closed before all records were acknowledged.');
+
+/** Settled by the first request. */
+const partitionOfItem = ({ message }: Item): number => message.partition as number;
+
+const noPartition = (topic: string, missing: readonly number[]): Error =>
+  Object.assign(new Error(`there is no ${missing.map((partition) => `${topic}/${partition}`).join(', ')}`), {
+    type: 'UNKNOWN_TOPIC_OR_PARTITION',
+  });
 
 const ended = (chunk: readonly Item[], failure: Error | null): void => {
   for (const { call } of chunk) {

@@ -1,5 +1,6 @@
 import type { Kafka, Message, TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
+import { codeOf } from '../../../src/errors.ts';
 import { KafkaWriter } from '../../../src/topology/sources/kafka-writer.ts';
 import { batchBehind } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { RecordReader } from '../../../src/topology/sources/record-reader.ts';
@@ -16,11 +17,12 @@ type Partition = (given: { message: Message; partitionMetadata: object[] }) => n
 /** Topics of four partitions over kafkajs's producer: a request is answered as a whole, though parts of it may have been appended. */
 const cluster = () => {
   const ill = new Set<string>();
+  const unknown = new Set<string>();
   const log = new Map<string, string[]>();
   const append = (partition: Partition, { topic, messages }: TopicMessages): boolean => {
     const places = messages.map((message) => `${topic}/${partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) })}`);
     messages.forEach((message, i) => {
-      if (!ill.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), ...valuesOf(message)]);
+      if (!ill.has(places[i]) && !unknown.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), ...valuesOf(message)]);
     });
     return places.every((place) => !ill.has(place));
   };
@@ -33,12 +35,18 @@ const cluster = () => {
         sendBatch: async ({ topicMessages }: { topicMessages: TopicMessages[] }) => {
           const whole = topicMessages.map((messages) => append(partition, messages)).every(Boolean);
           if (!whole) throw Object.assign(new Error('too few replicas'), { type: 'NOT_ENOUGH_REPLICAS' });
+          // As kafkajs: what its metadata does not have is left out.
+          return topicMessages.flatMap(({ messages, topic }) =>
+            messages
+              .filter((message) => !unknown.has(`${topic}/${message.partition}`))
+              .map((message) => ({ partition: message.partition })),
+          );
         },
       };
     },
   };
   const clock = new HandClock(1_700_000_000_000);
-  return { ill, log, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
+  return { ill, unknown, log, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
 };
 
 /** Of the record batch that a message stands for, or of itself. */
@@ -59,11 +67,14 @@ const record = (topic: string, partition: number | null, value: string): OutReco
 });
 
 /** Resolves to whether the call has ended. */
-const watched = (call: Promise<void>): { ended: string | null } => {
-  const state: { ended: string | null } = { ended: null };
+const watched = (call: Promise<void>): { ended: string | null; error?: unknown } => {
+  const state: { ended: string | null; error?: unknown } = { ended: null };
   call.then(
     () => (state.ended = 'written'),
-    () => (state.ended = 'rejected'),
+    (error: unknown) => {
+      state.ended = 'rejected';
+      state.error = error;
+    },
   );
   return state;
 };
@@ -120,4 +131,31 @@ test('closing rejects what is held up', async () => {
   calls.push(watched(writer.send([record('late', 1, 'b')])));
   await writer.close();
   expect(calls.map(({ ended }) => ended)).toEqual(['rejected', 'rejected']);
+});
+
+test('a record for a partition that the cluster does not know is not acknowledged until it does', async () => {
+  const { unknown, log, clock, writer } = cluster();
+  unknown.add('late/3');
+  const both = watched(writer.send([record('late', 0, 'a'), record('late', 3, 'b')]));
+  await clock.pass(1);
+  const well = watched(writer.send([record('late', 0, 'c')]));
+  await clock.pass(10_000);
+  expect([both.ended, well.ended]).toEqual([null, 'written']);
+  unknown.clear();
+  await clock.pass(10_000);
+  expect(both.ended).toBe('written');
+  expect([log.get('late/0'), log.get('late/3')]).toEqual([['a', 'c'], ['b']]);
+});
+
+test('a partition that stays away is a named stop for its records, though the others of its topic are well', async () => {
+  const { unknown, clock, writer } = cluster();
+  unknown.add('late/3');
+  const call = watched(writer.send([record('late', 0, 'a'), record('late', 3, 'b')]));
+  for (let second = 0; second < 40; second++) {
+    await clock.pass(1000);
+    expect(call.ended === null || second >= 29).toBe(true);
+    await writer.send([record('late', 0, 'x')]);
+  }
+  expect(codeOf(call.error)).toBe('topic_missing');
+  expect(String(call.error)).toContain('there is no late/3');
 });
