@@ -10,6 +10,8 @@ interface RecordBytes {
 /** Without its length: attributes, and one byte each for time, offset, key, value and headers. */
 export const LEAST_RECORD_BYTES = 6;
 
+const CUT_SHORT = 'it ends inside a number';
+
 export class RecordReader {
   offsetDelta = 0;
   timeDeltaMs = 0;
@@ -66,11 +68,12 @@ export class RecordReader {
     if (raw > 0x7f) {
       raw &= 0x7f;
       for (let shift = 7; ; shift += 7) {
-        if (shift > 28) throw new Error('a number in it has more than 32 bits');
         const byte = bytes[this.#at++];
+        // Of the fifth, four bits are left.
+        if (shift === 28 && byte > 0x0f) throw new Error('a number in it has more than 32 bits');
         raw |= (byte & 0x7f) << shift;
         if (byte <= 0x7f) break;
-        if (byte === undefined) throw new Error('it ends inside a number');
+        if (byte === undefined) throw new Error(CUT_SHORT);
       }
     }
     return (raw >>> 1) ^ -(raw & 1);
@@ -85,12 +88,16 @@ export class RecordReader {
       const byte = bytes[this.#at++];
       low |= (byte & 0x7f) << shift;
       if (byte <= 0x7f) return (low >>> 1) ^ -(low & 1);
+      if (byte === undefined) throw new Error(CUT_SHORT);
     }
     let raw = low;
     for (let scale = 2 ** 28; shift < 70; shift += 7, scale *= 128) {
       const byte = bytes[this.#at++];
+      // Of the tenth, one bit is left.
+      if (shift === 63 && byte > 1) break;
       raw += (byte & 0x7f) * scale;
       if (byte <= 0x7f) return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2;
+      if (byte === undefined) throw new Error(CUT_SHORT);
     }
     throw new Error('a number in it has more than 64 bits');
   }
