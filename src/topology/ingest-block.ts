@@ -54,9 +54,9 @@ export class IngestBlock {
     let view = this.views[0];
     while (this.size < BLOCK && batch.next(view)) {
       const event = this.events[this.size];
-      this.#read(this.size++, view, event);
-      // What the slow path has read is overwritten by the next it reads.
-      if (event.eventId.bytes !== view.value) break;
+      const reason = this.#read(this.size++, view, event);
+      // What the slow path has read is overwritten by the next it reads; of an invalid record nothing is looked at again.
+      if (reason === 0 && event.eventId.bytes !== view.value) break;
       view = this.views[this.size];
     }
     return this.size > 0;
@@ -70,10 +70,11 @@ export class IngestBlock {
     return read;
   }
 
-  #read(i: number, view: RecordView, event: DecodedEvent): void {
+  /** Returns why the record is invalid, 0 when it is good. */
+  #read(i: number, view: RecordView, event: DecodedEvent): number {
     const reason = this.#decoder.decode(view, event);
     this.reasons[i] = reason;
-    if (reason !== 0) return;
+    if (reason !== 0) return reason;
     const hash = this.#hash;
     const { eventId, entityId } = event;
     hash.bytes(eventId.bytes, eventId.start, eventId.end);
@@ -82,5 +83,6 @@ export class IngestBlock {
     this.entities.put(i, hash);
     this.tied[i] = suspectKey(this.#stream, event, hash) ? 1 : 0;
     if (this.tied[i] === 1) this.suspects.put(i, hash);
+    return reason;
   }
 }

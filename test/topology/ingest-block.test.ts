@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { Decoder } from '../../src/operators/decode.ts';
+import { SeededHash } from '../../src/state/hash.ts';
+import { BLOCK, IngestBlock } from '../../src/topology/ingest-block.ts';
+import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
+
+const TS = 1_790_000_000_000;
+
+const impression = (eventId: string): string =>
+  `{"event_id":"${eventId}","campaign_id":"c","spend_micros":5,"event_ts":${TS},"user_id":"u","surface":"home"}`;
+
+const batchOf = (values: readonly string[]): ListedBatch => {
+  const records = values.map((value, offset) => ({ offset, timestampMs: TS, key: Buffer.from('u'), value: Buffer.from(value) }));
+  return new ListedBatch({ topic: 't', partition: 0, nextOffset: values.length, endOffset: values.length, byteLength: 0 }, records);
+};
+
+const blockOf = (): IngestBlock => {
+  const decoder = new Decoder('impressions', { mapping: {}, maxSpendMicros: 1e12, maxFutureSkewMs: 3e5 });
+  return new IngestBlock('impressions', decoder, new SeededHash(new Uint8Array(8).fill(7)));
+};
+
+/** Of each block, its records: the id of one that is good, null for one that is not. */
+const blocksOf = (values: readonly string[]): (string | null)[][] => {
+  const block = blockOf();
+  const batch = batchOf(values);
+  const blocks: (string | null)[][] = [];
+  while (block.fill(batch)) {
+    const ids = Array.from({ length: block.size }, (_, i) => {
+      const { bytes, start, end } = block.events[i].eventId;
+      return block.reasons[i] === 0 ? Buffer.from(bytes.subarray(start, end)).toString() : null;
+    });
+    blocks.push(ids);
+  }
+  return blocks;
+};
+
+test('a run of invalid records fills blocks as good ones do', () => {
+  const sizes = (values: readonly string[]): number[] => blocksOf(values).map(({ length }) => length);
+  const many = 2 * BLOCK + 5;
+  expect(sizes(Array.from({ length: many }, (_, i) => impression(`e${i}`)))).toEqual([BLOCK, BLOCK, 5]);
+  expect(sizes(Array<string>(many).fill('{"not": "an impression"}'))).toEqual([BLOCK, BLOCK, 5]);
+  expect(sizes(Array<string>(many).fill('not JSON'))).toEqual([BLOCK, BLOCK, 5]);
+});
+
+test('a record that only the slow path can read ends its block, whatever invalid ones stand around it', () => {
+  const escaped = (eventId: string): string => impression(`\\u0065${eventId}`);
+  const values = [impression('a'), 'not JSON', escaped('b'), '{}', escaped('c'), impression('d'), '{}'];
+  expect(blocksOf(values)).toEqual([
+    ['a', null, 'eb'],
+    [null, 'ec'],
+    ['d', null],
+  ]);
+});
