@@ -243,7 +243,15 @@ describe.each(DECODERS)('records %s', (decoder) => {
     const packed = await encodeBatch(large, { baseOffset: 10, baseTimeMs: 5, codec: 1 });
     expect(packed.length).toBeLessThan(plain.length / 3);
     expect(await fetchOf(packed, recordBatch(19, [0], 0))).toMatchObject([{ nextOffset: 19, byteLength: plain.length, fault: null }]);
-    expect(plain.length).toBeGreaterThan(8 << 20);
+    expect(plain.length).toBeGreaterThan(2 << 20);
+  });
+
+  test('a set of many small batches is unpacked up to the one with which it is enough', async () => {
+    const batches = Array.from({ length: 5 }, async (_, i) => {
+      const records = recordsWith(1).map((record) => ({ ...record, value: Buffer.alloc(900_000, 'x') }));
+      return encodeBatch(records, { baseOffset: 10 + i, baseTimeMs: 5, codec: 2 });
+    });
+    expect(await fetchOf(...(await Promise.all(batches)))).toMatchObject([{ nextOffset: 13, offsets: [10, 11, 12], fault: null }]);
   });
 });
 
