@@ -61,6 +61,7 @@ describeIntegration('pacing', (services) => {
     expect(Number((await pace('busy'))['day_start_ms']) % DAY).toBe((18 * 60 + 15) * 60_000);
     expect(await gate('busy')).toMatchObject({ state: 'stopped', multiplier: 0, reason: 'cap_reached', key: { policy: 'graceful' } });
     expect(await gate('nobody')).toMatchObject({ state: 'closed', multiplier: 0, key: null });
+    await until('freshness is known', async () => Number((await pace('quiet'))['counted_until_ms']) > 0);
     expect(await bed.command(['gate', 'quiet'])).toMatch(/^quiet: open, multiplier 1 \(on_pace\)\n.*\n {2}cap +0\.50/);
 
     await pool.query(`update exposure_stream.budget set day_cap_micros = 3000000 where campaign_id = 'busy'`);

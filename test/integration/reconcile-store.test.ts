@@ -30,7 +30,11 @@ describeIntegration('the reconciler', ({ databaseUrl }) => {
     const totals = new PostgresTotals(openPool(url));
     let version = 1;
     return {
-      open: () => new PostgresReconcileStore(openPool(url, 4, 0), { clock }),
+      open: () => {
+        const mortal = openPool(url, 4, 0);
+        mortal.options.idleTimeoutMillis = 200; // the dead are many, and close nothing
+        return new PostgresReconcileStore(mortal, { clock });
+      },
       stream: async (rows, positions) => {
         const rest = positions.map((at: SourcePosition) => ({ ...at, countedUntilMs: null }));
         await totals.flush({ partialsPartition: 0, epoch: 1, version: version++, rows, positions: rest });

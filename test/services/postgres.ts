@@ -21,7 +21,7 @@ export async function startLocalPostgres(keeper: Keeper): Promise<string> {
   const data = join(home, 'data');
   await run(join(binaries, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], options);
   const port = await freePort();
-  const settings = [`listen_addresses=${HOST}`, `port=${port}`, 'unix_socket_directories=', 'max_connections=200'];
+  const settings = [`listen_addresses=${HOST}`, `port=${port}`, 'unix_socket_directories=', 'max_connections=500'];
   const unsafe = ['fsync=off', 'full_page_writes=off'];
   const args = ['-D', data, ...[...settings, ...unsafe].flatMap((setting) => ['-c', setting])];
   const kept = keeper.launch('postgres', { command: join(binaries, 'postgres'), args, stopSignal: 'SIGQUIT', options });

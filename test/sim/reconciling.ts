@@ -154,8 +154,8 @@ export class Reconciling {
         scope: { fromMs: 0, toMs: UNTIL, isBackfill: false },
         dryRun: false,
       });
-      // Silent partitions are idle in the end: only then every hour has been compared.
-      if (isAfterTrouble) this.#calm = head.cut.closedMs.spend === Number.POSITIVE_INFINITY && summary.adjusted === 0;
+      // Silent partitions are idle in the end: only then every hour has been compared, and a run with a lower cut says nothing.
+      if (isAfterTrouble && head.cut.closedMs.spend === Number.POSITIVE_INFINITY) this.#calm = summary.adjusted === 0;
     } catch (error) {
       this.#ended(error, actor.name, holdsLock);
     } finally {
