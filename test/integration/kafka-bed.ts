@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Admin, CompressionTypes, type Kafka, type Message, type Producer, type Transaction } from 'kafkajs';
 import { SystemClock } from '../../src/topology/clock.ts';
 import { type KafkaLogger, kafkaClient } from '../../src/topology/sources/kafka-client.ts';
@@ -83,8 +84,16 @@ export class KafkaBed {
     return { begin: () => producer.transaction(), end: () => producer.disconnect() };
   }
 
+  /** Asked again while the broker is still ending the transaction before, which kafkajs takes for an error. */
   sendIn(transaction: Transaction, values: readonly string[]): Promise<unknown> {
-    return transaction.send({ topic: this.topic, messages: values.map((value) => ({ partition: 0, key: 'k', value })) });
+    const messages = values.map((value) => ({ partition: 0, key: 'k', value }));
+    const send = (left: number): Promise<unknown> =>
+      transaction.send({ topic: this.topic, messages }).catch(async (error: unknown) => {
+        if (left === 0 || (error as { type?: string }).type !== 'CONCURRENT_TRANSACTIONS') throw error;
+        await sleep(50);
+        return send(left - 1);
+      });
+    return send(100);
   }
 }
 
