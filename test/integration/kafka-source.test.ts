@@ -74,13 +74,11 @@ describeIntegration('a source over a real Kafka', ({ kafkaBrokers }) => {
       await producer.end();
       const { feed } = await bed.joined();
       feed.seek(0);
-      // a b commit x y abort v0
+      // a b commit x y abort v0; a busy broker writes its marker after it has answered, so behind v0
       const seen = await readTo(feed, 7);
-      expect(seen.map(({ offset, value }) => [offset, value])).toEqual([
-        [0, 'a'],
-        [1, 'b'],
-        [6, 'v0'],
-      ]);
+      expect(seen.map(({ value }) => value)).toEqual(['a', 'b', 'v0']);
+      expect(seen.slice(0, 2).map(({ offset }) => offset)).toEqual([0, 1]);
+      expect([5, 6]).toContain(seen[2].offset);
     }),
   );
 
