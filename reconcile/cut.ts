@@ -34,6 +34,21 @@ export function closedUntilMs(
 export const untilOf = (atMs: number): number => Math.floor(atMs / HOUR_MS) * HOUR_MS;
 
 /**
+ * `--until`, not later than now: adjustments of a cut that lies ahead would outrank those of every run until then.
+ * @throws StreamError bad_setting
+ */
+export function parseUntil(text: string, nowMs: number): number {
+  const untilMs = parseInstant('--until', text);
+  if (untilMs > nowMs) {
+    throw new StreamError(
+      'bad_setting',
+      `--until is ${JSON.stringify(text)}, which lies ahead: expected a time up to ${new Date(nowMs).toISOString()}`,
+    );
+  }
+  return untilMs;
+}
+
+/**
  * Epoch ms of `2026-11-25T10:00:00Z`, of a time with an offset, or of a bare date (its UTC midnight).
  * @throws StreamError bad_setting
  */

@@ -38,7 +38,7 @@ const VIEWS = {
   truth_complete: { kind: 'key', complete_until: 'time' },
 } as const;
 const TYPES: Record<'key' | 'time' | 'number', readonly string[]> = {
-  key: ['text', 'character varying', 'uuid', 'exposure_stream.entity_id'],
+  key: ['text', 'character varying', 'exposure_stream.entity_id'],
   time: ['timestamp with time zone'],
   number: ['bigint', 'integer', 'smallint', 'numeric', 'exposure_stream.micros'],
 };

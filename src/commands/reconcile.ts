@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { announce } from '../../reconcile/alerts.ts';
 import { backfillScope } from '../../reconcile/backfill.ts';
-import { parseInstant } from '../../reconcile/cut.ts';
+import { parseUntil } from '../../reconcile/cut.ts';
 import { lookAtGuardrails } from '../../reconcile/guardrail-run.ts';
 import { PostgresReconcileStore } from '../../reconcile/postgres-store.ts';
 import { printReport } from '../../reconcile/print.ts';
@@ -35,7 +35,7 @@ export interface ReconcileCommandOptions extends CommonOptions {
 export async function reconcileCommand(host: Host, options: ReconcileCommandOptions): Promise<number> {
   const settings = settingsOf(host, options);
   refuseTogether(options);
-  const untilMs = options.until === undefined ? null : parseInstant('--until', options.until);
+  const untilMs = options.until === undefined ? null : parseUntil(options.until, host.clock.now().wallMs);
   const { from, to, confirm: confirmed = false } = options;
   const scope = from === undefined || to === undefined ? null : backfillScope({ from, to, confirmed }, settings.reconcile.confirmDays);
   return await withReconciler(host, settings, async (reconciler, pool) => {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CompareOptions, compareAll } from '../../reconcile/compare.ts';
-import { closedUntilMs, parseInstant } from '../../reconcile/cut.ts';
+import { closedUntilMs, parseInstant, parseUntil } from '../../reconcile/cut.ts';
 import { lockedBeforeMs } from '../../reconcile/lock.ts';
 import { type ComparedEntity, compareEntities, compareTexts, NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
 
@@ -137,6 +137,12 @@ describe('the cut', () => {
     expect(closed(at(0, 1000), at(1, null))).toBe(Number.NEGATIVE_INFINITY);
     expect(closed(at(1, 5000))).toBe(Number.NEGATIVE_INFINITY);
     expect(closed(at(0, 1000), at(1, 5000), at(2, 0))).toBe(900);
+  });
+
+  test('a bound that lies ahead is refused: its adjustments would outrank every run until then', () => {
+    const nowMs = Date.UTC(2026, 10, 25, 12);
+    expect(parseUntil('2026-11-25T12:00Z', nowMs)).toBe(nowMs);
+    expect(() => parseUntil('2026-11-25T12:00:01Z', nowMs)).toThrow('lies ahead');
   });
 
   test('takes dates and times as people write them, and no others', () => {
