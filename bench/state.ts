@@ -18,7 +18,6 @@ const KEYS_PER_COMMIT = 100_000;
 function hashRates(): void {
   const hash = new SeededHash(new Uint8Array(8));
   const id = Buffer.from('0191e2a4-7c3f-7d52-9a61-3f0b52c8d9e7');
-  const words = new Uint32Array(4);
   const calls = 3_000_000;
   for (const round of ['warm up', 'measured']) {
     const bytes = new Meter();
@@ -29,17 +28,9 @@ function hashRates(): void {
       }
     });
     const bytesMs = bytes.cpuMs;
-    const four = new Meter();
-    four.run(() => {
-      for (let i = 0; i < calls; i++) {
-        words[0] = i;
-        hash.words(words, 4);
-      }
-    });
     if (round === 'warm up') continue;
     print('hash');
     figure('36 bytes', millions(calls, bytesMs), 'M/s');
-    figure('4 words', millions(calls, four.cpuMs), 'M/s');
   }
 }
 

@@ -7,31 +7,26 @@ import type { Stream } from '../topology/types.ts';
 import type { DecodedEvent } from './decode.ts';
 
 const SECOND_MS = 1000;
-const TWO_32 = 4294967296;
+/** An id has fewer bytes, so that its length and that of the surface make one word. */
+const ID_LENGTH_BITS = 11;
 /** Longer than any surface. */
-const NO_SURFACE = 0xffff_ffff;
+const NO_SURFACE = -1;
 
 /**
  * Puts the key of this event into the hash's hi and lo, where the hash of its entity must stand before; false when nothing
- * ties it to somebody (an impression without a user).
+ * ties it to somebody (an impression without a user). Keys of times 136 years apart may be the same: none lives that long.
  */
 export function suspectKey(stream: Stream, event: DecodedEvent, hash: SeededHash): boolean {
   const isImpression = stream === 'impressions';
   if (isImpression && !event.hasUser) return false;
-  const { hi, lo } = hash;
+  const { surface, hasSurface } = event;
   const who = isImpression ? event.userId : event.unitId;
-  const second = Math.floor(event.eventTs / SECOND_MS);
-  hash.begin();
-  hash.addWord(hi);
-  hash.addWord(lo);
-  hash.addWord(second);
-  hash.addWord(second / TWO_32);
+  const surfaceLength = isImpression && hasSurface ? surface.end - surface.start : NO_SURFACE;
+  hash.begin(hash.hi, hash.lo);
+  hash.addWord(Math.floor(event.eventTs / SECOND_MS));
+  hash.addWord((surfaceLength << ID_LENGTH_BITS) | (who.end - who.start));
   hash.add(who.bytes, who.start, who.end);
-  if (isImpression) {
-    const { bytes, start, end } = event.surface;
-    if (event.hasSurface) hash.add(bytes, start, end);
-    else hash.addWord(NO_SURFACE);
-  }
+  if (surfaceLength >= 0) hash.add(surface.bytes, surface.start, surface.end);
   hash.end();
   return true;
 }
