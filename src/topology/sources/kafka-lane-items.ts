@@ -10,12 +10,17 @@ export interface Call {
   reject(error: Error): void;
 }
 
-/** A record on its way, and whose it is. Its partition is settled at the first attempt and stays. */
+/** A record on its way, and whose it is. */
 export interface Item {
-  message: Message;
-  bytes: number;
-  call: Call;
+  readonly record: OutRecord;
+  /** Settled at the first attempt, and stays. */
+  partition: number;
+  readonly bytes: number;
+  readonly call: Call;
 }
+
+/** The partition of a record before it is settled. */
+export const UNSETTLED = -1;
 
 const MAX_REQUEST_BYTES = 8 << 20;
 /** Framing, offset, timestamp and lengths of a record, generously. */
@@ -24,17 +29,19 @@ const RECORD_OVERHEAD_BYTES = 40;
 export const grouped = <Key, T>(items: readonly T[], keyOf: (item: T) => Key): Map<Key, T[]> => {
   const groups = new Map<Key, T[]>();
   for (const item of items) {
-    const group = groups.get(keyOf(item));
+    const key = keyOf(item);
+    const group = groups.get(key);
     if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
+    else groups.set(key, [item]);
   }
   return groups;
 };
 
-export const messageOf = ({ key, value, partition, headers }: OutRecord): Message => ({
+/** As kafkajs sends a record by itself. */
+export const messageOf = ({ record: { key, value, headers }, partition }: Item): Message => ({
   key: key && bufferOf(key),
   value: value && bufferOf(value),
-  ...(partition === null ? {} : { partition }),
+  ...(partition === UNSETTLED ? {} : { partition }),
   ...(headers ? { headers } : {}),
 });
 
@@ -47,14 +54,14 @@ export const sizeOf = ({ key, value, headers }: OutRecord): number => {
   return bytes;
 };
 
-/** Cuts where a partition (records without one: the topic) would get a batch above the limit, or the request become too large. */
+/** Cuts where a partition (records whose partition is not settled: the topic) would get a batch above the limit, or the request become too large. */
 export const chunks = (items: readonly Item[], maxBatchBytes: number): Item[][] => {
   const cut: Item[][] = [];
   let chunk: Item[] = [];
-  let batches = new Map<number | undefined, number>();
+  let batches = new Map<number, number>();
   let chunkBytes = 0;
   for (const item of items) {
-    const { partition } = item.message;
+    const { partition } = item;
     const batchBytes = item.bytes + (batches.get(partition) ?? 0);
     if (chunk.length > 0 && (batchBytes > maxBatchBytes || chunkBytes + item.bytes > MAX_REQUEST_BYTES)) {
       cut.push(chunk);

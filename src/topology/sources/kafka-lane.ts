@@ -3,10 +3,10 @@ import { asError, StreamError } from '../../errors.ts';
 import type { Clock, OutRecord } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
-import { type Call, chunks, grouped, type Item, messageOf, sizeOf } from './kafka-lane-items.ts';
+import { type Call, chunks, grouped, type Item, messageOf, sizeOf, UNSETTLED } from './kafka-lane-items.ts';
 import { messageOfBatch } from './kafkajs-encoding.ts';
 import { partitionOf } from './murmur2.ts';
-import { type BatchRecord, writeRecordBatch } from './record-batch-writer.ts';
+import { writeRecordBatch } from './record-batch-writer.ts';
 
 export interface LaneOptions {
   clock: Clock;
@@ -47,6 +47,8 @@ export class KafkaLane {
   /** 0 before the first request. */
   #partitions = 0;
   #withoutKey = 0;
+  /** Of a request whose records kafkajs is to place itself. */
+  #placing = new Map<Message, Item>();
 
   constructor(kafka: Kafka, topic: string, options: LaneOptions) {
     this.#topic = topic;
@@ -56,7 +58,8 @@ export class KafkaLane {
       () =>
       ({ message, partitionMetadata }: { message: Message; partitionMetadata: readonly unknown[] }): number => {
         this.#partitions = partitionMetadata.length;
-        return this.#place(message);
+        const item = this.#placing.get(message);
+        return item === undefined ? (message.partition ?? 0) : this.#place(item);
       };
     // Without retries of its own: kafkajs would append again what was acknowledged.
     this.#producer = kafka.producer({
@@ -71,7 +74,7 @@ export class KafkaLane {
   send(records: readonly OutRecord[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const call: Call = { left: records.length, failure: null, resolve, reject };
-      for (const record of records) this.#waiting.push({ message: messageOf(record), bytes: sizeOf(record), call });
+      for (const record of records) this.#waiting.push({ record, partition: record.partition ?? UNSETTLED, bytes: sizeOf(record), call });
       this.#sending ??= this.#sendAll();
     });
   }
@@ -88,6 +91,7 @@ export class KafkaLane {
     while (this.#waiting.length > 0) {
       const items = this.#waiting.filter((item) => !this.#queuedBehind(item));
       this.#waiting = [];
+      if (this.#partitions > 0) for (const item of items) this.#place(item);
       for (const chunk of chunks(items, this.#options.maxBatchBytes)) {
         // A partition may have been held up by the chunk before.
         const free = chunk.filter((item) => !this.#queuedBehind(item));
@@ -99,7 +103,7 @@ export class KafkaLane {
 
   #queuedBehind(item: Item): boolean {
     if (this.#held.size === 0) return false;
-    const held = this.#held.get(this.#place(item.message));
+    const held = this.#held.get(this.#place(item));
     held?.behind.push(item);
     return held !== undefined;
   }
@@ -108,13 +112,16 @@ export class KafkaLane {
   async #sendChunk(chunk: readonly Item[], held: Held | null): Promise<void> {
     const absence = held?.absence ?? this.#absence;
     let left = chunk;
+    let packed: Message[] | null = null;
     let retryMs = FIRST_RETRY_MS;
     while (!this.#closing.signal.aborted) {
       try {
-        const missing = await this.#request(left);
+        packed ??= await this.#messages(left);
+        const missing = await this.#request(left, packed);
         if (missing.length > 0) {
-          const sent = left.filter((item) => !missing.includes(partitionOfItem(item)));
-          left = left.filter((item) => missing.includes(partitionOfItem(item)));
+          const sent = left.filter((item) => !missing.includes(item.partition));
+          left = left.filter((item) => missing.includes(item.partition));
+          packed = null;
           ended(sent, null);
           throw noPartition(this.#topic, missing);
         }
@@ -152,11 +159,11 @@ export class KafkaLane {
 
   /** Every partition is settled, also of what comes. */
   #placed(chunk: readonly Item[]): boolean {
-    return this.#partitions > 0 && chunk.every(({ message }) => message.partition !== undefined);
+    return this.#partitions > 0 && chunk.every(({ partition }) => partition !== UNSETTLED);
   }
 
   #hold(chunk: readonly Item[]): void {
-    for (const [partition, items] of grouped(chunk, ({ message }) => message.partition as number)) {
+    for (const [partition, items] of grouped(chunk, ({ partition }) => partition)) {
       const { clock, absentAfterMs } = this.#options;
       const held: Held = { behind: items, absence: new Absence(clock, absentAfterMs), done: Promise.resolve() };
       this.#held.set(partition, held);
@@ -175,48 +182,45 @@ export class KafkaLane {
   }
 
   /** Kafka's own: murmur2 of the key over all partitions; without a key one after the other. */
-  #place(message: Message): number {
-    if (message.partition !== undefined) return message.partition;
-    if (message.key === null || message.key === undefined) {
-      message.partition = this.#withoutKey++ % this.#partitions;
-    } else {
-      const key = Buffer.from(message.key as Buffer);
-      message.partition = partitionOf(key, 0, key.length, this.#partitions);
-    }
-    return message.partition;
+  #place(item: Item): number {
+    if (item.partition !== UNSETTLED) return item.partition;
+    const { key } = item.record;
+    item.partition = key === null ? this.#withoutKey++ % this.#partitions : partitionOf(key, 0, key.length, this.#partitions);
+    return item.partition;
   }
 
-  /** One message a partition, which stands for all that goes there. */
-  #packed(chunk: readonly Item[]): Promise<Message[]> {
+  /** What kafkajs is given for these records, at every attempt the same: one message a partition, which stands for all that goes there. */
+  #messages(chunk: readonly Item[]): Promise<Message[]> {
+    // How many partitions there are is heard with the first request.
+    if (this.#partitions === 0) {
+      this.#placing = new Map();
+      for (const item of chunk) this.#placing.set(messageOf(item), item);
+      return Promise.resolve([...this.#placing.keys()]);
+    }
     const { compression: codec, clock } = this.#options;
     const form = { timestampMs: clock.now().wallMs, codec };
-    const batches = [...grouped(chunk, ({ message }) => this.#place(message))].map(async ([partition, items]) => {
-      const records = items.map(({ message }) => message as BatchRecord);
+    const batches = [...grouped(chunk, (item) => this.#place(item))].map(async ([partition, items]) => {
+      const records = items.map(({ record }) => record);
       return messageOfBatch(partition, await writeRecordBatch(records, form));
     });
     return Promise.all(batches);
   }
 
   /** Returns the partitions that were not sent: kafkajs leaves out, without a word, what its metadata does not have. */
-  async #request(chunk: readonly Item[]): Promise<number[]> {
+  async #request(chunk: readonly Item[], messages: Message[]): Promise<number[]> {
     this.#connecting ??= this.#producer.connect();
     await this.#connecting.catch((error: unknown) => {
       this.#connecting = null;
       throw error;
     });
     const { compression } = this.#options;
-    // How many partitions there are is heard with the first request.
-    const messages = this.#partitions === 0 ? chunk.map(({ message }) => message) : await this.#packed(chunk);
     const answers = await this.#producer.sendBatch({ acks: -1, compression, topicMessages: [{ topic: this.#topic, messages }] });
     const answered = new Set(answers.map(({ partition }) => partition));
-    return [...new Set(chunk.map(partitionOfItem))].filter((partition) => !answered.has(partition));
+    return [...new Set(chunk.map(({ partition }) => partition))].filter((partition) => !answered.has(partition));
   }
 }
 
 export const closedError = (): Error => new StreamError('kafka_unreachable', 'The writer was closed before all records were acknowledged.');
-
-/** Settled by the first request. */
-const partitionOfItem = ({ message }: Item): number => message.partition as number;
 
 const noPartition = (topic: string, missing: readonly number[]): Error =>
   Object.assign(new Error(`there is no ${missing.map((partition) => `${topic}/${partition}`).join(', ')}`), {

@@ -15,7 +15,6 @@ const COMPRESSIONS = {
 export interface KafkaWriterOptions {
   clock: Clock;
   logger: KafkaLogger;
-  /** gzip is quadratic in the batch with kafkajs: not for much. */
   compression?: keyof typeof COMPRESSIONS;
   /** kafkajs makes one record batch per partition and request and never splits it; the broker's own limit is 1 MiB. */
   maxBatchBytes?: number;

@@ -8,7 +8,7 @@ import { CODECS } from './codecs.ts';
 import { ATTRIBUTES_AT, CRC_AT, HEADER_BYTES, UNCOUNTED_BYTES } from './record-set.ts';
 
 export interface BatchRecord {
-  key?: Uint8Array | null;
+  key: Uint8Array | null;
   value: Uint8Array | null;
   headers?: Record<string, string>;
 }
@@ -55,7 +55,7 @@ function writeHeader(batch: Buffer, { records, timestampMs, codec }: BatchForm &
   batch.writeUInt32BE(crc32c(batch.subarray(ATTRIBUTES_AT)), CRC_AT);
 }
 
-function writeRecord({ key = null, value, headers }: BatchRecord, offsetDelta: number): void {
+function writeRecord({ key, value, headers }: BatchRecord, offsetDelta: number): void {
   body.reset();
   body.u8(0);
   zigzag(body, 0);

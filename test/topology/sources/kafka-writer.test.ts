@@ -19,8 +19,10 @@ const cluster = () => {
   const ill = new Set<string>();
   const unknown = new Set<string>();
   const log = new Map<string, string[]>();
+  const requests: Message[][] = [];
+  const placeOf = (partition: Partition, message: Message): number => partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) });
   const append = (partition: Partition, { topic, messages }: TopicMessages): boolean => {
-    const places = messages.map((message) => `${topic}/${partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) })}`);
+    const places = messages.map((message) => `${topic}/${placeOf(partition, message)}`);
     messages.forEach((message, i) => {
       if (!ill.has(places[i]) && !unknown.has(places[i])) log.set(places[i], [...(log.get(places[i]) ?? []), ...valuesOf(message)]);
     });
@@ -33,36 +35,37 @@ const cluster = () => {
         connect: async () => undefined,
         disconnect: async () => undefined,
         sendBatch: async ({ topicMessages }: { topicMessages: TopicMessages[] }) => {
+          requests.push(topicMessages.flatMap(({ messages }) => messages));
           const whole = topicMessages.map((messages) => append(partition, messages)).every(Boolean);
           if (!whole) throw Object.assign(new Error('too few replicas'), { type: 'NOT_ENOUGH_REPLICAS' });
           // As kafkajs: what its metadata does not have is left out.
           return topicMessages.flatMap(({ messages, topic }) =>
             messages
-              .filter((message) => !unknown.has(`${topic}/${message.partition}`))
-              .map((message) => ({ partition: message.partition })),
+              .map((message) => ({ partition: placeOf(partition, message) }))
+              .filter((place) => !unknown.has(`${topic}/${place.partition}`)),
           );
         },
       };
     },
   };
   const clock = new HandClock(1_700_000_000_000);
-  return { ill, unknown, log, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
+  return { ill, unknown, log, requests, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
 };
 
 /** Of the record batch that a message stands for, or of itself. */
 const valuesOf = (message: Message): string[] => {
   const batch = batchBehind(message);
   if (batch === undefined) return [String(message.value)];
-  const reader = new RecordReader({ bytes: batch, start: HEADER_BYTES, count: batch.readInt32BE(HEADER_BYTES - 4) });
+  const reader = new RecordReader({ bytes: batch, start: HEADER_BYTES, end: batch.length, count: batch.readInt32BE(HEADER_BYTES - 4) });
   const values: string[] = [];
   while (reader.next()) values.push(batch.toString('utf8', reader.valueStart, reader.valueEnd));
   return values;
 };
 
-const record = (topic: string, partition: number | null, value: string): OutRecord => ({
+const record = (topic: string, partition: number | null, value: string, key = 'key'): OutRecord => ({
   topic,
   partition,
-  key: Buffer.from('key'),
+  key: Buffer.from(key),
   value: Buffer.from(value),
 });
 
@@ -158,4 +161,28 @@ test('a partition that stays away is a named stop for its records, though the ot
   }
   expect(codeOf(call.error)).toBe('topic_missing');
   expect(String(call.error)).toContain('there is no late/3');
+});
+
+test('what is tried again is what was sent, and not made anew', async () => {
+  const { ill, requests, clock, writer } = cluster();
+  await writer.send([record('late', 1, 'first')]);
+  ill.add('late/1');
+  const call = watched(writer.send([record('late', 1, 'a'), record('late', 1, 'b')]));
+  await clock.pass(60_000);
+  const made = new Set(requests.slice(1).flatMap((messages) => messages.map(batchBehind)));
+  expect(requests.length).toBeGreaterThan(10);
+  // Once with all that was called for, once of the partition alone.
+  expect(made.size).toBe(2);
+  ill.clear();
+  await clock.pass(10_000);
+  expect(call.ended).toBe('written');
+});
+
+test('records whose partition their keys decide share a request as far as each partition and the request have room', async () => {
+  const { requests, log, writer } = cluster();
+  await writer.send([record('late', null, 'first')]);
+  const keys = Array.from({ length: 400 }, (_, i) => `key ${i}`);
+  await writer.send(keys.map((key) => record('late', null, 'x'.repeat(5000), key)));
+  expect([...log.values()].flat()).toHaveLength(401);
+  expect(requests.map((messages) => messages.length)).toEqual([1, PARTITIONS]);
 });
