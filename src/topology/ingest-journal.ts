@@ -20,7 +20,9 @@ export interface JournalVisitor {
 }
 
 export class IngestJournal implements JournalVisitor {
-  readonly #out = new ByteWriter(64 * 1024);
+  #out = new ByteWriter(64 * 1024);
+  /** Holds the commit taken last. */
+  #taken = new ByteWriter(64 * 1024);
 
   get empty(): boolean {
     return this.#out.length === 0;
@@ -69,10 +71,19 @@ export class IngestJournal implements JournalVisitor {
     this.#out.bytes(bytes, start, end);
   }
 
-  /** Ends the changes; what else a commit says goes behind them. Its `take` begins the next journal. */
+  /** Ends the changes; what else a commit says goes behind them, before `take`. */
   end(): ByteWriter {
     this.#out.u8(OP.endOfFormat2);
     return this.#out;
+  }
+
+  /** What was written, valid until the next `take`, and begins the next journal. A copy of every second's would be garbage of 20 MB. */
+  take(): Uint8Array {
+    const out = this.#out;
+    this.#out = this.#taken;
+    this.#out.reset();
+    this.#taken = out;
+    return out.view();
   }
 
   #fingerprint(op: number, hi: number, lo: number, bucket: number): void {

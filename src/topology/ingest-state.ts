@@ -151,7 +151,7 @@ export class IngestState {
     this.#journal.forgotten(experiment);
   }
 
-  /** The commit from the last one to here. What was sent must have been acknowledged. */
+  /** The commit from the last one to here, whose bytes last until the next. What was sent must have been acknowledged. */
   takeCommit(): Commit {
     if (this.lossy) this.#journal.lossy();
     const out = this.#journal.end();
@@ -171,7 +171,7 @@ export class IngestState {
       out.varint(table.changed(TO_COMMIT));
       table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
     }
-    const commit = { from: this.#committed, to: this.position, changes: out.take() };
+    const commit = { from: this.#committed, to: this.position, changes: this.#journal.take() };
     this.#committed = this.position;
     return commit;
   }

@@ -38,7 +38,7 @@ export interface Stage<Out, Outcome> {
   snapshotSlice(count: number): boolean;
   /** Gives back what it holds of the memory budget; not used afterwards. */
   dispose(): void;
-  /** Everything since the last commit. Called only when all of it has been delivered. Throws StreamError counts_mismatch. */
+  /** Everything since the last commit, its bytes valid until the next. Called only when all of it has been delivered. Throws StreamError counts_mismatch. */
   takeCommit(): Commit;
 }
 

@@ -73,7 +73,7 @@ export interface PartitionFeed {
   bounds(): Promise<PartitionBounds>;
   /** Where the next poll reads on. Must be called once before the first poll; anything fetched before is dropped. */
   seek(offset: number): void;
-  /** The next batch in order, or null when `waitMs` passed without one. Never two at a time. */
+  /** The next batch in order, or null when `waitMs` passed without one. Never two at a time: the one before, and its bytes, end with the call. */
   poll(waitMs: number): Promise<RecordBatch | null>;
   /** Commits the group's offset under the generation of this assignment; refused silently when that is over. */
   commit(offset: number): Promise<void>;

@@ -44,6 +44,11 @@ export class RecordColumns {
     return this.#size;
   }
 
+  /** Records that find room before memory is taken anew. */
+  get capacity(): number {
+    return this.#spans.length / 4;
+  }
+
   /** The records that are added from here on lie in `bytes`. */
   lieIn(bytes: Uint8Array): void {
     this.#stretches.push({ bytes, from: this.#size });

@@ -20,6 +20,12 @@ export interface FeedHome {
   wake(): void;
 }
 
+/** What waits for the task. The last slice of a fetch gives its memory back. */
+interface Waiting {
+  batch: ColumnBatch;
+  release: (() => void) | null;
+}
+
 /** One assignment of one partition: a mailbox between kafkajs's fetch loop, which never waits long, and a task that may be slow. */
 export class KafkaFeed implements PartitionFeed {
   readonly topic: string;
@@ -30,7 +36,9 @@ export class KafkaFeed implements PartitionFeed {
   readonly #offsets: OffsetManager;
   #lost = false;
   #failure: StreamError | null = null;
-  #mailbox: ColumnBatch[] = [];
+  #mailbox: Waiting[] = [];
+  /** Of the batch handed out last, which is read until the next poll. */
+  #release: (() => void) | null = null;
   #waitingBytes = 0;
   /** Where the next fetch must begin; null before the first seek. A batch from anywhere else was not asked for. */
   #fetchOffset: number | null = null;
@@ -83,6 +91,8 @@ export class KafkaFeed implements PartitionFeed {
   async poll(waitMs: number): Promise<RecordBatch | null> {
     if (this.#fetchOffset === null && !this.#lost) throw new Error(`${this.topic}/${this.partition}: seek before the first poll`);
     // A task that finds batch after batch would keep the process from everything else.
+    this.#release?.();
+    this.#release = null;
     if (this.#tookOne) await breathe();
     const batch = this.#take();
     this.#tookOne = batch !== null;
@@ -137,10 +147,14 @@ export class KafkaFeed implements PartitionFeed {
     this.#noteEnd(lastStableOffset);
     if (nextOffset >= lastStableOffset) this.#end = { offset: nextOffset, seenMs: sentMs };
     if (fault) this.#fail(unreadable(topic, partition, fault));
-    if (nextOffset === fetched.fetchOffset) return;
+    if (nextOffset === fetched.fetchOffset) {
+      fetched.release();
+      return;
+    }
     this.#fetchOffset = nextOffset;
     this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
-    this.#mailbox.push(...slicesOf({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records));
+    const slices = slicesOf({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records);
+    for (const [i, batch] of slices.entries()) this.#mailbox.push({ batch, release: i === slices.length - 1 ? fetched.release : null });
     this.#waitingBytes += byteLength;
     this.#alarm?.abort();
   }
@@ -191,11 +205,13 @@ export class KafkaFeed implements PartitionFeed {
 
   #take(): RecordBatch | null {
     if (this.#lost) throw new StreamError('partition_lost', `${this.topic}/${this.partition} was assigned elsewhere.`);
-    const batch = this.#mailbox.shift();
-    if (!batch) {
+    const next = this.#mailbox.shift();
+    if (!next) {
       if (this.#failure) throw this.#failure;
       return null;
     }
+    const { batch, release } = next;
+    this.#release = release;
     this.#waitingBytes -= batch.byteLength;
     if (!this.full && !this.#failure) this.#resume();
     return batch;

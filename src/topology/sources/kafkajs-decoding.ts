@@ -21,6 +21,7 @@ import {
   recordsIn,
   UNCOUNTED_BYTES,
 } from './record-set.ts';
+import { responses } from './response-pool.ts';
 
 export interface Message {
   offset: string;
@@ -98,22 +99,40 @@ export function columnsOf(messages: readonly Message[]): RecordColumns {
 /** What a reader of committed records sees of a set, from an offset on; the set's fault is then the first batch that cannot be read. */
 export function columnsInPlace(set: OpenSet, fromOffset: number, aborted: readonly AbortedTransaction[]): RecordColumns {
   const { visible, fault: unclear } = visibleBatches(set.batches, aborted);
-  const records = new RecordColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
+  const records = emptyColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
   const fault = readRecords(visible, fromOffset, records) ?? unclear;
   if (fault) cutBefore(set, fault);
   return records;
 }
 
+/** Columns whose records have been read, to be filled again. */
+const spare: RecordColumns[] = [];
+const MOST_SPARE = 16;
+const MOST_SPARE_RECORDS = 1 << 16;
+
+const emptyColumns = (capacity: number): RecordColumns => spare.pop() ?? new RecordColumns(capacity);
+
+/** Gives the memory of a set and of its columns away, for others to use; to be called once, when nobody reads there any more. */
+export function releaseOf({ batches }: OpenSet, records: RecordColumns): () => void {
+  const drop = batches.length === 0 ? null : responses.hold(batches[0].fetched.buffer);
+  return () => {
+    drop?.();
+    records.cutTo(0);
+    if (spare.length < MOST_SPARE && records.capacity <= MOST_SPARE_RECORDS) spare.push(records);
+  };
+}
+
 /** The set without the batch that the fault is about, and what follows it. */
 function cutBefore(set: OpenSet, fault: Fault): void {
-  const kept = set.batches.filter(({ baseOffset }) => baseOffset < fault.offset);
-  Object.assign(set, { batches: kept, nextOffset: kept.length === 0 ? -1 : kept[kept.length - 1].lastOffset + 1, fault });
+  set.batches = set.batches.filter(({ baseOffset }) => baseOffset < fault.offset);
+  set.nextOffset = (set.batches.at(-1)?.lastOffset ?? -2) + 1;
+  set.fault = fault;
 }
 
 /** The batch as it was before compression, header and all. */
-function uncompressed({ fetched, bytes, start }: OpenBatch): Buffer {
-  if (start === HEADER_BYTES) return fetched;
-  const plain = Buffer.concat([fetched.subarray(0, HEADER_BYTES), bytes]);
+function uncompressed({ fetched, bytes, start, end }: OpenBatch): Buffer {
+  if ((fetched.readInt16BE(ATTRIBUTES_AT) & CODEC_MASK) === 0) return fetched;
+  const plain = Buffer.concat([fetched.subarray(0, HEADER_BYTES), bytes.subarray(start, end)]);
   plain.writeInt16BE(fetched.readInt16BE(ATTRIBUTES_AT) & ~CODEC_MASK, ATTRIBUTES_AT);
   plain.writeInt32BE(plain.length - UNCOUNTED_BYTES, LENGTH_AT);
   return plain;

@@ -26,7 +26,7 @@ import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
 import type { AbortedTransaction } from './aborted-transactions.ts';
 import type { RecordColumns } from './column-batch.ts';
-import { columnsInPlace, columnsOf, decodeSet, type Message, replaceDecoding, setOf } from './kafkajs-decoding.ts';
+import { columnsInPlace, columnsOf, decodeSet, type Message, releaseOf, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
 import { replaceReceiving } from './kafkajs-network.ts';
 import { type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
@@ -46,6 +46,8 @@ export interface FetchedPartition {
   records: RecordColumns;
   /** What lies at `nextOffset` and cannot be read. */
   fault: Fault | null;
+  /** The records will not be read again: their memory may be used for others. To be called once, or never. */
+  release(): void;
 }
 
 /** Bound to one generation of the group. */
@@ -280,7 +282,9 @@ const fetchedPartition =
     const { set, lastStableOffset, aborted } = notes.get(rawMessages) ?? NO_NOTE;
     const fetchOffset = Number(fetchedOffset);
     const records = decoder === 'in_place' ? columnsInPlace(set, fetchOffset, aborted) : columnsOf(messages);
+    const release = decoder === 'in_place' ? releaseOf(set, records) : () => undefined;
     // What the records have shown: `columnsInPlace` may have found a batch that cannot be read.
-    const { nextOffset, byteLength, fault } = set;
-    return { topic, partition, fetchOffset, nextOffset: Math.max(fetchOffset, nextOffset), lastStableOffset, byteLength, records, fault };
+    const { byteLength, fault } = set;
+    const nextOffset = Math.max(fetchOffset, set.nextOffset);
+    return { topic, partition, fetchOffset, nextOffset, lastStableOffset, byteLength, records, fault, release };
   };

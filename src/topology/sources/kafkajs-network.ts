@@ -1,11 +1,12 @@
 /**
  * How responses come in with kafkajs 2.2.4. It keeps what each read of a socket brings, a fresh 64 KiB buffer at a time, and joins
  * them in another: over two bytes of memory outside the heap for each that is fetched, which makes V8 collect its whole heap ten
- * times a second. Here a socket reads into one buffer for ever, and a response is put together where it stays.
+ * times a second. Here a socket reads into one buffer for ever, and a response is put together where it stays, in memory that is used again.
  */
 import { createRequire } from 'node:module';
 import { connect, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { responses } from './response-pool.ts';
 
 interface Connection {
   authHandlers: object | null;
@@ -80,7 +81,7 @@ function take(connection: Connection, bytes: Buffer): void {
     if (state.filled < into.length) return;
     state.filled = 0;
     if (state.response === null) {
-      state.response = Buffer.allocUnsafe(state.size.readInt32BE());
+      state.response = responses.take(state.size.readInt32BE());
       continue;
     }
     const { response } = state;

@@ -2,8 +2,9 @@
 
 interface RecordBytes {
   bytes: Uint8Array;
-  /** Records lie from here to the end of the bytes. */
+  /** Records lie from here to `end`. */
   start: number;
+  end: number;
   count: number;
 }
 
@@ -22,11 +23,13 @@ export class RecordReader {
   valueStart = -1;
   valueEnd = -1;
   readonly #bytes: Uint8Array;
+  readonly #end: number;
   #at: number;
   #left: number;
 
-  constructor({ bytes, start, count }: RecordBytes) {
+  constructor({ bytes, start, end, count }: RecordBytes) {
     this.#bytes = bytes;
+    this.#end = end;
     this.#at = start;
     this.#left = Math.max(0, count);
   }
@@ -37,13 +40,13 @@ export class RecordReader {
    */
   next(): boolean {
     if (this.#left === 0) {
-      if (this.#at !== this.#bytes.length) throw new Error(`${this.#bytes.length - this.#at} bytes follow its last record`);
+      if (this.#at !== this.#end) throw new Error(`${this.#end - this.#at} bytes follow its last record`);
       return false;
     }
     this.#left--;
     const length = this.#varint();
     const end = this.#at + length;
-    if (length < LEAST_RECORD_BYTES || end > this.#bytes.length) throw new Error(`a record in it says that it is ${length} bytes long`);
+    if (length < LEAST_RECORD_BYTES || end > this.#end) throw new Error(`a record in it says that it is ${length} bytes long`);
     this.#at++; // Attributes: none is in use.
     this.timeDeltaMs = this.#varlong();
     this.offsetDelta = this.#varint();

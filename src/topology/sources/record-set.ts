@@ -44,9 +44,10 @@ export interface Fault {
 export interface OpenBatch {
   /** As fetched; its records may be compressed. */
   fetched: Buffer;
-  /** The records lie in these bytes from `start` to the end. */
+  /** The records lie in these bytes from `start` to `end`. Uncompressed ones share them with all else that was fetched together. */
   bytes: Uint8Array;
   start: number;
+  end: number;
   baseOffset: number;
   lastOffset: number;
   baseTimeMs: number;
@@ -101,7 +102,7 @@ export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
       const batch = opened instanceof Promise ? await opened : opened;
       if (first < set.nextOffset) throw new Error(`it begins before offset ${set.nextOffset}, where the one before it ends`);
       set.batches.push(batch);
-      set.byteLength += HEADER_BYTES + batch.bytes.length - batch.start;
+      set.byteLength += HEADER_BYTES + batch.end - batch.start;
       set.nextOffset = batch.lastOffset + 1;
     } catch (error) {
       set.fault = faultAt(first, error);
@@ -110,6 +111,18 @@ export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
     at = end;
   }
   return set;
+}
+
+/** One for all batches of a response: who reads in it looks at its bytes once. */
+const wholes = new WeakMap<ArrayBufferLike, Uint8Array>();
+
+/** A plain array: bytes are read by code that has never seen a Buffer. */
+function wholeOf(memory: ArrayBufferLike): Uint8Array {
+  const known = wholes.get(memory);
+  if (known !== undefined) return known;
+  const whole = new Uint8Array(memory);
+  wholes.set(memory, whole);
+  return whole;
 }
 
 function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBatch> {
@@ -123,9 +136,9 @@ function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBat
   const baseOffset = int64(fetched, 0);
   const batch: OpenBatch = {
     fetched,
-    // A plain array: bytes are read by code that has never seen a Buffer.
-    bytes: new Uint8Array(fetched.buffer, fetched.byteOffset, fetched.length),
-    start: HEADER_BYTES,
+    bytes: wholeOf(fetched.buffer),
+    start: fetched.byteOffset + HEADER_BYTES,
+    end: fetched.byteOffset + fetched.length,
     baseOffset,
     lastOffset: baseOffset + fetched.readInt32BE(LAST_DELTA_AT),
     baseTimeMs: int64(fetched, BASE_TIME_AT),
@@ -152,12 +165,11 @@ async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
   if (known === undefined) throw new Error(`its compression is ${codec}`);
   const records = batch.count === 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
   if (records.length > MAX_BATCH_BYTES) throw new Error(`it unpacks to ${records.length} bytes`);
-  return { ...batch, bytes: new Uint8Array(records.buffer, records.byteOffset, records.length), start: 0 };
+  return { ...batch, bytes: new Uint8Array(records.buffer, records.byteOffset, records.length), start: 0, end: records.length };
 }
 
 /** How many records it says to hold, as far as they would find room in it. */
-export const recordsIn = ({ bytes, start, count }: OpenBatch): number =>
-  Math.max(0, Math.min(count, (bytes.length - start) / LEAST_RECORD_BYTES));
+export const recordsIn = ({ start, end, count }: OpenBatch): number => Math.max(0, Math.min(count, (end - start) / LEAST_RECORD_BYTES));
 
 /** Adds the records from an offset on to the columns; returns what is wrong with a batch, having added none of its records. */
 export function readRecords(batches: readonly OpenBatch[], fromOffset: number, into: RecordColumns): Fault | null {

@@ -37,6 +37,7 @@ const fetched = (fetchOffset: number, nextOffset: number, more: Partial<FetchedP
   byteLength: 10,
   records: new RecordColumns(),
   fault: null,
+  release: nothing,
   ...more,
 });
 
@@ -127,4 +128,35 @@ test('others get their turn between two batches that were waiting', async () => 
   for (let i = 0; i < 3; i++) found.push((await feed.poll(0)) !== null);
   expect(found).toEqual([true, true, true]);
   expect(turns).toBeGreaterThanOrEqual(2);
+});
+
+test('the memory of a fetch is given back at the poll after its last slice, and not where the batch may still be read', async () => {
+  const { feed } = feedOf();
+  let released = 0;
+  const release = (): void => void released++;
+  feed.seek(0);
+  feed.deliver(fetched(0, 60_000, { records: columnsOf(25_000, 10), release }), 0);
+  const seen: number[] = [];
+  for (let slice = 0; slice < 3; slice++) {
+    await feed.poll(0);
+    seen.push(released);
+  }
+  expect(seen).toEqual([0, 0, 0]);
+  expect(await feed.poll(0)).toBeNull();
+  await feed.poll(0);
+  expect(released).toBe(1);
+});
+
+test('memory that a task may still read is never given back when its partition is lost; what brought nothing gives it back at once', async () => {
+  const { feed } = feedOf();
+  let released = 0;
+  const release = (): void => void released++;
+  feed.seek(0);
+  feed.deliver(fetched(0, 0, { release }), 0);
+  expect(released).toBe(1);
+  feed.deliver(fetched(0, 7, { release }), 0);
+  await feed.poll(0);
+  feed.deliver(fetched(7, 9, { release }), 0);
+  feed.lose();
+  expect(released).toBe(1);
 });

@@ -14,7 +14,8 @@ const recordOf = ({ time = TIME, offset = OFFSET }): number[] => {
   return [2 * body.length, ...body];
 };
 
-const readerOf = (bytes: readonly number[]): RecordReader => new RecordReader({ bytes: Uint8Array.from(bytes), start: 0, count: 1 });
+const readerOf = (bytes: readonly number[]): RecordReader =>
+  new RecordReader({ bytes: Uint8Array.from(bytes), start: 0, end: bytes.length, count: 1 });
 
 test.each([
   ['2^31 - 1', [0xfe, 0xff, 0xff, 0xff, 0x0f], 2 ** 31 - 1],
