@@ -3,7 +3,7 @@ import type { Adjustment } from '../src/topology/adjustments.ts';
 import type { Classified } from './classify.ts';
 import { type Action, type ComparedEntity, type CutPoint, compareCuts, type Delta } from './types.ts';
 
-/** Hours before `lockedMs` are history: a difference there is a row of its own. */
+/** Hours before `lockedMs`, and those that were corrected before, are history: a difference there is a row of its own. */
 export function deltasOf(entity: ComparedEntity, classified: readonly Classified[], at: CutPoint & { lockedMs: number }): Delta[] {
   const { kind, entityId, allocationVersion, variantId } = entity;
   return classified.map(({ hour, class: name, explained }) => {
@@ -26,7 +26,7 @@ export function deltasOf(entity: ComparedEntity, classified: readonly Classified
 
 function actionOf({ kind }: ComparedEntity, { hourMs, stream }: Classified['hour'], at: CutPoint & { lockedMs: number }): Action {
   if (kind === 'exposure') return 'report'; // the tests of traffic splits read the stream's own counts
-  if (hourMs < at.lockedMs) return 'correct';
+  if (hourMs < at.lockedMs || stream?.isCorrected) return 'correct';
   const standing = stream?.adjustedAt ?? null;
   return standing !== null && compareCuts(standing, at) > 0 ? 'superseded' : 'adjust';
 }

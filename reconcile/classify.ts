@@ -19,6 +19,8 @@ export interface Context {
   /** E.g. .8. */
   explainedShare: number;
   resets: readonly Reset[];
+  /** Hours that end at or before this were compared by the last applied run, or one before it: only there a booking is late. */
+  settledMs: Record<Kind, number>;
   /** Units that corrections of assignments have moved to (+) or from (−) a variant, all versions and hours. */
   correctedUnits: (entity: Entity) => number;
 }
@@ -27,26 +29,28 @@ export interface Classified {
   hour: ComparedHour;
   class: DeltaClass;
   /**
-   * Whether it may move without a person: the evidence is the stream's own, or billing's for at most half of the campaign. What is
-   * only suspected from the shape of the numbers is named and is no explanation: a truth that shows ten times everything has that shape too.
+   * Whether it may move without a person: the evidence is the stream's own, or billing's for at most half of the campaign, and where
+   * it is bookings alone, of the hour. What is only suspected from the shape of the numbers is named and is no explanation: a truth that shows ten times everything has that shape too.
    */
   explained: boolean;
 }
 
-/** A campaign that moves by more than this share of itself does so for reasons that its bookings alone do not give. */
+/** A campaign, or an hour of it, that moves by more than this share of itself does so for reasons that its bookings alone do not give. */
 const MOST_BY_TRUTH = 0.5;
+/** What is worth fewer impressions than this says nothing of an hour. */
+const FEW_IMPRESSIONS = 20;
 /** A whole multiple is one within this; late records are not counted one by one here, so numbers are taken less exactly. */
 const AMOUNT_WITHIN = 0.01;
 const COUNT_WITHIN = 0.06;
 const MULTIPLES = [2, 3] as const;
 
-type Ground = 'stream' | 'truth' | 'shape';
+type Ground = 'stream' | 'truth' | 'bookings' | 'shape';
 const GROUNDS: Record<DeltaClass, Ground> = {
   late_events: 'stream',
   invalid_traffic: 'stream',
   duplicate_suspected: 'stream',
   counter_reset: 'truth',
-  late_bookings: 'truth',
+  late_bookings: 'bookings',
   assignment_correction: 'truth',
   timezone: 'truth',
   loss_suspected: 'shape',
@@ -66,7 +70,8 @@ export function classifyEntity(entity: ComparedEntity, context: Context): Classi
   const drifted = entity.hours.filter(({ state }) => state === 'drifted');
   if (drifted.length === 0) return [];
   const shifted = timezoneHours(entity.hours, context.explainedShare);
-  const movesMuch = movedShare(entity.hours) > MOST_BY_TRUTH;
+  const all = totalOf(entity.hours);
+  const movesMuch = movedShare(all) > MOST_BY_TRUTH;
   const corrected = correctionShare(entity, drifted, context);
   return drifted.map((hour) => {
     const best = bestOf([...corrected(hour), ...candidatesOf(entity, hour, context)], context.explainedShare);
@@ -74,20 +79,42 @@ export function classifyEntity(entity: ComparedEntity, context: Context): Classi
     if (isShape && shifted.has(hour.hourMs)) return { hour, class: 'timezone', explained: true };
     const name = best?.class ?? 'unknown';
     const ground = best?.ground ?? GROUNDS[name];
-    return { hour, class: name, explained: ground === 'stream' || (ground === 'truth' && !movesMuch) };
+    const byTruth = ground === 'truth' || (ground === 'bookings' && !hourMovesMuch(hour, all));
+    return { hour, class: name, explained: ground === 'stream' || (byTruth && !movesMuch) };
   });
 }
 
-/** |truth − shown| of all compared hours as a share of the larger of both. */
-function movedShare(hours: readonly ComparedHour[]): number {
-  let [shown, truth] = [0, 0];
-  for (const hour of hours) {
-    if (hour.state !== 'matched' && hour.state !== 'drifted') continue;
-    shown += hour.stream?.shown.amount ?? 0;
-    truth += hour.truth?.amount ?? 0;
+interface Total {
+  shown: Amounts;
+  truth: Amounts;
+}
+
+/** Of all compared hours. */
+function totalOf(hours: readonly ComparedHour[]): Total {
+  const total = { shown: { amount: 0, count: 0 }, truth: { amount: 0, count: 0 } };
+  for (const { state, stream, truth, delta } of hours) {
+    if (state !== 'matched' && state !== 'drifted') continue;
+    const shown = stream?.shown ?? { amount: 0, count: 0 };
+    total.shown.amount += shown.amount;
+    total.shown.count += shown.count;
+    total.truth.amount += truth?.amount ?? 0;
+    total.truth.count += shown.count + delta.count;
   }
-  const most = Math.max(Math.abs(shown), Math.abs(truth));
-  return most === 0 ? 0 : Math.abs(truth - shown) / most;
+  return total;
+}
+
+/** |truth − shown| as a share of the larger of both. */
+function movedShare({ shown, truth }: Total): number {
+  const most = Math.max(Math.abs(shown.amount), Math.abs(truth.amount));
+  return most === 0 ? 0 : Math.abs(truth.amount - shown.amount) / most;
+}
+
+/** By more than half, and by what is not just a few impressions at the campaign's price: hours of a small campaign double by chance. */
+function hourMovesMuch(hour: ComparedHour, all: Total): boolean {
+  const { amount, count } = all.shown.count > all.truth.count ? all.shown : all.truth;
+  const atPrice = count > 0 && Math.abs(hour.delta.amount) < (FEW_IMPRESSIONS * amount) / count;
+  const isLittle = atPrice && Math.abs(hour.delta.count) < FEW_IMPRESSIONS;
+  return !isLittle && movedShare(totalOf([hour])) > MOST_BY_TRUTH;
 }
 
 function candidatesOf(entity: ComparedEntity, hour: ComparedHour, context: Context): Candidate[] {
@@ -104,8 +131,9 @@ function candidatesOf(entity: ComparedEntity, hour: ComparedHour, context: Conte
     // Copies are dropped all day and billing seldom wants them back: only where it has just these.
     if (duplicate * context.explainedShare <= Math.abs(raw)) found.push({ class: 'duplicate_suspected', explains: duplicate, of: raw });
   }
-  if (truth) found.push({ class: 'late_bookings', explains: truth.bookedSince, of: delta.amount });
-  if (truth && speaks) found.push({ class: 'invalid_traffic', explains: -truth.credits, of: raw, ground: 'truth' });
+  const wasSettled = hour.hourMs + HOUR_MS <= context.settledMs[entity.kind];
+  if (truth && wasSettled) found.push({ class: 'late_bookings', explains: truth.bookedSince, of: delta.amount });
+  if (truth && speaks) found.push({ class: 'invalid_traffic', explains: -truth.credits, of: raw, ground: 'bookings' });
   return entity.kind === 'spend' && speaks ? [...found, ...shapesOf(hour, raw, context)] : found;
 }
 

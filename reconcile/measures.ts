@@ -12,6 +12,11 @@ const DAYS = `
     count(*) filter (where campaign_id is null or spend_micros is null or booked_at is null)::float8 as nulls
   from exposure_stream.truth_spend_hourly where hour between ${SCOPE} group by 1 order by 1`;
 
+const STREAM_DAYS = `
+  select extract(epoch from date_bin('1 day', hour, timestamptz '1970-01-01 00:00:00+00'))::float8 * 1000 as "dayMs",
+    sum(spend_micros)::float8 as micros
+  from exposure_stream.stream_count where kind = 'spend' and hour between ${SCOPE} group by 1`;
+
 const UNASSIGNED = `
   select case when exists (select from exposure_stream.experiment_assignment) then (
     select (count(*) filter (where assigned.unit_id is null))::float8 / nullif(count(*), 0)
@@ -60,24 +65,56 @@ export async function wrongColumns(client: PoolClient): Promise<string[]> {
   );
 }
 
-/** Over the whole days of the scope; the truth's, where it is complete. */
-export async function measure(client: PoolClient, scope: Scope, completeMs: number): Promise<Measures> {
+interface Day {
+  dayMs: number;
+  rows: number;
+  micros: number;
+  nulls: number;
+}
+
+/** Over the whole days of the scope; the truth's, where it is complete. `hasRun`: some run was applied before. */
+export async function measure(
+  client: PoolClient,
+  scope: Scope,
+  { completeMs, hasRun }: { completeMs: number; hasRun: boolean },
+): Promise<Measures> {
   const values = [scope.fromMs, scope.toMs];
   const ask = async <Row>(text: string): Promise<Row[]> => (await client.query(text, values)).rows as Row[];
-  const days = await ask<{ dayMs: number; rows: number; micros: number; nulls: number }>(DAYS);
-  const whole = days.filter(({ dayMs }) => dayMs >= scope.fromMs && dayMs + DAY_MS <= Math.min(scope.toMs, completeMs));
+  const days = await ask<Day>(DAYS);
   const rows = days.reduce((sum, day) => sum + day.rows, 0);
+  const stream = new Map((await ask<Pick<Day, 'dayMs' | 'micros'>>(STREAM_DAYS)).map(({ dayMs, micros }) => [dayMs, micros]));
+  const whole = wholeDays(days, scope.fromMs, Math.min(scope.toMs, completeMs));
   const [{ share: unassignedShare }] = await ask<{ share: number | null }>(UNASSIGNED);
   const [{ share: duplicateShare }] = await ask<{ share: number | null }>(DUPLICATES);
   return {
     rowCountRatio: lastOverMedian(whole.map((day) => day.rows)),
     nullShare: rows === 0 ? null : days.reduce((sum, { nulls }) => sum + nulls, 0) / rows,
-    staleHours: Number.isFinite(completeMs) ? Math.max(0, scope.toMs - completeMs) / HOUR_MS : null,
+    staleHours: completeMs > Number.NEGATIVE_INFINITY || hasRun ? Math.max(0, scope.toMs - completeMs) / HOUR_MS : null,
     wrongColumns: (await wrongColumns(client)).length,
-    baselineRatio: lastOverMedian(whole.map((day) => day.micros)),
+    baselineRatio: nearerToOne(
+      lastOverMedian(whole.map((day) => day.micros)),
+      lastOverMedian(whole.map(({ dayMs }) => stream.get(dayMs) ?? 0)),
+    ),
     unassignedShare,
     duplicateShare,
   };
+}
+
+/** Whole days before `toMs`, those without rows too: a truth that has fallen silent is no gap. From its first day on, which may have begun late. */
+export function wholeDays(days: readonly Day[], fromMs: number, toMs: number): Omit<Day, 'nulls'>[] {
+  const first = days.find(({ rows }) => rows > 0)?.dayMs ?? Number.POSITIVE_INFINITY;
+  const known = new Map(days.map((day) => [day.dayMs, day]));
+  const whole: Omit<Day, 'nulls'>[] = [];
+  const startMs = Math.ceil(fromMs / DAY_MS) * DAY_MS;
+  for (let dayMs = first <= startMs ? startMs : first + DAY_MS; dayMs + DAY_MS <= toMs; dayMs += DAY_MS)
+    whole.push(known.get(dayMs) ?? { dayMs, rows: 0, micros: 0 });
+  return whole;
+}
+
+/** A day on which all traffic grows is no fault of the truth: only what neither its own past nor the stream's day explains. */
+export function nearerToOne(truth: number | null, stream: number | null): number | null {
+  if (truth === null || stream === null || stream <= 0 || truth <= 0) return truth;
+  return Math.abs(Math.log(truth)) <= Math.abs(Math.log(truth / stream)) ? truth : truth / stream;
 }
 
 const LEAST_DAYS = 3;

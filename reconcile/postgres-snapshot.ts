@@ -1,11 +1,13 @@
 /** One repeatable-read transaction on one connection: rows, positions and bookings of the same moment. */
 import type { Pool, PoolClient } from 'pg';
 import { asError, StreamError } from '../src/errors.ts';
+import type { LockState } from './lock.ts';
 import { measure, wrongColumns } from './measures.ts';
 import * as sql from './queries.ts';
 import { each, type Row, readRows, streamHourOf, truthHourOf } from './rows.ts';
+import { headOf, type RunRow } from './run-rows.ts';
 import type { Booked, Scope, Snapshot } from './store.ts';
-import type { CutPoint, Entity, Kind, SourcePosition } from './types.ts';
+import type { Entity, Kind, SourcePosition } from './types.ts';
 
 /** A truth of many rows is grouped in memory rather than on disk; cursors are not planned in parallel, so one such at a time. */
 const WORK_MEM = '128MB';
@@ -30,7 +32,8 @@ async function snapshotOf(client: PoolClient): Promise<Snapshot> {
   const [{ nowMs, epoch }] = await all<{ nowMs: number; epoch: number }>(sql.NOW);
   const positions = await all<SourcePosition>(sql.POSITIONS, [epoch]);
   const complete = await all<{ kind: Kind; ms: number }>(sql.COMPLETE);
-  const [last] = await all<CutPoint & { positions: SourcePosition[] }>(sql.LAST_RUN);
+  const [last] = await all<RunRow>(sql.LAST_RUN);
+  const [lock] = await all<LockState>(sql.LOCK);
   // Where a company's view has several rows of a kind, the hour must be complete for each.
   const completeOf = (kind: Kind): number => {
     const known = complete.flatMap((row) => (row.kind === kind && row.ms !== null ? [row.ms] : []));
@@ -45,13 +48,18 @@ async function snapshotOf(client: PoolClient): Promise<Snapshot> {
     nowMs,
     positions,
     completeMs,
-    last: last ? { ...last, bookedBeforeMs: Math.round(last.bookedBeforeMs) } : null,
+    last: last ? headOf(last) : null,
+    lock,
     stream: (kind, scope) => each(rows(sql.STREAM[kind], [scope.fromMs, scope.toMs]), streamHourOf(kind)),
     truth: (kind, scope, booked) => each(rows(sql.TRUTH[kind], bounds(scope, booked)), truthHourOf(kind)),
-    locked: (scope, booked) => ({
-      stream: each(rows(sql.LOCKED_STREAM, bounds(scope, booked)), streamHourOf('spend')),
-      truth: each(rows(sql.LOCKED_TRUTH, bounds(scope, booked)), truthHourOf('spend')),
-    }),
+    locked: async (fromMs, { beforeMs, sinceMs }) => {
+      const touched = await all<{ campaignId: string; hour: string }>(sql.TOUCHED, [fromMs, beforeMs, sinceMs]);
+      const hours = [touched.map(({ campaignId }) => campaignId), touched.map(({ hour }) => hour)];
+      return {
+        stream: each(rows(sql.LOCKED_STREAM, hours), streamHourOf('spend')),
+        truth: each(rows(sql.LOCKED_TRUTH, [...hours, beforeMs, sinceMs]), truthHourOf('spend')),
+      };
+    },
     correctedUnits: async () => {
       const moved = await all<{ experimentId: string; variantId: string; units: number }>(sql.CORRECTED_UNITS);
       const units = new Map(moved.map((row) => [JSON.stringify([row.experimentId, row.variantId]), row.units]));
@@ -59,7 +67,10 @@ async function snapshotOf(client: PoolClient): Promise<Snapshot> {
     },
     measures: async (scope) => {
       const first = await all<{ id: string; ms: number }>(sql.FIRST_CHECKS);
-      return { measures: await measure(client, scope, completeMs.spend), firstMs: new Map(first.map(({ id, ms }) => [id, ms])) };
+      return {
+        measures: await measure(client, scope, { completeMs: completeMs.spend, hasRun: last !== undefined }),
+        firstMs: new Map(first.map(({ id, ms }) => [id, ms])),
+      };
     },
     close: async () => {
       const failed = await client.query('rollback').then(() => undefined, asError);

@@ -83,17 +83,15 @@ export class PostgresReconcileStore implements ReconcileStore {
 
   approve(runId: string): Promise<Approval> {
     return named('The run was not approved', async () => {
-      const { rows } = await this.#pool.query<{ status: RunStatus }>('select status from exposure_stream.reconcile_run where run_id = $1', [
-        runId,
-      ]);
+      const { rows } = await this.#pool.query<{ status: RunStatus; newer: string | null }>(sql.NEWER, [runId]);
       if (rows.length === 0) return { approved: false, because: 'there is no such run' };
-      const applied = await this.#again(async (client) => {
+      const [{ status, newer }] = rows;
+      if (status !== 'held' || newer !== null) return { approved: false, because: notHeld(status, newer) };
+      return await this.#again(async (client) => {
         const { rowCount } = await client.query(sql.APPROVE, [runId]);
-        if (rowCount === 1) await showIn(client, runId);
-        return rowCount === 1;
+        if (rowCount === 0) return { approved: false, because: 'another process has it' };
+        return { approved: true, ...(await showIn(client, runId)) };
       });
-      if (applied) return { approved: true };
-      return { approved: false, because: notHeld(rows[0].status) };
     });
   }
 
@@ -169,9 +167,11 @@ export class PostgresReconcileStore implements ReconcileStore {
   }
 }
 
-const showIn = async (client: PoolClient, runId: string): Promise<void> => {
-  for (const text of [sql.ADJUST, sql.CORRECT_ROWS, sql.CORRECT]) await client.query(text, [runId]);
-};
+async function showIn(client: PoolClient, runId: string): Promise<{ adjusted: number; corrected: number }> {
+  const counts: number[] = [];
+  for (const text of [sql.ADJUST, sql.CORRECT_ROWS, sql.CORRECT]) counts.push((await client.query(text, [runId])).rowCount ?? 0);
+  return { adjusted: counts[0], corrected: counts[2] };
+}
 
 const copy = async <Item>(client: PoolClient, into: string, items: readonly Item[], line: (item: Item) => string): Promise<void> => {
   if (items.length === 0) return;

@@ -1,5 +1,6 @@
 /** A run for a person: what was wrong, by how much money, why, and what was done; worst first. */
 import type { GuardrailResult } from './guardrail-run.ts';
+import { measuredText } from './quality.ts';
 import type { RunReport } from './run.ts';
 import type { KindTotal } from './tally.ts';
 import type { Action, Delta, DeltaClass, Kind } from './types.ts';
@@ -165,7 +166,7 @@ function checkLines({ checks }: RunReport): string[] {
   const failed = checks.filter(({ passed }) => !passed);
   const lines = ['', `CHECKS     ${grouped(checks.length - failed.length)} of ${grouped(checks.length)} passed`];
   for (const { check, mode, measured } of failed)
-    lines.push(`  ${check.name} (P${check.priority}, ${mode}): ${check.says}; measured ${Number(measured.toPrecision(4))}`);
+    lines.push(`  ${check.name} (P${check.priority}, ${mode}): ${check.says}; measured ${measuredText(measured)}`);
   return lines;
 }
 

@@ -6,15 +6,15 @@
 
 /** What is measured of the hours looked at; null where it cannot be had, and then the check says nothing. */
 export interface Measures {
-  /** Rows of truth in the last whole day, over the median of the days before; null with fewer than three of those. */
+  /** Rows of truth in the last whole day, over the median of the days before, those without any too; null with fewer than three of those. */
   rowCountRatio: number | null;
   /** Share of rows of the truth views that lack a key, an hour or an amount. */
   nullShare: number | null;
-  /** How far `truth_complete` is behind, in hours. */
+  /** How far `truth_complete` is behind, in hours: infinite where it does not say, though a run has been applied. */
   staleHours: number | null;
   /** Columns of the contract views that are missing or of another type. */
   wrongColumns: number | null;
-  /** Truth's spend in the last whole day, over the median of the days before. */
+  /** Truth's spend in the last whole day, over the median of the days before; of the stream's own change, what it does not share. */
   baselineRatio: number | null;
   /** Share of exposed units that were never assigned to that variant. */
   unassignedShare: number | null;
@@ -43,7 +43,7 @@ const INFINITE = Number.POSITIVE_INFINITY;
 export const CHECKS: readonly Check[] = [
   {
     name: 'row_count_floor',
-    version: 1,
+    version: 2,
     priority: 1,
     slaHours: 4,
     says: 'the truth has far fewer rows than on the days before',
@@ -63,13 +63,13 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'freshness',
-    version: 1,
+    version: 2,
     priority: 2,
     slaHours: 8,
     says: 'the truth is complete only until long ago',
     measure: 'staleHours',
     least: -INFINITE,
-    most: 6,
+    most: INFINITE, // QualityOptions.staleHours
   },
   {
     name: 'schema',
@@ -83,10 +83,10 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: 'baseline_drift',
-    version: 1,
+    version: 2,
     priority: 2,
     slaHours: 8,
-    says: 'the truth’s spend of a day is far from that of the days before',
+    says: 'the truth’s spend of a day is far from that of the days before, and the stream’s is not',
     measure: 'baselineRatio',
     least: 0.4,
     most: 2.5,
@@ -125,6 +125,8 @@ export interface QualityOptions {
   shadowMs: number;
   /** Names that stay in shadow whatever their age. */
   alwaysShadow: readonly string[];
+  /** How far `truth_complete` may be behind, in hours. */
+  staleHours: number;
   /** When each (`name/version`) gave its first result. */
   firstMs: ReadonlyMap<string, number>;
 }
@@ -132,7 +134,8 @@ export interface QualityOptions {
 export const checkId = ({ name, version }: Check): string => `${name}/${version}`;
 
 export function judgeQuality(measures: Measures, options: QualityOptions): CheckResult[] {
-  return CHECKS.flatMap((check) => {
+  return CHECKS.flatMap((declared) => {
+    const check = declared.name === 'freshness' ? { ...declared, most: options.staleHours } : declared;
     const measured = measures[check.measure];
     if (measured === null || Number.isNaN(measured)) return [];
     return [{ check, mode: modeOf(check, options), passed: measured >= check.least && measured <= check.most, measured }];
@@ -144,9 +147,12 @@ function modeOf(check: Check, { nowMs, shadowMs, alwaysShadow, firstMs }: Qualit
   return nowMs - (firstMs.get(checkId(check)) ?? nowMs) >= shadowMs ? 'gate' : 'shadow';
 }
 
+/** What is infinite is not known. */
+export const measuredText = (measured: number): string => (Number.isFinite(measured) ? String(Number(measured.toPrecision(4))) : 'unknown');
+
 /** Why the run is held, or null. */
 export function gateReason(results: readonly CheckResult[]): string | null {
   const failed = results.filter(({ mode, passed }) => mode === 'gate' && !passed);
   if (failed.length === 0) return null;
-  return `data-quality gate: ${failed.map(({ check, measured }) => `${check.name} (${check.says}: ${measured})`).join('; ')}`;
+  return `data-quality gate: ${failed.map(({ check, measured }) => `${check.name} (${check.says}: ${measuredText(measured)})`).join('; ')}`;
 }

@@ -38,7 +38,7 @@ export function reportJson(report: RunReport, guardrails: readonly GuardrailResu
       sla_hours: check.slaHours,
       mode,
       passed,
-      measured,
+      measured: Number.isFinite(measured) ? measured : null,
     })),
     guardrails: guardrails.map((look) => ({
       experiment_id: look.experimentId,

@@ -6,7 +6,7 @@ import type { Kind, StreamHour, TruthHour } from './types.ts';
 
 const ROWS_AT_ONCE = 5000;
 
-type Cell = string | number | null;
+type Cell = string | number | boolean | null;
 export type Row = readonly Cell[];
 
 /** Inside of a transaction. The cursor goes with it, or with the end of the iteration. `name` must be free in the transaction. */
@@ -49,6 +49,7 @@ export const streamHourOf =
       shown: { amount: exact(row[4]) + exact(row[14]), count: exact(row[5]) + exact(row[15]) },
       raw: { amount: exact(row[6]), count: exact(row[7]) },
       adjustedAt: cutEventMs === null ? null : { untilMs: Number(cutEventMs), bookedBeforeMs: Math.round(Number(cutBookedMs)) },
+      isCorrected: row[16] === true,
       evidence: { late: exact(row[10]), duplicate: exact(row[11]), suspected: exact(row[12]), invalidTraffic: exact(row[13]) },
     };
   };

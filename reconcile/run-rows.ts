@@ -63,11 +63,10 @@ export const DELTA_COLUMNS =
   'run_id, kind, entity_id, allocation_version, variant_id, hour, stream_spend_micros, truth_spend_micros, stream_count, truth_count, ' +
   'class, adjusted, evidence, action, explained, raw_spend_micros, raw_count';
 
-/** A line of COPY. A truth that does not count is taken to have the stream's count, as in the comparison. */
+/** A line of COPY. Of spend, a truth that does not count has an amount and no count. */
 export function deltaLine(runId: string, delta: Delta): string {
   const { kind, entityId, allocationVersion, variantId, hourMs, stream, truth, action, explained } = delta;
   const isSpend = kind === 'spend';
-  const truthCount = truth === null ? null : (truth.count ?? stream?.shown.count ?? 0);
   const evidence = { ...(stream?.evidence ?? NO_EVIDENCE), credits: truth?.credits ?? 0, bookedSince: truth?.bookedSince ?? 0 };
   return copyLine([
     runId,
@@ -79,7 +78,7 @@ export function deltaLine(runId: string, delta: Delta): string {
     isSpend ? (stream?.shown.amount ?? null) : null,
     isSpend ? (truth?.amount ?? null) : null,
     stream?.shown.count ?? null,
-    truthCount,
+    truth?.count ?? null,
     delta.class,
     action === 'adjust',
     JSON.stringify(evidence),
@@ -116,11 +115,12 @@ export function deltaOfRow(row: DeltaRow): Delta {
   const shown = { amount: amountOf(row.streamMicros, row.streamCount), count: row.streamCount ?? 0 };
   const raw = { amount: amountOf(row.rawMicros, row.rawCount), count: row.rawCount ?? 0 };
   const truthAmount = amountOf(row.truthMicros, row.truthCount);
+  const hasTruth = (kind === 'spend' ? row.truthMicros : row.truthCount) !== null;
   return {
     ...key,
-    stream: row.streamCount === null ? null : { ...key, shown, raw, adjustedAt: null, evidence },
-    truth: row.truthCount === null ? null : { ...key, amount: truthAmount, count: row.truthCount, credits, bookedSince },
-    delta: { amount: truthAmount - shown.amount, count: (row.truthCount ?? 0) - shown.count },
+    stream: row.streamCount === null ? null : { ...key, shown, raw, adjustedAt: null, isCorrected: row.action === 'correct', evidence },
+    truth: !hasTruth ? null : { ...key, amount: truthAmount, count: row.truthCount, credits, bookedSince },
+    delta: { amount: truthAmount - shown.amount, count: (row.truthCount ?? (hasTruth ? shown.count : 0)) - shown.count },
     class: row.class,
     explained: row.explained,
     action: row.action,

@@ -8,21 +8,20 @@ import type { RegistrySource } from '../src/sinks/registry.ts';
 import { writeAdjustments } from '../src/topology/adjustments.ts';
 import { partitionOf } from '../src/topology/sources/murmur2.ts';
 import type { Clock, LogWriter, OutRecord } from '../src/topology/types.ts';
-import { deltasOf } from './adjust.ts';
 import { budgetsOf } from './budgets.ts';
-import { type Context, classifyEntity } from './classify.ts';
-import { compareAll, type Tolerance } from './compare.ts';
+import type { Tolerance } from './compare.ts';
 import { closedUntilMs, type ExpectedSources, untilOf } from './cut.ts';
-import { Footprint } from './footprint.ts';
-import { type HoldLimits, holdReason } from './hold.ts';
-import { lockedBeforeMs } from './lock.ts';
-import { addMoney, type Budgets, type CampaignDay, moneyOf, NO_MONEY } from './money.ts';
-import { type CheckResult, gateReason, judgeQuality } from './quality.ts';
+import type { HoldLimits } from './hold.ts';
+import { firstHourMs, lockOf } from './lock.ts';
+import type { Budgets } from './money.ts';
+import { Pass } from './pass.ts';
+import { judgeQuality } from './quality.ts';
 import { resetsBetween } from './resets.ts';
-import type { ReconcileStore, RunAlert, RunHead, RunOutcome, RunSummary, Scope, Snapshot } from './store.ts';
-import { driftRatio, resultFingerprint, Tally } from './tally.ts';
-import { type ComparedEntity, type Cut, DAY_MS, KINDS, type StreamHour, type TruthHour } from './types.ts';
+import type { ReconcileStore, RunHead, RunOutcome, Scope, Snapshot } from './store.ts';
+import { type Cut, DAY_MS, KINDS, type Kind } from './types.ts';
 
+/** A booking is seen when its transaction ends, and dated when it begins: locked hours are looked at again for those of so long. */
+const STRAGGLERS_MS = DAY_MS;
 /** Evaluate holds hours for 8 days, and some slack for zones. */
 const RESEND_DAYS = 11;
 
@@ -36,6 +35,8 @@ export interface ReconcileOptions {
   alertDriftRatio: number;
   alertBackfillRatio: number;
   shadowMs: number;
+  /** How far `truth_complete` may be behind. */
+  staleHours: number;
   alwaysShadow: readonly string[];
   waitMs: number;
 }
@@ -134,13 +135,13 @@ export class Reconciler {
   ): RunHead {
     const { allowedLatenessMs, lockDays } = this.#parts.options;
     const until = untilOf(untilMs ?? snapshot.nowMs);
-    const lockedMs = lockedBeforeMs(until, lockDays);
+    const lockedMs = lockOf(until, lockDays, snapshot.lock);
     const closedMs = Object.fromEntries(
       KINDS.map((kind) => [kind, closedUntilMs(kind, snapshot.positions, { expected: sources, allowedLatenessMs })]),
     ) as Cut['closedMs'];
     const bookedBeforeMs = begun?.cut.bookedBeforeMs ?? snapshot.nowMs;
     const cut: Cut = { untilMs: until, bookedBeforeMs, positions: snapshot.positions, closedMs, completeMs: snapshot.completeMs };
-    const hours = begun?.scope ?? scope ?? { fromMs: lockedMs, toMs: until, isBackfill: false };
+    const hours = begun?.scope ?? scope ?? { fromMs: firstHourMs(until, lockDays, snapshot), toMs: until, isBackfill: false };
     return {
       runId: begun?.runId ?? runIdOf(until, bookedBeforeMs),
       cut,
@@ -158,20 +159,27 @@ export class Reconciler {
   ): Promise<RunOutcome> {
     const { options } = this.#parts;
     const { cut, scope } = head;
-    const booked = { sinceMs: snapshot.last?.bookedBeforeMs ?? null, beforeMs: cut.bookedBeforeMs };
+    const booked = { sinceMs: snapshot.last?.cut.bookedBeforeMs ?? null, beforeMs: cut.bookedBeforeMs };
     const pass = new Pass(head, options, {
       explainedShare: options.explainedShare,
-      resets: resetsBetween(snapshot.last?.positions ?? null, cut.positions, await this.#parts.expected()),
+      settledMs: settledOf(snapshot.last, scope),
+      resets: resetsBetween(snapshot.last?.cut.positions ?? null, cut.positions, await this.#parts.expected()),
       correctedUnits: await snapshot.correctedUnits(),
     });
     for (const kind of KINDS) await pass.take(snapshot.stream(kind, scope), snapshot.truth(kind, scope, booked), budgets);
     if (!scope.isBackfill && booked.sinceMs !== null) {
-      const locked = snapshot.locked(scope, booked);
+      const locked = await snapshot.locked(scope.fromMs, { ...booked, sinceMs: booked.sinceMs - STRAGGLERS_MS });
       await pass.take(locked.stream, locked.truth, budgets);
     }
     const measures = await snapshot.measures(scope);
-    const { shadowMs, alwaysShadow } = options;
-    const checks = judgeQuality(measures.measures, { nowMs: cut.bookedBeforeMs, shadowMs, alwaysShadow, firstMs: measures.firstMs });
+    const { shadowMs, staleHours, alwaysShadow } = options;
+    const checks = judgeQuality(measures.measures, {
+      nowMs: cut.bookedBeforeMs,
+      shadowMs,
+      staleHours,
+      alwaysShadow,
+      firstMs: measures.firstMs,
+    });
     return pass.outcome(checks, dryRun);
   }
 
@@ -198,87 +206,13 @@ export class Reconciler {
   }
 }
 
-/** What is gathered while entities go by. */
-class Pass {
-  readonly #head: RunHead;
-  readonly #options: ReconcileOptions;
-  readonly #context: Context;
-  readonly #tally = new Tally();
-  readonly #footprint = new Footprint();
-  #money: CampaignDay[] = [];
-
-  constructor(head: RunHead, options: ReconcileOptions, context: Context) {
-    this.#head = head;
-    this.#options = options;
-    this.#context = context;
-  }
-
-  async take(stream: AsyncIterable<StreamHour>, truth: AsyncIterable<TruthHour>, budgets: Budgets): Promise<void> {
-    const { cut, lockedMs } = this.#head;
-    const at = { untilMs: cut.untilMs, bookedBeforeMs: cut.bookedBeforeMs, lockedMs };
-    for await (const entity of compareAll(stream, truth, { tolerance: this.#options.tolerance, bounds: cut })) {
-      this.#one(entity, budgets, at);
-    }
-  }
-
-  outcome(checks: readonly CheckResult[], dryRun: boolean): RunOutcome {
-    const { deltas, kinds } = this.#tally;
-    const campaigns = kinds.spend.entities;
-    const heldBecause = gateReason(checks) ?? holdReason(deltas, campaigns, this.#options.hold);
-    const summary: RunSummary = {
-      kinds,
-      driftRatio: driftRatio(kinds),
-      campaigns,
-      adjusted: deltas.filter(({ action }) => action === 'adjust').length,
-      corrected: deltas.filter(({ action }) => action === 'correct').length,
-      superseded: deltas.filter(({ action }) => action === 'superseded').length,
-      heldBecause,
-      money: this.#money.reduce(addMoney, NO_MONEY),
-      ...this.#footprint.take(),
-    };
-    return {
-      head: this.#head,
-      status: dryRun ? 'dry_run' : heldBecause === null ? 'applying' : 'held',
-      summary,
-      deltas,
-      money: this.#money,
-      checks,
-      alerts: alertsOf(this.#head, summary, checks, this.#options),
-      inputFingerprint: this.#tally.inputFingerprint(),
-      resultFingerprint: resultFingerprint(deltas),
-    };
-  }
-
-  #one(entity: ComparedEntity, budgets: Budgets, at: { untilMs: number; bookedBeforeMs: number; lockedMs: number }): void {
-    const deltas = deltasOf(entity, classifyEntity(entity, this.#context), at);
-    this.#tally.add(entity, deltas);
-    this.#footprint.add(entity, deltas);
-    if (entity.kind === 'spend') this.#money.push(...moneyOf(entity, budgets));
-  }
-}
-
-function alertsOf(
-  { runId, scope }: RunHead,
-  { heldBecause, driftRatio: drift, movedShare }: RunSummary,
-  checks: readonly CheckResult[],
-  { alertDriftRatio, alertBackfillRatio }: ReconcileOptions,
-): RunAlert[] {
-  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
-  const alerts: RunAlert[] = [];
-  if (heldBecause !== null) {
-    const next = `Look at it, then apply it with \`exposure-stream reconcile --approve ${runId}\` or mend the truth`;
-    alerts.push({ kind: 'reconcile_held', severity: 'page', says: `Run ${runId} is held: ${heldBecause}. ${next}` });
-  }
-  if (gateReason(checks) !== null) alerts.push({ kind: 'quality_gate', severity: 'page', says: gateReason(checks) as string });
-  if (scope.isBackfill && movedShare > alertBackfillRatio)
-    alerts.push({
-      kind: 'backfill_moved',
-      severity: 'ticket',
-      says: `The backfill ${runId} moves ${percent(movedShare)} of what was shown`,
-    });
-  if (drift > alertDriftRatio)
-    alerts.push({ kind: 'reconcile_drift', severity: 'ticket', says: `Spend differs from the truth by ${percent(drift)} (run ${runId})` });
-  return alerts;
+/** Hours that end at or before this had been compared before; all that a run does not look at had been. */
+function settledOf(last: Snapshot['last'], { fromMs, isBackfill }: Scope): Record<Kind, number> {
+  if (last === null) return { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
+  const { closedMs, completeMs, untilMs } = last.cut;
+  const leastMs = isBackfill ? Number.NEGATIVE_INFINITY : fromMs;
+  const of = (kind: Kind): number => Math.max(leastMs, Math.min(closedMs[kind], completeMs[kind], untilMs));
+  return { spend: of('spend'), exposure: of('exposure') };
 }
 
 /** Names its cut: `20261125T10-mhz1k2x3`. Unique, since only one process reconciles at a time. */

@@ -1,9 +1,10 @@
 /** What a run reads and keeps, as ports: Postgres keeps them in production, memory in the simulation. */
 import type { Adjustment } from '../src/topology/adjustments.ts';
+import type { LockState } from './lock.ts';
 import type { CampaignDay, MoneyTotals } from './money.ts';
 import type { CheckResult, Measures } from './quality.ts';
 import type { KindTotal } from './tally.ts';
-import type { Cut, CutPoint, Delta, Entity, Kind, SourcePosition, StreamHour, TruthHour } from './types.ts';
+import type { Cut, Delta, Entity, Kind, SourcePosition, StreamHour, TruthHour } from './types.ts';
 
 /** Hours looked at: from inclusive, to exclusive, epoch ms. */
 export interface Scope {
@@ -71,13 +72,14 @@ export interface Snapshot {
   readonly positions: readonly SourcePosition[];
   readonly completeMs: Record<Kind, number>;
   /** The last run that was applied, backfills apart; null before the first. */
-  readonly last: (CutPoint & { positions: readonly SourcePosition[] }) | null;
+  readonly last: Pick<RunHead, 'cut' | 'scope' | 'lockedMs'> | null;
+  readonly lock: LockState;
   /** Sorted by entity, then hour. */
   stream(kind: Kind, scope: Scope): AsyncIterable<StreamHour>;
   /** The same; bookings before `bookedBeforeMs`. */
   truth(kind: Kind, scope: Scope, booked: Booked): AsyncIterable<TruthHour>;
-  /** Both sides of those locked hours of spend before `scope.fromMs` that were booked in again in `booked`. */
-  locked(scope: Scope, booked: Booked): { stream: AsyncIterable<StreamHour>; truth: AsyncIterable<TruthHour> };
+  /** Both sides of those locked hours of spend before `fromMs` that were booked in again in `booked`. */
+  locked(fromMs: number, booked: Booked): Promise<{ stream: AsyncIterable<StreamHour>; truth: AsyncIterable<TruthHour> }>;
   /** Net units that corrections of assignments have moved to or from a variant. */
   correctedUnits(): Promise<(entity: Entity) => number>;
   /** For the data-quality checks, and when each (`name/version`) gave its first result. */
@@ -91,11 +93,14 @@ export interface Booked {
   beforeMs: number;
 }
 
-/** Why a run cannot be approved. */
-export const notHeld = (status: RunStatus): string =>
-  status === 'superseded' ? 'it was held, but a newer run was applied since' : `it is ${status}, not held`;
+/** Why a run cannot be approved. `newer` is the id of a run that was applied, though decided later, over hours of this one. */
+export const notHeld = (status: RunStatus, newer: string | null): string =>
+  newer === null || status === 'applied'
+    ? `it is ${status}, not held`
+    : `it was held, but a newer run was applied since: run ${newer}, decided later over the same hours`;
 
-export type Approval = { approved: true } | { approved: false; because: string };
+/** How many hours it has adjusted, and how many locked ones corrected: some may have been locked since it was computed. */
+export type Approval = { approved: true; adjusted: number; corrected: number } | { approved: false; because: string };
 
 export interface ReconcileStore {
   /** Nobody else reconciles until the returned function is called or this process dies. Null when it was not to be had in time. */
@@ -110,11 +115,14 @@ export interface ReconcileStore {
    * when the run is not `started` any more: another process has finished it.
    */
   decide(outcome: RunOutcome): Promise<void>;
-  /** held → applying, and what the views show with it, in one transaction. */
+  /**
+   * held → applying, and what the views show with it, in one transaction: hours that were locked since are corrected, by what then is
+   * missing. Not where a run that was decided later over the same hours has been applied.
+   */
   approve(runId: string): Promise<Approval>;
   /** What evaluate must hold: this run's adjustments, and every one that stands for hours from `fromMs` on. */
   standing(runId: string, fromMs: number): AsyncIterable<Adjustment[]>;
-  /** applying → applied; older held ones become superseded. */
+  /** applying → applied; held ones over some of its hours that were decided before it become superseded. */
   applied(runId: string): Promise<void>;
   /** A run as it was printed, null when there is none. */
   summaryOf(runId: string): Promise<{ head: RunHead; status: RunStatus; summary: RunSummary; deltas: Delta[] } | null>;

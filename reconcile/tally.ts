@@ -1,6 +1,6 @@
 /** What a run counts while entities go by: totals, fingerprints, and what it must remember. Memory grows with what differs only. */
 import { createHash, type Hash } from 'node:crypto';
-import type { ComparedEntity, Delta, DeltaClass, HourState, Kind, StreamHour, TruthHour } from './types.ts';
+import type { ComparedEntity, Delta, DeltaClass, Entity, HourState, Kind, StreamHour, TruthHour } from './types.ts';
 
 export interface ClassTotal {
   hours: number;
@@ -43,10 +43,18 @@ export class Tally {
   readonly kinds: Record<Kind, KindTotal> = { spend: emptyTotal(), exposure: emptyTotal() };
   readonly deltas: Delta[] = [];
   readonly #input: Hash = createHash('sha256');
+  /** An entity comes twice where it has locked hours besides: by what is counted, who was counted. */
+  readonly #counted = new Map<string, Set<string>>();
+
+  /** Campaigns of which at least one hour was compared. */
+  get campaigns(): number {
+    return this.#counted.get('compared spend')?.size ?? 0;
+  }
 
   add(entity: ComparedEntity, deltas: readonly Delta[]): void {
     const total = this.kinds[entity.kind];
-    total.entities++;
+    if (this.#isFirst(entity.kind, entity)) total.entities++;
+    if (entity.hours.some(({ state }) => state === 'matched' || state === 'drifted')) this.#isFirst(`compared ${entity.kind}`, entity);
     for (const { state, stream, truth, delta } of entity.hours) {
       total.states[state]++;
       this.#hash(stream, truth);
@@ -60,7 +68,7 @@ export class Tally {
       total.netDelta += delta.amount;
       total.maxDelta = Math.max(total.maxDelta, Math.abs(delta.amount));
     }
-    if (deltas.length > 0) total.driftedEntities++;
+    if (deltas.length > 0 && this.#isFirst(`drifted ${entity.kind}`, entity)) total.driftedEntities++;
     this.#classes(total, deltas);
     this.deltas.push(...deltas);
   }
@@ -71,15 +79,21 @@ export class Tally {
   }
 
   #classes(total: KindTotal, deltas: readonly Delta[]): void {
-    const seen = new Set<DeltaClass>();
-    for (const { class: name, delta } of deltas) {
+    for (const { class: name, delta, ...entity } of deltas) {
       const sum = total.classes[name] ?? { hours: 0, entities: 0, absolute: 0 };
       total.classes[name] = sum;
       sum.hours++;
       sum.absolute += Math.abs(delta.amount);
-      if (!seen.has(name)) sum.entities++;
-      seen.add(name);
+      if (this.#isFirst(`${name} ${entity.kind}`, entity)) sum.entities++;
     }
+  }
+
+  /** Whether it is the first time that this entity is counted as such. */
+  #isFirst(counted: string, { entityId, allocationVersion, variantId }: Entity): boolean {
+    const key = variantId === '' ? entityId : JSON.stringify([entityId, allocationVersion, variantId]);
+    const seen = this.#counted.get(counted) ?? new Set();
+    this.#counted.set(counted, seen);
+    return seen.size < seen.add(key).size;
   }
 
   #hash(stream: StreamHour | null, truth: TruthHour | null): void {

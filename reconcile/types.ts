@@ -47,6 +47,8 @@ export interface StreamHour extends Entity {
   raw: Amounts;
   /** The adjustment that stands; null where there is none. */
   adjustedAt: CutPoint | null;
+  /** It was corrected after its lock: history, whatever the lock is now. */
+  isCorrected: boolean;
   evidence: Evidence;
 }
 
@@ -58,7 +60,7 @@ export interface TruthHour extends Entity {
   count: number | null;
   /** Sum of its negative bookings, as a positive number: what billing has taken back. */
   credits: number;
-  /** Of `amount`, what was booked since the run before this one; 0 where there was none. */
+  /** Of `amount`, what was booked since the last run that was applied; 0 where there was none. */
   bookedSince: number;
 }
 

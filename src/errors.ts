@@ -69,7 +69,7 @@ export const ERRORS = {
   },
   not_approved: {
     action: 'exit_1',
-    says: 'The run named by `reconcile --approve` is not there, not held, or older than one that was applied.',
+    says: 'The run named by `reconcile --approve` is not there, not held, or was decided before one that was applied over the same hours.',
   },
   partial_format: { action: 'stop', says: 'A record in .partials was written by a newer version of this program.' },
 } as const satisfies Record<string, { action: Action; says: string }>;

@@ -28,6 +28,11 @@ export const reconcileSchema = z
       .min(0)
       .default(14)
       .describe('A data-quality check only watches for so long; then a failed one holds the run.'),
+    staleHours: z
+      .number()
+      .positive()
+      .default(30)
+      .describe('The check `freshness` fails when `truth_complete` is further behind, in hours: daily booking, and six hours for it.'),
     guardrailAlpha: share(0.001, 'A guardrail is VIOLATED with this chance over an experiment’s life though the harm is tolerated,'),
     guardrailWarningAlpha: share(0.05, '… and WARNING with this.'),
     alwaysShadow: z.array(z.string()).default([]).describe('Checks that only watch, by name.'),

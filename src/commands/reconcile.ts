@@ -125,6 +125,7 @@ function optionsOf({ reconcile, time }: Settings): ConstructorParameters<typeof 
     alertDriftRatio: reconcile.alertDriftRatio,
     alertBackfillRatio: reconcile.alertBackfillRatio,
     shadowMs: reconcile.shadowDays * DAY_MS,
+    staleHours: reconcile.staleHours,
     alwaysShadow: reconcile.alwaysShadow,
     waitMs: reconcile.waitMs,
   };

@@ -1,6 +1,6 @@
 /** What stories of the reconciler stand on: a stream, a truth, and a log that takes the adjustments; in memory or in Postgres. */
 
-import type { Booking } from '../../reconcile/memory-store.ts';
+import type { Booking } from '../../reconcile/memory-ledger.ts';
 import { type ReconcileOptions, Reconciler, type RunReport, type RunRequest } from '../../reconcile/run.ts';
 import type { ReconcileStore } from '../../reconcile/store.ts';
 import type { Amounts, SourcePosition } from '../../reconcile/types.ts';
@@ -23,8 +23,8 @@ export interface StoreBed {
   open(): ReconcileStore;
   /** The stream's hours, and how far its only source partition of each input is. */
   stream(rows: readonly HourlyRow[], positions: readonly SourcePosition[]): Promise<void>;
-  /** Booked now. */
-  book(bookings: readonly Omit<Booking, 'bookedAtMs'>[]): Promise<void>;
+  /** Booked so long ago: what a transaction that lasts so long books, is seen when it ends. */
+  book(bookings: readonly Omit<Booking, 'bookedAtMs'>[], agoMs?: number): Promise<void>;
   complete(untilMs: number): Promise<void>;
   /** What the views show of spend, by JSON of [campaign, hour]. */
   shown(): Promise<Map<string, Amounts>>;
@@ -42,6 +42,7 @@ export const OPTIONS: ReconcileOptions = {
   alertDriftRatio: reconcile.alertDriftRatio,
   alertBackfillRatio: reconcile.alertBackfillRatio,
   shadowMs: reconcile.shadowDays * DAY,
+  staleHours: reconcile.staleHours,
   alwaysShadow: [],
   waitMs: 0,
 };

@@ -164,6 +164,128 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       expect(await amount(FIRST, older)).toEqual({ amount: 95 * PRICE, count: 95 });
     });
 
+    test('a held run is refused once one that was decided later was applied, though its cut is lower', async () => {
+      const hour = UNTIL - 3 * HOUR;
+      await story.begin({ ours: CAMPAIGNS.map((id) => counted(id, hour, { spendMicros: 40 * PRICE, impressions: 100 })) });
+      const held = await story.run();
+      await bed.stream(
+        CAMPAIGNS.map((id) => counted(id, hour, { spendMicros: 100 * PRICE, impressions: 100 })),
+        CLOSED,
+      );
+      await bed.book([booked(FIRST, hour, 5 * PRICE, 5)]);
+      const lower = await story.run({ untilMs: UNTIL - 2 * HOUR });
+      expect([held.status, lower.status, await amount(FIRST, hour)]).toEqual(['held', 'applying', { amount: 105 * PRICE, count: 105 }]);
+      const refused = story.reconciler().approve(held.head.runId);
+      await expect(refused).rejects.toThrow(`run ${lower.head.runId}`);
+      expect(await amount(FIRST, hour)).toEqual({ amount: 105 * PRICE, count: 105 });
+    });
+
+    test('a held backfill of other days can still be approved after an hourly run', async () => {
+      const scope = { fromMs: UNTIL - 9 * DAY, toMs: UNTIL - 8 * DAY + HOUR, isBackfill: true };
+      await story.begin({ hours: 2, theirs: CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 100 * PRICE, 100)) });
+      const held = await story.run({ scope });
+      expect([held.status, (await story.run()).status]).toEqual(['held', 'applying']);
+      await story.reconciler().approve(held.head.runId);
+      expect(await amount(FIRST, LOCKED_HOUR)).toEqual({ amount: 100 * PRICE, count: 100 });
+    });
+
+    test('two held runs approved in turn correct a locked hour once', async () => {
+      const ours = CAMPAIGNS.map((id) => counted(id, LOCKED_HOUR, { spendMicros: 100 * PRICE, impressions: 100 }));
+      await story.begin({ hours: 2, ours, theirs: CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 100 * PRICE, 100)) });
+      await story.run();
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 900 * PRICE, 900)));
+      const [older, newer] = [await story.run(), await story.run()];
+      expect([older.status, newer.status]).toEqual(['held', 'held']);
+      for (const { head } of [older, newer]) {
+        await story.reconciler().approve(head.runId);
+        expect(await amount(THIRD, LOCKED_HOUR)).toEqual({ amount: 1000 * PRICE, count: 1000 });
+      }
+      expect((await story.run()).deltas).toEqual([]);
+    });
+
+    test('a run approved after its hours were locked corrects them, and changes nothing that stood', async () => {
+      const hour = UNTIL - 5 * DAY;
+      await story.begin({ hours: 6 * 24, ours: CAMPAIGNS.map((id) => counted(id, hour, { spendMicros: 40 * PRICE, impressions: 100 })) });
+      const older = await story.run();
+      const newer = await story.run({ untilMs: UNTIL + 3 * DAY });
+      expect([found(older)[0], newer.status]).toEqual([[FIRST, 'unknown', 60 * PRICE, 'adjust'], 'held']);
+      await story.reconciler().approve(older.head.runId);
+      expect([await amount(FIRST, hour), story.log.records]).toEqual([{ amount: 100 * PRICE, count: 100 }, []]);
+    });
+
+    test('a bound in the past does not move the lock back: a corrected hour is corrected again', async () => {
+      await story.begin({ hours: 12 * 24 });
+      await story.run();
+      await bed.book([booked(FIRST, LOCKED_HOUR, 3 * PRICE, 3)]);
+      await story.run();
+      await bed.book([booked(FIRST, LOCKED_HOUR, 2 * PRICE, 2)]);
+      const report = await story.run({ untilMs: UNTIL - 5 * DAY });
+      expect([found(report), await amount(FIRST, LOCKED_HOUR)]).toEqual([
+        [[FIRST, 'late_bookings', 2 * PRICE, 'correct']],
+        { amount: 105 * PRICE, count: 105 },
+      ]);
+      expect(story.log.records).toEqual([]);
+    });
+
+    test('bookings explain no hour that no run has compared before: a loss there is a loss', async () => {
+      await story.begin({
+        theirs: [booked(FIRST, LAST_HOUR, 0, 0)],
+        ours: [counted(FIRST, LAST_HOUR, { spendMicros: 50 * PRICE, impressions: 50 })],
+      });
+      await bed.complete(UNTIL - HOUR);
+      await story.run();
+      await bed.book([booked(FIRST, LAST_HOUR, 100 * PRICE, 100)]);
+      await bed.complete(UNTIL);
+      const report = await story.run();
+      expect(report.deltas.map(({ class: name, explained }) => [name, explained])).toEqual([['loss_suspected', false]]);
+    });
+
+    test('a tenfold load of the newest hour alone is held, whether it was compared before or not', async () => {
+      await story.begin({ hours: 5 * 24 });
+      await story.run();
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LAST_HOUR, 900 * PRICE, 900)));
+      expect((await story.run()).status).toBe('held');
+      await bed.stream([], [at('impressions', UNTIL + DAY), at('exposures', UNTIL + DAY)]);
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LAST_HOUR, -900 * PRICE, -900)));
+      await bed.book(CAMPAIGNS.map((id) => booked(id, UNTIL, 1000 * PRICE, 1000)));
+      await bed.stream(
+        CAMPAIGNS.map((id) => counted(id, UNTIL, { spendMicros: 100 * PRICE, impressions: 100 })),
+        CLOSED,
+      );
+      expect((await story.run({ untilMs: UNTIL + HOUR })).status).toBe('held');
+    });
+
+    test('a booking in a locked hour whose transaction began before a run and ended after it is found', async () => {
+      await story.begin({ hours: 10 * 24 });
+      await story.run();
+      await bed.book([booked(FIRST, LOCKED_HOUR, 3 * PRICE, 3)], 2 * HOUR);
+      expect(found(await story.run())).toEqual([[FIRST, 'late_bookings', 3 * PRICE, 'correct']]);
+      expect((await story.run()).deltas).toEqual([]);
+    });
+
+    test('an hour that was still open when its day was locked is compared when it is closed', async () => {
+      const hour = UNTIL - 2 * HOUR;
+      await story.begin({ hours: 4, ours: [counted(FIRST, hour, { spendMicros: 90 * PRICE, impressions: 90 })] });
+      await bed.stream([], [at('impressions', hour), at('exposures', UNTIL + DAY)]);
+      expect((await story.run()).summary.kinds.spend.states.in_flight_at_cut).toBe(120);
+      await bed.complete(UNTIL + 20 * DAY);
+      expect((await story.run({ untilMs: UNTIL + 9 * DAY })).summary.kinds.spend.states.in_flight_at_cut).toBe(120);
+      await bed.stream([], [at('impressions', UNTIL + 9 * DAY), at('exposures', UNTIL + 9 * DAY)]);
+      const report = await story.run({ untilMs: UNTIL + 9 * DAY });
+      expect(found(report)).toEqual([[FIRST, 'loss_suspected', 10 * PRICE, 'correct']]);
+      expect((await story.run({ untilMs: UNTIL + 9 * DAY })).head.scope.fromMs, 'carried no further').toBe(report.head.lockedMs);
+    });
+
+    test('the share of campaigns that holds a run is of those compared: locked hours count no campaign twice', async () => {
+      await story.begin({ hours: 10 * 24 });
+      await story.run();
+      const ours = CAMPAIGNS.slice(0, 3).map((id) => counted(id, LAST_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }));
+      await bed.stream(ours, CLOSED);
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 2 * PRICE, 2)));
+      const report = await story.run();
+      expect([report.status, report.summary.heldBecause]).toEqual(['held', expect.stringContaining('3 of 40 campaigns')]);
+    });
+
     test('after the lock a difference is a row of its own, once', async () => {
       const old = UNTIL - 8 * DAY;
       await story.begin({ hours: 10 * 24 });

@@ -13,8 +13,8 @@ const clock = new SystemClock();
 const log = pino({ level: 'silent' });
 
 const BOOK_SPEND = `
-  insert into exposure_stream.billable_impression (event_id, campaign_id, spend_micros, impressions, event_ts)
-  select gen_random_uuid()::text, * from unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[])`;
+  insert into exposure_stream.billable_impression (event_id, campaign_id, spend_micros, impressions, event_ts, booked_at)
+  select gen_random_uuid()::text, *, now() - $5::integer * interval '1 millisecond' from unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[])`;
 const BOOK_EXPOSURE = `
   insert into exposure_stream.experiment_exposure (event_id, experiment_id, unit_id, variant_id, allocation_version, event_ts)
   select gen_random_uuid()::text, $1, $2 || unit, $2, $3, $4::timestamptz from generate_series(1, $5) unit`;
@@ -39,13 +39,14 @@ describeIntegration('the reconciler', ({ databaseUrl }) => {
         const rest = positions.map((at: SourcePosition) => ({ ...at, countedUntilMs: null }));
         await totals.flush({ partialsPartition: 0, epoch: 1, version: version++, rows, positions: rest });
       },
-      book: async (bookings) => {
+      book: async (bookings, agoMs = 0) => {
         const spend = bookings.filter(({ kind }) => kind === 'spend');
         const columns = [
           spend.map(({ entityId }) => entityId),
           spend.map(({ amount }) => amount),
           spend.map(({ count }) => count),
           spend.map(({ hourMs }) => new Date(hourMs)),
+          agoMs,
         ];
         await pool.query(BOOK_SPEND, columns);
         for (const one of bookings) {

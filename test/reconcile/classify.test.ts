@@ -11,7 +11,7 @@ import { type Evidence, type Kind, NO_EVIDENCE, type StreamHour, type TruthHour 
 const HOUR = 3_600_000;
 const FOR_EVER = { spend: Number.POSITIVE_INFINITY, exposure: Number.POSITIVE_INFINITY };
 const OPTIONS = { tolerance: { ratio: 0.01, floorMicros: 10_000, floorCount: 1 }, bounds: { closedMs: FOR_EVER, completeMs: FOR_EVER } };
-const CONTEXT: Context = { explainedShare: 0.8, resets: [], correctedUnits: () => 0 };
+const CONTEXT: Context = { explainedShare: 0.8, resets: [], settledMs: FOR_EVER, correctedUnits: () => 0 };
 const MILLION = 1_000_000;
 
 interface Told {
@@ -33,7 +33,10 @@ function pair(kind: Kind, hour: number, told: Told): { ours: StreamHour | null; 
   const count = told.impressions ?? Math.round((counted ?? 0) / price);
   const raw = { amount: counted ?? 0, count: kind === 'spend' ? count : (counted ?? 0) };
   const shown = told.shown === undefined ? raw : { amount: told.shown, count: raw.count };
-  const ours = counted === undefined ? null : { ...key, raw, shown, adjustedAt: null, evidence: { ...NO_EVIDENCE, ...told.evidence } };
+  const ours =
+    counted === undefined
+      ? null
+      : { ...key, raw, shown, adjustedAt: null, isCorrected: false, evidence: { ...NO_EVIDENCE, ...told.evidence } };
   const theirCount = kind === 'exposure' ? (truth ?? 0) : told.truthImpressions === undefined ? raw.count : told.truthImpressions;
   const { credits = 0, bookedSince = 0 } = told;
   return { ours, theirs: truth === undefined ? null : { ...key, amount: truth, count: theirCount, credits, bookedSince } };

@@ -24,6 +24,7 @@ const ours = (entityId: string, hour: number, amount: number, count = 10): Strea
   shown: { amount, count },
   raw: { amount, count },
   adjustedAt: null,
+  isCorrected: false,
   evidence: NO_EVIDENCE,
 });
 const theirs = (entityId: string, hour: number, amount: number, count: number | null = 10): TruthHour => ({

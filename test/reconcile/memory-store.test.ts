@@ -1,4 +1,5 @@
-import { MemoryLedger, MemoryReconcileStore } from '../../reconcile/memory-store.ts';
+import { MemoryLedger } from '../../reconcile/memory-ledger.ts';
+import { MemoryReconcileStore } from '../../reconcile/memory-store.ts';
 import type { HourlyRow } from '../../src/sinks/totals.ts';
 import { type StoreBed, UNTIL } from '../conformance/reconcile-bed.ts';
 import { reconcileStories } from '../conformance/reconcile-store.ts';
@@ -15,7 +16,7 @@ reconcileStories('memory', async (): Promise<StoreBed> => {
       ledger.rows = () => [...rows.values()];
       ledger.positions = () => positions;
     },
-    book: async (some) => void ledger.bookings.push(...some.map((one) => ({ ...one, bookedAtMs: ++nowMs }))),
+    book: async (some, agoMs = 0) => void ledger.bookings.push(...some.map((one) => ({ ...one, bookedAtMs: ++nowMs - agoMs }))),
     complete: async (untilMs) => {
       ledger.completeMs = { spend: untilMs, exposure: untilMs };
     },

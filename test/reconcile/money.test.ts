@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { backfillScope } from '../../reconcile/backfill.ts';
 import { compareEntity } from '../../reconcile/compare.ts';
-import { lastOverMedian } from '../../reconcile/measures.ts';
+import { lastOverMedian, nearerToOne, wholeDays } from '../../reconcile/measures.ts';
 import { type Budgets, moneyOf, spreadEvenly } from '../../reconcile/money.ts';
 import { CHECKS, gateReason, judgeQuality, type Measures } from '../../reconcile/quality.ts';
 import { NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
@@ -23,7 +23,7 @@ function money(hours: readonly [number, number][], what = budgets(1000)) {
   const key = (i: number) => ({ kind: 'spend' as const, entityId: 'c', allocationVersion: 0, variantId: '', hourMs: i * HOUR });
   const stream = hours.map(([amount], i): StreamHour => {
     const amounts = { amount, count: 1 };
-    return { ...key(i), shown: amounts, raw: amounts, adjustedAt: null, evidence: NO_EVIDENCE };
+    return { ...key(i), shown: amounts, raw: amounts, adjustedAt: null, isCorrected: false, evidence: NO_EVIDENCE };
   });
   const truth = hours.map(([, amount], i): TruthHour => ({ ...key(i), amount, count: 1, credits: 0, bookedSince: 0 }));
   return moneyOf(compareEntity(stream, truth, OPTIONS), what);
@@ -101,7 +101,7 @@ describe('data-quality checks', () => {
     unassignedShare: 0,
     duplicateShare: 0.05,
   };
-  const options = { nowMs: 100 * DAY, shadowMs: 14 * DAY, alwaysShadow: [], firstMs: new Map<string, number>() };
+  const options = { nowMs: 100 * DAY, shadowMs: 14 * DAY, staleHours: 6, alwaysShadow: [], firstMs: new Map<string, number>() };
   const since = (days: number) => new Map(CHECKS.map(({ name, version }) => [`${name}/${version}`, options.nowMs - days * DAY]));
 
   test('only watch for their first fourteen days, then hold the run', () => {
@@ -131,6 +131,34 @@ describe('data-quality checks', () => {
     };
     expect(judgeQuality(bad, options).filter(({ passed }) => passed)).toEqual([]);
     expect(judgeQuality({ ...good, unassignedShare: null }, options)).toHaveLength(CHECKS.length - 1);
+  });
+
+  test('a truth that does not say how far it is complete is infinitely stale; how stale it may be is set', () => {
+    const passes = (staleHours: number, most: number): boolean | undefined =>
+      judgeQuality({ ...good, staleHours }, { ...options, staleHours: most }).find(({ check }) => check.name === 'freshness')?.passed;
+    expect([passes(7, 6), passes(7, 30), passes(31, 30), passes(Number.POSITIVE_INFINITY, 1e9)]).toEqual([false, true, false, false]);
+    const unknown = judgeQuality({ ...good, staleHours: Number.POSITIVE_INFINITY }, { ...options, firstMs: since(20) });
+    expect(gateReason(unknown)).toContain('unknown');
+  });
+
+  test('know days without rows, from the truth’s first whole day on', () => {
+    const day = (i: number, rows: number) => ({ dayMs: i * DAY, rows, micros: rows, nulls: 0 });
+    const rows = (days: ReturnType<typeof day>[], from: number, to: number) => wholeDays(days, from * DAY, to * DAY).map((one) => one.rows);
+    expect(rows([day(3, 9), day(4, 8), day(6, 7)], 3, 8.5)).toEqual([9, 8, 0, 7, 0]);
+    expect(rows([day(3, 9), day(4, 8)], 1, 5), 'a truth that began on day 3, at whatever time').toEqual([8]);
+    expect(rows([day(3, 9), day(4, 8)], 3.5, 5), 'a scope that begins within a day').toEqual([8]);
+    expect(rows([], 1, 5)).toEqual([]);
+  });
+
+  test('blame the truth for no change of spend that the stream has seen too, and for one that it has not', () => {
+    expect([
+      nearerToOne(7, 7),
+      nearerToOne(7, 1),
+      nearerToOne(0, 1),
+      nearerToOne(1, 0.5),
+      nearerToOne(null, 1),
+      nearerToOne(7, null),
+    ]).toEqual([1, 7, 0, 1, null, 7]);
   });
 
   test('hold the last day against the median of those before, if there are three', () => {

@@ -1,6 +1,7 @@
 /** What a person reads, and what a machine does. */
 import { describe, expect, test } from 'vitest';
-import { MemoryLedger, MemoryReconcileStore } from '../../reconcile/memory-store.ts';
+import { MemoryLedger } from '../../reconcile/memory-ledger.ts';
+import { MemoryReconcileStore } from '../../reconcile/memory-store.ts';
 import { printReport } from '../../reconcile/print.ts';
 import { reportJson } from '../../reconcile/report-json.ts';
 import { at, booked, CAMPAIGNS, CLOSED, counted, HOUR, PRICE, ReconcileStory, type StoreBed, UNTIL } from '../conformance/reconcile-bed.ts';

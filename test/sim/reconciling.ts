@@ -4,7 +4,8 @@
  * hold, day by day, what the views show.
  */
 import type { ExpectedSources } from '../../reconcile/cut.ts';
-import { type Booking, MemoryLedger, MemoryReconcileStore } from '../../reconcile/memory-store.ts';
+import { type Booking, MemoryLedger } from '../../reconcile/memory-ledger.ts';
+import { MemoryReconcileStore } from '../../reconcile/memory-store.ts';
 import { Reconciler } from '../../reconcile/run.ts';
 import { codeOf } from '../../src/errors.ts';
 import { dayOfSlot, dayText } from '../../src/operators/days.ts';
