@@ -1,6 +1,7 @@
 /** Looks at every guardrail of every running experiment, writes each look down, and pauses what is violated. */
 import type { Pool } from 'pg';
 import { inTransaction, namePostgresError } from '../src/sinks/postgres-client.ts';
+import { draftOfGuardrail, raiseAlerts } from './alerts.ts';
 import { type ArmCounts, FIRST_LOOK, type Guardrail, harmOf, type Look, logEOf, lookAgain, type Verdict, verdictOf } from './guardrails.ts';
 
 const GUARDRAILS = `
@@ -52,6 +53,7 @@ interface BeforeRow extends ArmCounts {
 export interface GuardrailOptions {
   runId: string;
   alphas: { violated: number; warning: number };
+  nowMs: number;
 }
 
 export async function lookAtGuardrails(pool: Pool, options: GuardrailOptions): Promise<GuardrailResult[]> {
@@ -65,8 +67,8 @@ export async function lookAtGuardrails(pool: Pool, options: GuardrailOptions): P
   }
 }
 
-/** One transaction: a look and what it leads to are written together, so that one that is repeated after a crash finds nothing new. */
-async function lookAt(pool: Pool, row: Row, { runId, alphas }: GuardrailOptions): Promise<GuardrailResult[]> {
+/** One transaction: a look and what it leads to, its alert too, are written together, so that one that is repeated after a crash finds nothing new. */
+async function lookAt(pool: Pool, row: Row, { runId, alphas, nowMs }: GuardrailOptions): Promise<GuardrailResult[]> {
   const harm = harmOf(row.direction);
   if (harm === null || row.control === null) return [];
   const { experimentId, metric, tolerance, autoPause } = row;
@@ -90,6 +92,7 @@ async function lookAt(pool: Pool, row: Row, { runId, alphas }: GuardrailOptions)
       await client.query(KEEP, [experimentId, metric, arm.variantId, runId, ...counts, look.logE, logE, verdict, paused]);
       results.push({ experimentId, metric, variantId: arm.variantId, control, arm, logE, verdict, paused });
     }
+    await raiseAlerts(client, results.filter(({ verdict: is }) => is === 'VIOLATED').map(draftOfGuardrail), { runId, nowMs });
     return results;
   });
 }

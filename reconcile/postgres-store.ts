@@ -8,6 +8,7 @@ import { copyChunks, copyLine } from '../src/sinks/copy-text.ts';
 import { inTransaction, namePostgresError } from '../src/sinks/postgres-client.ts';
 import type { Adjustment } from '../src/topology/adjustments.ts';
 import type { Clock } from '../src/topology/types.ts';
+import { draftsOf, endHeldAlerts, raiseAlerts } from './alerts.ts';
 import { openSnapshot } from './postgres-snapshot.ts';
 import * as sql from './queries.ts';
 import { adjustmentOf, readRows } from './rows.ts';
@@ -114,6 +115,7 @@ export class PostgresReconcileStore implements ReconcileStore {
       await inTransaction(this.#pool, async (client) => {
         await client.query(sql.MARK_APPLIED, [runId]);
         await client.query(sql.SUPERSEDE, [runId]);
+        await endHeldAlerts(client);
       });
     });
   }
@@ -140,6 +142,7 @@ export class PostgresReconcileStore implements ReconcileStore {
     await copy(client, `reconcile_delta (${DELTA_COLUMNS})`, outcome.deltas, (delta) => deltaLine(runId, delta));
     await copy(client, `reconcile_money (${MONEY_COLUMNS})`, outcome.money, (day) => moneyLine(runId, day));
     await copy(client, `dq_result (${CHECK_COLUMNS})`, outcome.checks, (result) => checkLine(runId, result));
+    if (status !== 'dry_run') await raiseAlerts(client, draftsOf(outcome), { runId, nowMs: this.#options.clock.now().wallMs });
     if (status === 'applying') await showIn(client, runId);
   }
 

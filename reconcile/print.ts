@@ -31,13 +31,13 @@ export const CLASS_TEXTS: Record<DeltaClass, string> = {
   unknown: 'nothing explains it',
 };
 
-export function printReport(report: RunReport, guardrails: readonly GuardrailResult[], seconds: number): string {
+export function printReport(report: RunReport, seconds: number): string {
   const lines = [...headOf(report), ...kindOf('spend', report), ...whyOf('spend', report), ...worstOf(report), ...moneyLines(report)];
   lines.push(
     ...kindOf('exposure', report),
     ...whyOf('exposure', report),
     ...checkLines(report),
-    ...guardrailLines(guardrails),
+    ...guardrailLines(report.guardrails),
     ...endOf(report, seconds),
   );
   return `${lines.join('\n')}\n`;

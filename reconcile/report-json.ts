@@ -1,5 +1,4 @@
 /** A run for machines: one object, names as in Postgres, times in ISO form. What depends on the clock only stands in `timing`. */
-import type { GuardrailResult } from './guardrail-run.ts';
 import type { CampaignDay, MoneyTotals } from './money.ts';
 import type { RunReport } from './run.ts';
 import type { KindTotal } from './tally.ts';
@@ -8,8 +7,8 @@ import { DAY_MS, type Delta } from './types.ts';
 /** Null where it is infinite. */
 const iso = (ms: number): string | null => (Number.isFinite(ms) ? new Date(ms).toISOString() : null);
 
-export function reportJson(report: RunReport, guardrails: readonly GuardrailResult[], seconds: number): Record<string, unknown> {
-  const { head, status, summary, deltas, money, checks, alerts, finished } = report;
+export function reportJson(report: RunReport, seconds: number): Record<string, unknown> {
+  const { head, status, summary, deltas, money, checks, alerts, finished, guardrails } = report;
   const { cut, scope } = head;
   return {
     run: head.runId,

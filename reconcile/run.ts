@@ -3,7 +3,7 @@
  * decision nothing has happened but the run's row; after it everything that is left to do stands in the store, and the next
  * start does it first, under the same id. Adjustments are absolute, so producing them again has no second effect.
  */
-import { StreamError } from '../src/errors.ts';
+import { asError, StreamError } from '../src/errors.ts';
 import type { RegistrySource } from '../src/sinks/registry.ts';
 import { writeAdjustments } from '../src/topology/adjustments.ts';
 import { partitionOf } from '../src/topology/sources/murmur2.ts';
@@ -11,6 +11,7 @@ import type { Clock, LogWriter, OutRecord } from '../src/topology/types.ts';
 import { budgetsOf } from './budgets.ts';
 import type { Tolerance } from './compare.ts';
 import { closedUntilMs, type ExpectedSources, untilOf } from './cut.ts';
+import type { GuardrailResult } from './guardrail-run.ts';
 import type { HoldLimits } from './hold.ts';
 import { firstHourMs, lockOf } from './lock.ts';
 import type { Budgets } from './money.ts';
@@ -48,6 +49,8 @@ export interface ReconcilerParts {
   partialsTopic: string;
   expected: () => Promise<ExpectedSources>;
   clock: Clock;
+  /** Looks at guardrails, each hour, whatever becomes of the run; `runId` null where it has failed. None where it is missing. */
+  guardrails?: (runId: string | null) => Promise<readonly GuardrailResult[]>;
   options: ReconcileOptions;
   versions: { code: string; config: string };
 }
@@ -63,6 +66,9 @@ export interface RunRequest {
 export interface RunReport extends RunOutcome {
   /** Ids of interrupted runs that were finished before. */
   finished: readonly string[];
+  guardrails: readonly GuardrailResult[];
+  /** Why guardrails were not looked at, though the run is well; null when they were. */
+  guardrailsFailed: Error | null;
 }
 
 export class Reconciler {
@@ -72,22 +78,30 @@ export class Reconciler {
     this.#parts = parts;
   }
 
-  /** Finishes what was interrupted, then runs. A dry run finishes nothing. Rejects with `reconcile_busy`. */
+  /** Finishes what was interrupted, then runs, then looks at guardrails. A dry run does the second only. Rejects with `reconcile_busy`. */
   run(request: RunRequest): Promise<RunReport> {
     return this.#alone(async () => {
-      const finished = request.dryRun ? [] : await this.#finishPending();
-      return { ...(await this.#perform(request, null)), finished };
+      const work = async () => ({
+        finished: request.dryRun ? [] : await this.#finishPending(),
+        outcome: await this.#perform(request, null),
+      });
+      const run = await settled(work());
+      const look = async () => (request.dryRun ? [] : ((await this.#parts.guardrails?.(run.value?.outcome.head.runId ?? null)) ?? []));
+      const guardrails = await settled(look());
+      if (run.value === null) throw run.error;
+      const { finished, outcome } = run.value;
+      return { ...outcome, finished, guardrails: guardrails.value ?? [], guardrailsFailed: guardrails.error };
     });
   }
 
   /** Applies a held run. Rejects with `not_approved`. */
-  approve(runId: string): Promise<{ finished: readonly string[] }> {
+  approve(runId: string): Promise<{ finished: readonly string[]; adjusted: number; corrected: number }> {
     return this.#alone(async () => {
       const finished = await this.#finishPending();
       const approval = await this.#parts.store.approve(runId);
       if (!approval.approved) throw new StreamError('not_approved', `Run ${runId} was not applied: ${approval.because}`);
       await this.#apply(runId);
-      return { finished };
+      return { finished, adjusted: approval.adjusted, corrected: approval.corrected };
     });
   }
 
@@ -214,6 +228,12 @@ function settledOf(last: Snapshot['last'], { fromMs, isBackfill }: Scope): Recor
   const of = (kind: Kind): number => Math.max(leastMs, Math.min(closedMs[kind], completeMs[kind], untilMs));
   return { spend: of('spend'), exposure: of('exposure') };
 }
+
+const settled = <Value>(work: Promise<Value>): Promise<{ value: Value; error: null } | { value: null; error: Error }> =>
+  work.then(
+    (value) => ({ value, error: null }),
+    (error: unknown) => ({ value: null, error: asError(error) }),
+  );
 
 /** Names its cut: `20261125T10-mhz1k2x3`. Unique, since only one process reconciles at a time. */
 const runIdOf = (untilMs: number, bookedBeforeMs: number): string =>

@@ -36,6 +36,15 @@ export const ALERT_JSON = `jsonb_build_object('alert_id', alert_id, 'kind', kind
 const OPEN = `
   select ${ALERT_JSON} as alert from exposure_stream.alert where ended_at is null order by raised_at desc, alert_id limit $1`;
 
+/** With a connection that is inside of a transaction of its own, or with a pool. */
+export async function writeAlerts(
+  client: { query(text: string, values: unknown[]): Promise<unknown> },
+  { epoch, version }: AlertWriter,
+  alerts: readonly AlertRecord[],
+): Promise<void> {
+  await client.query(WRITE, [JSON.stringify(alerts.map(alertJson)), epoch, version]);
+}
+
 /** The table `alert`. */
 export class PostgresAlertStore implements AlertStore {
   readonly #pool: Pool;
@@ -45,9 +54,12 @@ export class PostgresAlertStore implements AlertStore {
     this.#pool = pool;
   }
 
-  async write({ epoch, version }: AlertWriter, alerts: readonly AlertRecord[]): Promise<void> {
-    const rows = JSON.stringify(alerts.map(alertJson));
-    await this.#query(WRITE, [rows, epoch, version], 'Alerts were not written');
+  async write(writer: AlertWriter, alerts: readonly AlertRecord[]): Promise<void> {
+    try {
+      await writeAlerts(this.#pool, writer, alerts);
+    } catch (error) {
+      throw namePostgresError(error, 'Alerts were not written');
+    }
   }
 
   async closed(ids: readonly string[]): Promise<ClosedAlert[]> {

@@ -1,7 +1,5 @@
 /** `reconcile`: the hourly judge. Exit codes: 0 done, repairs included · 3 drift found by --dry-run · 4 held. */
 import { createHash } from 'node:crypto';
-import type { Pool } from 'pg';
-import { announce } from '../../reconcile/alerts.ts';
 import { backfillScope } from '../../reconcile/backfill.ts';
 import { parseUntil } from '../../reconcile/cut.ts';
 import { lookAtGuardrails } from '../../reconcile/guardrail-run.ts';
@@ -38,15 +36,14 @@ export async function reconcileCommand(host: Host, options: ReconcileCommandOpti
   const untilMs = options.until === undefined ? null : parseUntil(options.until, host.clock.now().wallMs);
   const { from, to, confirm: confirmed = false } = options;
   const scope = from === undefined || to === undefined ? null : backfillScope({ from, to, confirmed }, settings.reconcile.confirmDays);
-  return await withReconciler(host, settings, async (reconciler, pool) => {
+  return await withReconciler(host, settings, async (reconciler) => {
     const startedMs = host.clock.now().monotonicMs;
     const seconds = (): number => (host.clock.now().monotonicMs - startedMs) / 1000;
     if (options.approve !== undefined) return await approve(host, reconciler, options.approve, options.json === true);
     const report = await reconciler.run({ untilMs, scope, dryRun: options.dryRun === true });
-    const guardrails = options.dryRun ? [] : await lookAtGuardrails(pool, { runId: report.head.runId, alphas: alphasOf(settings) });
-    await announce(pool, report, { guardrails, nowMs: host.clock.now().wallMs });
-    if (options.json) printJson(host, reportJson(report, guardrails, seconds()));
-    else host.out.write(printReport(report, guardrails, seconds()));
+    if (options.json) printJson(host, reportJson(report, seconds()));
+    else host.out.write(printReport(report, seconds()));
+    if (report.guardrailsFailed !== null) throw report.guardrailsFailed;
     return exitOf(report);
   });
 }
@@ -59,9 +56,9 @@ function exitOf({ status, summary }: RunReport): number {
 }
 
 async function approve(host: Host, reconciler: Reconciler, runId: string, json: boolean): Promise<number> {
-  const { finished } = await reconciler.approve(runId);
-  if (json) printJson(host, { run: runId, status: 'applied', finished_before: finished });
-  else host.out.write(`Run ${runId} is applied.\n`);
+  const { finished, adjusted, corrected } = await reconciler.approve(runId);
+  if (json) printJson(host, { run: runId, status: 'applied', finished_before: finished, adjusted, corrected });
+  else host.out.write(`Run ${runId} is applied: ${adjusted} hours adjusted, ${corrected} corrections of locked hours added.\n`);
   return EXIT.done;
 }
 
@@ -75,11 +72,7 @@ function refuseTogether({ until, dryRun, approve: approved, from, to, confirm }:
   if (confirm && from === undefined) refuse('--confirm is for --from and --to');
 }
 
-async function withReconciler(
-  host: Host,
-  settings: Settings,
-  work: (reconciler: Reconciler, pool: Pool) => Promise<number>,
-): Promise<number> {
+async function withReconciler(host: Host, settings: Settings, work: (reconciler: Reconciler) => Promise<number>): Promise<number> {
   const { clock } = host;
   const log = loggerOf(host, settings);
   const kafka = openKafka(settings, log);
@@ -103,11 +96,11 @@ async function withReconciler(
     .digest('hex')
     .slice(0, 16);
   const versions = { code: versionOf(), config };
+  const guardrails = (runId: string | null) =>
+    lookAtGuardrails(pool, { runId: runId ?? 'none', alphas: alphasOf(settings), nowMs: clock.now().wallMs });
   try {
-    return await work(
-      new Reconciler({ store, writer, registry, partialsTopic, expected, clock, versions, options: optionsOf(settings) }),
-      pool,
-    );
+    const options = optionsOf(settings);
+    return await work(new Reconciler({ store, writer, registry, partialsTopic, expected, clock, guardrails, versions, options }));
   } finally {
     await Promise.allSettled([store.close(), registry.close(), writer.close(), admin.close()]);
   }

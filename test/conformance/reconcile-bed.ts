@@ -1,7 +1,7 @@
 /** What stories of the reconciler stand on: a stream, a truth, and a log that takes the adjustments; in memory or in Postgres. */
 
 import type { Booking } from '../../reconcile/memory-ledger.ts';
-import { type ReconcileOptions, Reconciler, type RunReport, type RunRequest } from '../../reconcile/run.ts';
+import { type ReconcileOptions, Reconciler, type ReconcilerParts, type RunReport, type RunRequest } from '../../reconcile/run.ts';
 import type { ReconcileStore } from '../../reconcile/store.ts';
 import type { Amounts, SourcePosition } from '../../reconcile/types.ts';
 import { FILE_SCHEMA } from '../../src/config.ts';
@@ -170,7 +170,7 @@ export class ReconcileStory {
     await this.bed.complete(UNTIL + DAY);
   }
 
-  reconciler(options: Partial<ReconcileOptions> = {}, parts: { store?: ReconcileStore; writer?: LogWriter } = {}): Reconciler {
+  reconciler(options: Partial<ReconcileOptions> = {}, parts: Partial<ReconcilerParts> = {}): Reconciler {
     const inputs = { spend: { topic: 'impressions', partitions: 1 }, exposure: { topic: 'exposures', partitions: 1 } };
     const registry = new StaticRegistry({ campaigns: new Map(this.campaigns.map((row) => [row.campaignId, [row]])) });
     return new Reconciler({

@@ -30,7 +30,7 @@ const LATE = { ours: [counted(FIRST, LAST_HOUR, { spendMicros: 90 * PRICE, impre
 
 const found = ({ deltas }: RunReport) => deltas.map((delta) => [delta.entityId, delta.class, delta.delta.amount, delta.action]);
 const comparable = (report: RunReport): string => {
-  const { run: _, timing: __, ...rest } = reportJson(report, [], 0);
+  const { run: _, timing: __, ...rest } = reportJson(report, 0);
   return JSON.stringify(rest);
 };
 
@@ -347,6 +347,27 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       const report = await story.run({ dryRun: true });
       expect(found(report)).toEqual([['e', 'unknown', -10, 'report']]);
       expect([report.summary.adjusted, report.summary.heldBecause]).toEqual([0, null]);
+    });
+
+    test('guardrails are looked at under the lock, whatever becomes of the run, and the run whatever becomes of them', async () => {
+      await story.begin(LATE);
+      const looks: [string | null, boolean][] = [];
+      const guardrails = async (runId: string | null) => {
+        const other = bed.open();
+        looks.push([runId, (await other.lock(0)) !== null]);
+        await other.close();
+        return [];
+      };
+      const request = { untilMs: UNTIL, scope: null, dryRun: false };
+      const broken = { send: () => Promise.reject(new Error('the broker is gone')), close: async () => {} };
+      await expect(story.reconciler({}, { guardrails, writer: broken }).run(request)).rejects.toThrow('the broker is gone');
+      const { head } = await story.reconciler({}, { guardrails }).run(request);
+      expect(looks).toEqual([
+        [null, false],
+        [head.runId, false],
+      ]);
+      const failing = story.reconciler({}, { guardrails: () => Promise.reject(new Error('no such table')) });
+      expect(await failing.run(request)).toMatchObject({ status: 'applying', guardrailsFailed: { message: 'no such table' } });
     });
 
     test('whoever comes while another is at work leaves, having done nothing', async () => {

@@ -90,7 +90,7 @@ describeIntegration('an experiment in the reference tables', ({ databaseUrl }) =
     await run(`insert into exposure_stream.guardrail (experiment_id, metric, direction, tolerance) values ('e', 'crash', 'increase', .1);
       insert into exposure_stream.experiment_outcome (event_id, experiment_id, unit_id, metric, event_ts)
         select 'early' || i, 'e', 'u' || i, 'crash', DAY + interval '1 day' from generate_series(0, 20) i where i % 10 <> 9`);
-    const options = { runId: 'r1', alphas: ALPHAS };
+    const options = { runId: 'r1', alphas: ALPHAS, nowMs: 1000 };
     expect(await lookAtGuardrails(pool, options)).toMatchObject([
       { variantId: 'b', verdict: 'PASS', paused: false, control: { units: 200, events: 11 } },
     ]);
