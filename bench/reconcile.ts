@@ -35,6 +35,12 @@ const PAGE = join(import.meta.dirname, '..', 'docs', 'reconcile.md');
 /** The last heading that people wrote; what follows is made here. */
 const SECTION = '## Figures and plans\n';
 
+/** Every hour lacks a tenth, which came late. */
+const LOSE_ADJUSTMENTS = `
+  update exposure_stream.stream_count set adjusted_spend_micros = null, adjusted_impressions = null, adjusted_run = null,
+    adjusted_cut_event = null, adjusted_cut_booked = null, spend_micros = spend_micros - spend_micros / 10, late_micros = spend_micros / 10
+  where kind = 'spend' and late_micros = 0`;
+
 const said: string[] = [];
 const say = (text: string): void => {
   said.push(text);
@@ -80,13 +86,13 @@ async function main(): Promise<void> {
     client.on('error', () => undefined); // the server ends with the services
     await client.connect();
     await fill(client);
-    const [first, second] = [
-      runChild('first run, one hour in fifty differs', services.databaseUrl),
-      runChild('again', services.databaseUrl),
-    ];
+    const first = runChild('first run, one hour in fifty differs', services.databaseUrl);
+    const second = runChild('again', services.databaseUrl);
+    await client.query(LOSE_ADJUSTMENTS);
+    const worst = runChild('every hour differs', services.databaseUrl);
     if (process.argv.includes('--explain') || process.argv.includes('--write')) await explain(client);
     await client.end();
-    const met = [first, second].every(({ seconds, megabytes }) => seconds <= BARS.seconds && megabytes <= BARS.megabytes);
+    const met = [first, second, worst].every(({ seconds, megabytes }) => seconds <= BARS.seconds && megabytes <= BARS.megabytes);
     say(`\nbars: ${BARS.seconds} s, ${BARS.megabytes} MB: ${met ? 'met' : 'NOT met'}`);
     process.exitCode = met && second.drifted === 0 ? 0 : 1;
     if (process.argv.includes('--write')) write();
@@ -106,7 +112,7 @@ async function fill(client: Client): Promise<void> {
   const parameters = [ROWS, CAMPAIGNS, HOURS, new Date(FROM)];
   await client.query(
     `insert into exposure_stream.billable_impression (event_id, campaign_id, spend_micros, impressions, event_ts, booked_at)
-     select 'e' || i, 'c' || i % $2::integer, 1000 + i % 5000, 1, $4::timestamptz + (i / $2::integer % $3::integer) * interval '1 hour' + i % 3600 * interval '1 second',
+     select 'e' || i, 'c' || i % $2::integer, 10000 + i % 50000, 1, $4::timestamptz + (i / $2::integer % $3::integer) * interval '1 hour' + i % 3600 * interval '1 second',
        $4::timestamptz + interval '7 day' from generate_series(0, $1::integer - 1) i`,
     parameters,
   );
@@ -121,14 +127,31 @@ async function fill(client: Client): Promise<void> {
        from (select campaign_id, hour, sum(spend_micros)::bigint as micros, sum(impressions)::bigint as impressions
          from exposure_stream.truth_spend_hourly group by 1, 2) hours) counted`,
   );
+  // Units that meet their experiment four times on average, as often late as early; the stream has counted each once.
+  await client.query(
+    `insert into exposure_stream.experiment_exposure (event_id, experiment_id, unit_id, variant_id, event_ts, booked_at)
+     select 'x' || i, 'e' || unit % 20, 'u' || unit, 'v' || unit / 20 % 2, $3::timestamptz + hashint4(i)::bigint % $2 * interval '1 second', $3::timestamptz + interval '7 day'
+     from (select i, i * 7919::bigint % ($1::integer / 4) as unit from generate_series(0, $1::integer - 1) i) met`,
+    [ROWS / 5, HOURS * 1800, new Date(FROM + HOURS * 1_800_000)],
+  );
+  await client.query(
+    `insert into exposure_stream.stream_count (kind, entity_id, allocation_version, variant_id, hour, spend_micros, impressions, units, late_records,
+       late_micros, duplicate_records, duplicate_micros, suspected_records, suspected_micros, invalid_traffic_records, invalid_traffic_micros,
+       partials_partition, epoch, version)
+     select 'exposure', experiment_id, allocation_version, variant_id, hour, 0, 0, sum(units), 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1
+     from exposure_stream.truth_exposure_hourly group by 2, 3, 4, 5`,
+  );
   await client.query('update exposure_stream.truth_progress set complete_until = $1', [new Date(UNTIL)]);
   await client.query(
     `insert into exposure_stream.stream_position (partials_partition, topic, partition, origin, position, watermark_ms, idle, epoch, version)
      values (0, 'impressions', 0, 0, 1, 0, true, 1, 1), (0, 'exposures', 0, 0, 1, 0, true, 1, 1)`,
   );
   await client.query('vacuum analyze exposure_stream.billable_impression');
+  await client.query('vacuum analyze exposure_stream.experiment_exposure');
   await client.query('vacuum analyze exposure_stream.stream_count');
-  say(`${ROWS.toLocaleString('en-US')} billable rows made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  say(
+    `${ROWS.toLocaleString('en-US')} billable rows and ${(ROWS / 5).toLocaleString('en-US')} exposures made in ${((performance.now() - began) / 1000).toFixed(0)} s`,
+  );
 }
 
 interface Figures {
@@ -152,12 +175,18 @@ function runChild(name: string, url: string): Figures {
 
 async function explain(client: Client): Promise<void> {
   const hour = UNTIL - 3_600_000;
+  const touched = [['c1', 'c2', 'c3'], Array.from({ length: 3 }, () => new Date(hour))];
   const queries: [string, string, unknown[]][] = [
     ['Truth of seven days', sql.TRUTH.spend, [FROM, UNTIL, UNTIL + 8 * DAY, null]],
     ['Truth of one hour', sql.TRUTH.spend, [hour, UNTIL, UNTIL + 8 * DAY, null]],
     ['Stream of seven days', sql.STREAM.spend, [FROM, UNTIL]],
-    ['Locked hours that were booked in again: the truth', sql.LOCKED_TRUTH, [FROM, 0, UNTIL + 9 * DAY, UNTIL + 8 * DAY]],
-    ['Locked hours that were booked in again: the stream', sql.LOCKED_STREAM, [FROM, 0, UNTIL + 9 * DAY, UNTIL + 8 * DAY]],
+    ['Which locked hours were booked in again, of all bookings', sql.TOUCHED, [FROM, UNTIL + 9 * DAY, FROM + 7 * DAY - 1]],
+    ['Locked hours that were booked in again: the truth', sql.LOCKED_TRUTH, [...touched, UNTIL + 8 * DAY, null]],
+    ['Locked hours that were booked in again: the stream', sql.LOCKED_STREAM, touched],
+    ['Truth of seven days, of exposures', sql.TRUTH.exposure, [FROM, UNTIL, UNTIL + 8 * DAY, null]],
+    ['Truth of one hour, of exposures', sql.TRUTH.exposure, [hour, UNTIL, UNTIL + 8 * DAY, null]],
+    ['How far is history', sql.LOCK, []],
+    ['Which run was decided later', sql.NEWER, ['nobody']],
     ['What stands adjusted', sql.STANDING, ['nobody', UNTIL - DAY]],
     ['The last run', sql.LAST_RUN, []],
     ['Interrupted runs', sql.PENDING, []],
@@ -183,7 +212,10 @@ function shortened(lines: readonly string[]): string[] {
     const depth = line.search(/\S/);
     if (depth > skipped) continue;
     skipped =
-      /\bon billable_impression_[1-7]\b/.test(line) || /using billable_impression_[1-7]_/.test(line) ? depth : Number.POSITIVE_INFINITY;
+      /\bon (billable_impression|experiment_exposure)_[1-7]\b/.test(line) ||
+      /using (billable_impression|experiment_exposure)_[1-7]_/.test(line)
+        ? depth
+        : Number.POSITIVE_INFINITY;
     if (skipped === Number.POSITIVE_INFINITY)
       kept.push(
         line.replaceAll("date_bin('01:00:00'::interval, event_ts, '1970-01-01 00:00:00+00'::timestamp with time zone)", 'HOUR(event_ts)'),
