@@ -20,20 +20,20 @@ const WHOLE = 2 ** 16;
 /** Slots of a signed 32-bit index of words. */
 const MAX_CAPACITY = 2 ** 30 - 8192;
 const MAX_REACH = 4094;
-/** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
-const LAST_STRETCH = 5 * (MAX_REACH + 2);
-/** At this share of used slots a table grows by GROWTH: 9.5 bytes a key, and the size that it grows to is 11.4. Small ones, whose reach is short, sooner. */
-const LOAD = 0.84;
+/** At this share of used slots a table grows by GROWTH: 9.4 bytes a key, and the size that it grows to is 11.8. Small ones, whose reach is short, sooner. */
+const LOAD = 0.85;
 const SMALL_LOAD = 0.7;
 const SMALL = 2 ** 18;
 const SMALLEST_LOAD = 0.5;
 const SMALLEST = 2 ** 14;
-const GROWTH = 1.2;
+const GROWTH = 1.25;
+/** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
+const LAST_STRETCH = Math.ceil((MAX_REACH + 2) / (GROWTH - 1));
 /** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
 const CROWDED = 0.95;
 /**
  * Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most. So a pass that new keys drive ends
- * before they fill what it moves to: it takes a sixteenth of the old size in new keys, an eighth of the new one.
+ * before they fill what it moves to.
  */
 const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
@@ -46,9 +46,14 @@ const loadOf = (capacity: number): number => (capacity < SMALLEST ? SMALLEST_LOA
 
 export class FingerprintTable {
   readonly #memory: ReservedSlots;
+  readonly #live: LiveTags;
+  /** Gets what finds no place in its reach any more. */
+  readonly #strays: KeyVisitor;
   slots: Int32Array;
   /** Slots that are not empty, expired ones included. */
   used = 0;
+  /** Whether some of them may be: a look-up for a free slot then reads once more. */
+  mayHoldExpired = false;
   #capacity = 0;
   #reach = 0;
   #scale = 0;
@@ -59,9 +64,12 @@ export class FingerprintTable {
   #frontier = NO_FRONTIER;
   #flip = 0;
 
-  constructor(budget: MemoryBudget) {
+  /** `live` is read at each call, and may change between them. */
+  constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor) {
     this.#memory = new ReservedSlots(budget);
     this.slots = this.#memory.words;
+    this.#live = live;
+    this.#strays = strays;
   }
 
   get byteLength(): number {
@@ -94,18 +102,16 @@ export class FingerprintTable {
   }
 
   /** The index of the slot that the key may take: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
-  find(hi: number, lo: number, live: LiveTags): number {
+  find(hi: number, lo: number): number {
     const slots = this.slots;
     const word = hi & FINGERPRINT_MASK;
     const home = this.#homeOf(hi) << 1;
-    let expired = -1;
     let i = home;
     for (let first = slots[i]; first !== 0; first = slots[i]) {
-      if (slots[i + 1] === lo && (first & FINGERPRINT_MASK) === word) return live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
-      if (expired < 0 && live[first >>> TAG_SHIFT] === 0) expired = i;
+      if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
       i += 2;
     }
-    if (expired >= 0) i = expired;
+    if (this.mayHoldExpired) i = this.#firstFree(home);
     return i - home <= 2 * this.#reach ? i : NO_ROOM;
   }
 
@@ -122,19 +128,19 @@ export class FingerprintTable {
   }
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
-  begin(liveKeys: number, live: LiveTags, strays: KeyVisitor): void {
-    this.#begin(this.#sizeFor(liveKeys), live, strays);
+  begin(liveKeys: number): void {
+    this.#begin(this.#sizeFor(liveKeys));
   }
 
   /** The same, to the size that it has. */
-  clean(live: LiveTags, strays: KeyVisitor): void {
-    this.#begin(this.#capacity, live, strays);
+  clean(): void {
+    this.#begin(this.#capacity);
   }
 
-  #begin(next: number, live: LiveTags, strays: KeyVisitor): void {
+  #begin(next: number): void {
     if (next > this.#capacity) this.#resize(next);
     if (this.#capacity <= WHOLE) {
-      this.#rebuild(next, live, strays);
+      this.#rebuild(next);
       return;
     }
     this.#next = next;
@@ -144,12 +150,12 @@ export class FingerprintTable {
     this.#frontier = next > this.#capacity ? this.#capacity : 0;
   }
 
-  /** Moves about `count` slots on; true when no pass is under way any more. `strays` gets what finds no place in its reach. */
-  step(count: number, live: LiveTags, strays: KeyVisitor): boolean {
+  /** Moves about `count` slots on; true when no pass is under way any more. */
+  step(count: number): boolean {
     if (!this.moving) return true;
     const from = this.#flip === 0 ? this.#stretchDown(count) : this.#frontier;
     const to = this.#flip === 0 ? this.#endOf(this.#frontier) : this.#stretchUp(count);
-    const keys = this.#lift(from, to, live);
+    const keys = this.#lift(from, to);
     this.slots.fill(0, from * 2, to * 2);
     this.#frontier = this.#flip === 0 ? from : to;
     const ends = this.#flip === 0 ? from === 0 : to >= this.#capacity;
@@ -158,7 +164,7 @@ export class FingerprintTable {
       this.#settle(this.#next);
       if (shrinks) this.#memory.shrinkTo(slotsFor(this.#capacity));
     }
-    this.#drop(keys, strays);
+    this.#drop(keys);
     return ends;
   }
 
@@ -180,7 +186,7 @@ export class FingerprintTable {
    * Visits the live keys from the hash `from` (its top 32 bits) on, about `count` slots of them; returns where to go on, 2^32 at
    * the end. Whatever is added or moved between two calls, a key that is there all the time is visited once.
    */
-  visit(from: number, { count, live }: { count: number; live: LiveTags }, visit: KeyVisitor): number {
+  visit(from: number, count: number, visit: KeyVisitor): number {
     const border = this.moving ? this.#firstWith(this.#frontier, this.#scale) : 2 ** 32;
     const isLow = from < border;
     const until = isLow ? border : 2 ** 32;
@@ -191,7 +197,7 @@ export class FingerprintTable {
     let slot = start;
     for (; slot < last || this.slots[slot * 2] !== 0; slot++) {
       const first = this.slots[slot * 2];
-      if (live[first >>> TAG_SHIFT] === 0) continue;
+      if (this.#live[first >>> TAG_SHIFT] === 0) continue;
       const hi = hashAt(slot, first, capacity);
       if (hi >= from && hi < until) visit(hi, this.slots[slot * 2 + 1] >>> 0, first >>> TAG_SHIFT);
     }
@@ -201,6 +207,12 @@ export class FingerprintTable {
   #homeOf(hi: number): number {
     const home = ((hi >>> 0) * this.#scale) | 0;
     return ((home - this.#frontier) ^ this.#flip) >= 0 ? ((hi >>> 0) * this.#nextScale) | 0 : home;
+  }
+
+  #firstFree(home: number): number {
+    let i = home;
+    while (this.#live[this.slots[i] >>> TAG_SHIFT] === 1) i += 2;
+    return i;
   }
 
   /** The lowest hash whose home is that slot or a later one. */
@@ -224,12 +236,12 @@ export class FingerprintTable {
     this.slots = this.#memory.words;
   }
 
-  #rebuild(capacity: number, live: LiveTags, strays: KeyVisitor): void {
-    const keys = this.#lift(0, slotsFor(this.#capacity), live);
+  #rebuild(capacity: number): void {
+    const keys = this.#lift(0, slotsFor(this.#capacity));
     this.slots.fill(0);
     if (capacity < this.#capacity) this.#resize(capacity);
     this.#settle(capacity);
-    this.#drop(keys, strays);
+    this.#drop(keys);
   }
 
   #settle(capacity: number): void {
@@ -260,16 +272,16 @@ export class FingerprintTable {
   }
 
   /** Copies the live keys of these slots, all placed under the old capacity, away; `used` is without any of the slots then. */
-  #lift(from: number, to: number, live: LiveTags): number {
+  #lift(from: number, to: number): number {
     if (this.#capacity === 0) return 0;
-    const { used, lifted } = lift(this.slots, { from, to, capacity: this.#capacity }, live);
+    const { used, lifted } = lift(this.slots, { from, to, capacity: this.#capacity }, this.#live);
     this.used -= used;
     return lifted;
   }
 
   /** Puts what was lifted where it belongs now. */
-  #drop(lifted: number, strays: KeyVisitor): void {
+  #drop(lifted: number): void {
     const scale = this.moving ? this.#nextScale : this.#scale;
-    this.used += drop(this.slots, { lifted, scale, reach: this.#reach }, strays);
+    this.used += drop(this.slots, { lifted, scale, reach: this.#reach }, this.#strays);
   }
 }

@@ -18,14 +18,20 @@ const SWEEP_SHARE = 1 / 3;
 const SWEEP_STEPS = 512;
 /** After a jump of the watermark they come so much closer together: a batch moves it by little then. */
 const HURRY = 16;
+/**
+ * Between two pieces of upkeep lie so many calls, or that share of the time between two sweeps: a batch whose records span hours
+ * would else do all of a sweep.
+ */
+const UPKEEP_CALLS = 256;
+const UPKEEP_SHARE = 1 / 128;
 /** The most slots of a step, a few ms. */
 const MAX_STEP = 2 ** 18;
 const MIN_STEP = 2 ** 14;
 /** Those of a step while keys wait outside the table for a tag. */
 const URGENT_STEP = 2 ** 13;
-/** Table work is done after so many new slots, and moves so many slots for each: a pass ends with a sixteenth more keys. */
-const WORK_EVERY = 2048;
-const SLOTS_EACH = 16;
+/** Table work is done after so many new slots, and moves so many slots for each: a pass ends with 4 % more keys. */
+const WORK_EVERY = 512;
+const SLOTS_EACH = 32;
 /** Beyond this many keys outside, or this load, the table is put in order at once; */
 const MAX_OUTSIDE = 100_000;
 const FULL = 0.93;
@@ -70,6 +76,8 @@ export class FingerprintStore {
   #sweepDueMs = Number.POSITIVE_INFINITY;
   #stepDueMs = Number.POSITIVE_INFINITY;
   #trimDueMs = Number.NEGATIVE_INFINITY;
+  /** Calls in which upkeep was due and not done. */
+  #calls = 0;
   /** The lowest bucket that the table may hold once the pass under way has ended. */
   #passFloor = Number.NEGATIVE_INFINITY;
   /** New slots until there is table work to do. */
@@ -89,7 +97,7 @@ export class FingerprintStore {
     this.#bucketMs = bucketMs;
     this.#ttlMs = ttlMs;
     this.#sweepMs = bucketMs * Math.min(SWEEP_BUCKETS, (TAGS - this.#span) * SWEEP_SHARE);
-    this.#table = new FingerprintTable(budget);
+    this.#table = new FingerprintTable(budget, this.#tags.live, this.#stray);
     this.#outside = new OutsideKeys(budget);
   }
 
@@ -112,7 +120,7 @@ export class FingerprintStore {
   }
 
   has(hi: number, lo: number): boolean {
-    return this.#table.find(hi, lo | 0, this.#tags.live) === PRESENT_AT || this.#outside.has(hi, lo);
+    return this.#table.find(hi, lo | 0) === PRESENT_AT || this.#outside.has(hi, lo);
   }
 
   /**
@@ -131,12 +139,12 @@ export class FingerprintStore {
     const bucket = Math.floor(ts / this.#bucketMs);
     const low = lo | 0;
     const table = this.#table;
-    let index = table.find(hi, low, this.#tags.live);
+    let index = table.find(hi, low);
     if (index === PRESENT_AT || this.#outside.has(hi, lo)) return PRESENT;
     if (bucket < this.#tags.oldest) return BUCKET_GONE;
     if (this.#untilWork <= 0 || !this.#tags.holds(bucket)) {
       const hasTag = this.#makeReady(bucket);
-      index = hasTag ? table.find(hi, low, this.#tags.live) : NO_ROOM;
+      index = hasTag ? table.find(hi, low) : NO_ROOM;
     }
     if (index === NO_ROOM) {
       this.#outside.add(hi, lo, bucket);
@@ -157,11 +165,16 @@ export class FingerprintStore {
     this.#tags.count(tag, 1);
   }
 
-  /** Moves the watermark; a lower one changes nothing. Does a bounded piece of the sweep at most. */
+  /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */
   advance(watermarkMs: number): void {
     if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs;
     if (this.#watermarkMs < this.#dueMs || this.#watermarkMs === Number.NEGATIVE_INFINITY) return;
     this.#expire();
+    if (++this.#calls >= UPKEEP_CALLS || this.#watermarkMs >= this.#dueMs + this.#sweepMs * UPKEEP_SHARE) this.#upkeep();
+  }
+
+  #upkeep(): void {
+    this.#calls = 0;
     this.#sweep();
     if (this.#table.trimming && this.#watermarkMs >= this.#trimDueMs) {
       this.#table.trim();
@@ -180,12 +193,11 @@ export class FingerprintStore {
    * that is there all the time is visited, and once unless it was outside; one added meanwhile perhaps.
    */
   walk(place: TableWalk, count: number, visit: (hi: number, lo: number, bucket: number) => void): boolean {
-    const live = this.#tags.live;
     // At the beginning too: it may go into the table behind the walk.
     if (place.next === 0 && count < Number.POSITIVE_INFINITY) this.#outside.forEach(visit);
     const withBucket: KeyVisitor = (hi, lo, tag) => visit(hi, lo, this.#tags.bucketOf(tag));
     // A pass under way divides the table in two.
-    for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, { count, live }, withBucket);
+    for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, count, withBucket);
     if (place.next < 2 ** 32) return false;
     if (place.next === 2 ** 32) this.#outside.forEach(visit);
     place.next = Number.POSITIVE_INFINITY;
@@ -221,10 +233,10 @@ export class FingerprintStore {
     const floor = this.#tags.oldest;
     this.#strays = 0;
     try {
-      table.begin(keys, this.#tags.live, this.#stray);
+      table.begin(keys);
     } catch (error) {
       if (isFull && this.#tags.keys >= table.used) throw error;
-      table.clean(this.#tags.live, this.#stray);
+      table.clean();
     }
     this.#passFloor = floor;
     this.#sweepDueMs = this.#watermarkMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : this.#watermarkMs + this.#sweepMs;
@@ -234,12 +246,13 @@ export class FingerprintStore {
 
   #stepPass(slots: number): void {
     for (let left = slots; this.#table.moving && left > 0; left -= MAX_STEP) {
-      if (this.#table.step(Math.min(left, MAX_STEP), this.#tags.live, this.#stray)) this.#passed();
+      if (this.#table.step(Math.min(left, MAX_STEP))) this.#passed();
     }
   }
 
   /** The table holds nothing any more that had expired when the pass began. */
   #passed(): void {
+    this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
     if (this.#table.isSparse(this.#tags.keys)) this.#sweepDueMs = this.#watermarkMs + this.#hurryMs;
     if (this.#passFloor > this.#tags.base) this.#tags.begin(this.#passFloor);
     if (this.#outside.size > 0) this.#bringIn();
@@ -250,6 +263,7 @@ export class FingerprintStore {
     if (this.#sweepDueMs === Number.POSITIVE_INFINITY) this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
+    this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
     if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable(false);
     if (this.#outside.size > 0) this.#bringIn();
   }
@@ -259,12 +273,23 @@ export class FingerprintStore {
     if (this.#tags.empty) return;
     const table = this.#table;
     if (!table.moving) {
-      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginPass(this.#tags.keys, false);
+      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginSweep();
       return;
     }
     if (this.#watermarkMs < this.#stepDueMs) return;
     this.#stepDueMs = Math.max(this.#stepDueMs + this.#hurryMs * HURRY, this.#watermarkMs + this.#hurryMs);
     this.#stepPass(Math.min(MAX_STEP, Math.max(MIN_STEP, Math.ceil(table.capacity / SWEEP_STEPS))));
+  }
+
+  #beginSweep(): void {
+    const { keys } = this.#tags;
+    if (this.#table.used > keys || this.#table.isSparse(keys)) {
+      this.#beginPass(keys, false);
+      return;
+    }
+    // Nothing in it has expired.
+    if (this.#tags.oldest > this.#tags.base) this.#tags.begin(this.#tags.oldest);
+    this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
   }
 
   get #hurryMs(): number {
@@ -282,9 +307,9 @@ export class FingerprintStore {
     this.#outside.offer((hi, lo, bucket) => {
       if (bucket < this.#tags.oldest) return true;
       if (!this.#tags.holds(bucket)) return false;
-      const index = this.#table.find(hi, lo | 0, this.#tags.live);
+      const index = this.#table.find(hi, lo | 0);
       if (index < 0) return index === PRESENT_AT;
-      if (this.#table.used >= this.#table.limit && this.#table.slots[index] === 0) return false;
+      if (this.#table.used >= this.#table.limit) return false;
       this.#enter(index, { hi, low: lo | 0, bucket });
       return true;
     });

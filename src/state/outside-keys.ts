@@ -9,12 +9,15 @@ import type { MemoryBudget } from './memory-budget.ts';
 const ENTRY_BYTES = 112;
 /** A Map holds 2^24 entries and throws. */
 const MOST = 16_000_000;
+const SEEN = 2 ** 13;
 
 const keyOf = (hi: number, lo: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
 
 export class OutsideKeys {
   readonly #budget: MemoryBudget;
   readonly #buckets = new Map<bigint, number>();
+  /** By the low bits of a hash: whether one of these was added since the map was last empty. For a BigInt each would be dear. */
+  readonly #seen = new Uint8Array(SEEN);
 
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
@@ -29,7 +32,7 @@ export class OutsideKeys {
   }
 
   has(hi: number, lo: number): boolean {
-    return this.#buckets.size > 0 && this.#buckets.has(keyOf(hi, lo));
+    return this.#seen[lo & (SEEN - 1)] === 1 && this.#buckets.has(keyOf(hi, lo));
   }
 
   /** Of a key that is not there. Throws `state_memory_full`, with nothing entered. */
@@ -41,13 +44,13 @@ export class OutsideKeys {
       );
     }
     this.#budget.reserve(ENTRY_BYTES);
-    this.#buckets.set(keyOf(hi, lo), bucket);
+    this.#set(hi, lo, bucket);
   }
 
   /** As `add`, for a key that has been counted in the table: never refused, for it must not be lost. */
   keep(hi: number, lo: number, bucket: number): void {
     this.#budget.take(ENTRY_BYTES);
-    this.#buckets.set(keyOf(hi, lo), bucket);
+    this.#set(hi, lo, bucket);
   }
 
   forEach(visit: (hi: number, lo: number, bucket: number) => void): void {
@@ -60,10 +63,17 @@ export class OutsideKeys {
       if (!take(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket)) continue;
       if (this.#buckets.delete(key)) this.#budget.release(ENTRY_BYTES);
     }
+    if (this.#buckets.size === 0) this.#seen.fill(0);
   }
 
   clear(): void {
     this.#budget.release(this.byteLength);
     this.#buckets.clear();
+    this.#seen.fill(0);
+  }
+
+  #set(hi: number, lo: number, bucket: number): void {
+    this.#buckets.set(keyOf(hi, lo), bucket);
+    this.#seen[lo & (SEEN - 1)] = 1;
   }
 }

@@ -184,9 +184,9 @@ test('while a large table grows, is swept and shrinks a little at a time, every 
   const perHour = [6000, 15_000, 30_000, 2000, 500, 100];
   const firstOf: number[] = [];
   let next = 0;
-  for (let hour = 0; hour < 150; hour++) {
+  for (let hour = 0; hour < 165; hour++) {
     firstOf.push(next);
-    const count = perHour[Math.floor(hour / 25)];
+    const count = perHour[Math.min(5, Math.floor(hour / 25))];
     addHour(store, hour, { from: next, to: next + count });
     next += count;
     const oldest = firstOf[Math.max(0, hour - 24)];
