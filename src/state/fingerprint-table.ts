@@ -1,13 +1,13 @@
 /**
  * Open addressing over 8-byte slots in one array that lies in order of the hash: a key's home is its top 32 bits times the
- * capacity. So the table grows, shrinks and is cleaned in place and a little at a time: a *pass* takes the keys of a stretch
- * of slots out and puts them where they belong under the next capacity, and beyond a *frontier* that is where they are looked
- * for. Upwards in size it runs from the top down, else from the bottom up; the two parts never meet, for a key lies at most
- * `MAX_REACH` behind its home. No moment at which all moves, no second copy, and memory is what was ever touched.
+ * capacity. So the table grows, shrinks and is cleaned a little at a time: a *pass* takes the keys of a stretch of slots out and
+ * puts them where they belong under the next capacity, and beyond a *frontier* that is where they are looked for. It grows and is
+ * cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most `MAX_REACH` behind its
+ * home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by half, into another array.
  */
 import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, TAG_SHIFT } from './fingerprint-slots.ts';
+import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { ReservedSlots, SLOT_BYTES } from './reserved-slots.ts';
 
 /** `find`: the key is there and live. */
 export const PRESENT_AT = -1;
@@ -44,12 +44,22 @@ const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (c
 const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
 const loadOf = (capacity: number): number => (capacity < SMALLEST ? SMALLEST_LOAD : capacity < SMALL ? SMALL_LOAD : LOAD);
 
+function roomFor(capacity: number, budget: MemoryBudget): GrowingSlots {
+  const room = new GrowingSlots(budget);
+  room.grow(slotsFor(capacity));
+  return room;
+}
+
 export class FingerprintTable {
-  readonly #memory: ReservedSlots;
+  readonly #budget: MemoryBudget;
+  #memory: GrowingSlots;
+  /** Where a pass moves keys to: the same, but where it shrinks the table. */
+  #nextMemory: GrowingSlots;
   readonly #live: LiveTags;
   /** Gets what finds no place in its reach any more. */
   readonly #strays: KeyVisitor;
-  slots: Int32Array;
+  #slots: Int32Array;
+  #nextSlots: Int32Array;
   /** Slots that are not empty, expired ones included. */
   used = 0;
   /** Whether some of them may be: a look-up for a free slot then reads once more. */
@@ -66,14 +76,17 @@ export class FingerprintTable {
 
   /** `live` is read at each call, and may change between them. */
   constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor) {
-    this.#memory = new ReservedSlots(budget);
-    this.slots = this.#memory.words;
+    this.#budget = budget;
+    this.#memory = new GrowingSlots(budget);
+    this.#nextMemory = this.#memory;
+    this.#slots = this.#memory.words;
+    this.#nextSlots = this.#slots;
     this.#live = live;
     this.#strays = strays;
   }
 
   get byteLength(): number {
-    return this.#memory.byteLength;
+    return this.#memory.byteLength + (this.#nextMemory === this.#memory ? 0 : this.#nextMemory.byteLength);
   }
 
   get capacity(): number {
@@ -83,11 +96,6 @@ export class FingerprintTable {
   /** Whether a pass is under way. */
   get moving(): boolean {
     return this.#frontier !== NO_FRONTIER;
-  }
-
-  /** Whether there is memory to be given back. */
-  get trimming(): boolean {
-    return this.#memory.trimming;
   }
 
   /** Used slots at which to grow. */
@@ -101,30 +109,37 @@ export class FingerprintTable {
     return this.#capacity > MIN_CAPACITY && liveKeys < this.#capacity * share;
   }
 
-  /** The index of the slot that the key may take: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
+  /** The index of the slot that the key may take, for `put`: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
   find(hi: number, lo: number): number {
-    const slots = this.slots;
     const word = hi & FINGERPRINT_MASK;
-    const home = this.#homeOf(hi) << 1;
+    let slots = this.#slots;
+    let home = ((hi >>> 0) * this.#scale) | 0;
+    if (this.#hasMoved(home)) {
+      slots = this.#nextSlots;
+      home = ((hi >>> 0) * this.#nextScale) | 0;
+    }
+    home <<= 1;
     let i = home;
     for (let first = slots[i]; first !== 0; first = slots[i]) {
       if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
       i += 2;
     }
-    if (this.mayHoldExpired) i = this.#firstFree(home);
+    if (this.mayHoldExpired) i = this.#firstFree(slots, home);
     return i - home <= 2 * this.#reach ? i : NO_ROOM;
   }
 
   /** What lies at a key's home; only for the sake of reading it. */
   atHome(hi: number): number {
-    return this.slots[this.#homeOf(hi) << 1];
+    const home = ((hi >>> 0) * this.#scale) | 0;
+    return this.#hasMoved(home) ? this.#nextSlots[(((hi >>> 0) * this.#nextScale) | 0) << 1] : this.#slots[home << 1];
   }
 
-  /** Fills a slot that `find` has found. */
-  put(index: number, first: number, lo: number): void {
-    if (this.slots[index] === 0) this.used++;
-    this.slots[index] = first;
-    this.slots[index + 1] = lo;
+  /** Fills a slot that `find` has found for the key. */
+  put(index: number, hi: number, lo: number, tag: number): void {
+    const slots = this.#hasMoved(((hi >>> 0) * this.#scale) | 0) ? this.#nextSlots : this.#slots;
+    if (slots[index] === 0) this.used++;
+    slots[index] = (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK);
+    slots[index + 1] = lo;
   }
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
@@ -138,11 +153,15 @@ export class FingerprintTable {
   }
 
   #begin(next: number): void {
-    if (next > this.#capacity) this.#resize(next);
+    if (next > MAX_CAPACITY) throw this.#memory.full(slotsFor(next) * SLOT_BYTES);
     if (this.#capacity <= WHOLE) {
       this.#rebuild(next);
       return;
     }
+    if (next < this.#capacity) this.#nextMemory = roomFor(next, this.#budget);
+    else this.#memory.grow(slotsFor(next));
+    this.#slots = this.#memory.words;
+    this.#nextSlots = this.#nextMemory.words;
     this.#next = next;
     this.#nextScale = next / 2 ** 32;
     this.#reach = Math.min(reachOf(this.#capacity), reachOf(next));
@@ -156,30 +175,20 @@ export class FingerprintTable {
     const from = this.#flip === 0 ? this.#stretchDown(count) : this.#frontier;
     const to = this.#flip === 0 ? this.#endOf(this.#frontier) : this.#stretchUp(count);
     const keys = this.#lift(from, to);
-    this.slots.fill(0, from * 2, to * 2);
+    if (this.#nextMemory === this.#memory) this.#slots.fill(0, from * 2, to * 2);
     this.#frontier = this.#flip === 0 ? from : to;
     const ends = this.#flip === 0 ? from === 0 : to >= this.#capacity;
-    if (ends) {
-      const shrinks = this.#next < this.#capacity;
-      this.#settle(this.#next);
-      if (shrinks) this.#memory.shrinkTo(slotsFor(this.#capacity));
-    }
+    if (ends) this.#settle(this.#next, this.#nextMemory);
     this.#drop(keys);
     return ends;
   }
 
-  /** Gives a bounded piece of memory back. */
-  trim(): void {
-    this.#memory.trim();
-    this.slots = this.#memory.words;
-  }
-
-  /** Empties the table. The memory goes with `trim`, or `atOnce`. */
-  clear(atOnce: boolean): void {
-    this.#memory.drop(atOnce);
-    this.slots = this.#memory.words;
+  /** Empties the table, and gives its memory up. */
+  clear(): void {
+    if (this.#nextMemory !== this.#memory) this.#nextMemory.release();
+    this.#memory.release();
     this.used = 0;
-    this.#settle(0);
+    this.#settle(0, this.#memory);
   }
 
   /**
@@ -190,28 +199,30 @@ export class FingerprintTable {
     const border = this.moving ? this.#firstWith(this.#frontier, this.#scale) : 2 ** 32;
     const isLow = from < border;
     const until = isLow ? border : 2 ** 32;
-    const capacity = this.moving && isLow === (this.#flip === -1) ? this.#next : this.#capacity;
+    const isMoved = this.moving && isLow === (this.#flip === -1);
+    const capacity = isMoved ? this.#next : this.#capacity;
+    const slots = isMoved ? this.#nextSlots : this.#slots;
     const scale = capacity / 2 ** 32;
     const start = Math.floor(from * scale);
     const last = Math.min(start + count, Math.floor(until * scale));
     let slot = start;
-    for (; slot < last || this.slots[slot * 2] !== 0; slot++) {
-      const first = this.slots[slot * 2];
+    for (; slot < last || slots[slot * 2] !== 0; slot++) {
+      const first = slots[slot * 2];
       if (this.#live[first >>> TAG_SHIFT] === 0) continue;
       const hi = hashAt(slot, first, capacity);
-      if (hi >= from && hi < until) visit(hi, this.slots[slot * 2 + 1] >>> 0, first >>> TAG_SHIFT);
+      if (hi >= from && hi < until) visit(hi, slots[slot * 2 + 1] >>> 0, first >>> TAG_SHIFT);
     }
     return Math.min(until, this.#firstWith(slot + 1, scale));
   }
 
-  #homeOf(hi: number): number {
-    const home = ((hi >>> 0) * this.#scale) | 0;
-    return ((home - this.#frontier) ^ this.#flip) >= 0 ? ((hi >>> 0) * this.#nextScale) | 0 : home;
+  /** Whether the keys with that home, under the capacity before a pass, have been moved by it. */
+  #hasMoved(home: number): boolean {
+    return ((home - this.#frontier) ^ this.#flip) >= 0;
   }
 
-  #firstFree(home: number): number {
+  #firstFree(slots: Int32Array, home: number): number {
     let i = home;
-    while (this.#live[this.slots[i] >>> TAG_SHIFT] === 1) i += 2;
+    while (this.#live[slots[i] >>> TAG_SHIFT] === 1) i += 2;
     return i;
   }
 
@@ -230,21 +241,24 @@ export class FingerprintTable {
     return Math.max(MIN_CAPACITY, Math.ceil(Math.max(liveKeys / load, this.#capacity * MOST_SHRINKING)));
   }
 
-  #resize(capacity: number): void {
-    if (capacity > MAX_CAPACITY) throw this.#memory.full(slotsFor(capacity) * SLOT_BYTES);
-    this.#memory.resize(slotsFor(capacity));
-    this.slots = this.#memory.words;
-  }
-
   #rebuild(capacity: number): void {
+    const memory = this.#memory;
+    if (capacity > this.#capacity) memory.grow(slotsFor(capacity));
+    this.#slots = memory.words;
     const keys = this.#lift(0, slotsFor(this.#capacity));
-    this.slots.fill(0);
-    if (capacity < this.#capacity) this.#resize(capacity);
-    this.#settle(capacity);
+    if (capacity < this.#capacity) memory.release();
+    memory.words.fill(0);
+    memory.grow(slotsFor(capacity));
+    this.#settle(capacity, memory);
     this.#drop(keys);
   }
 
-  #settle(capacity: number): void {
+  #settle(capacity: number, memory: GrowingSlots): void {
+    if (memory !== this.#memory) this.#memory.release();
+    this.#memory = memory;
+    this.#nextMemory = memory;
+    this.#slots = memory.words;
+    this.#nextSlots = memory.words;
     this.#capacity = capacity;
     this.#scale = capacity / 2 ** 32;
     this.#reach = reachOf(capacity);
@@ -255,7 +269,7 @@ export class FingerprintTable {
   /** Where a stretch below the frontier begins: behind an empty slot, so that no key of an earlier home lies in it. */
   #stretchDown(count: number): number {
     let from = this.#frontier - count;
-    while (from > 0 && this.slots[from * 2 - 2] !== 0) from--;
+    while (from > 0 && this.#slots[from * 2 - 2] !== 0) from--;
     return from < LAST_STRETCH ? 0 : from;
   }
 
@@ -267,14 +281,14 @@ export class FingerprintTable {
 
   #endOf(slot: number): number {
     let end = slot;
-    while (this.slots[end * 2] !== 0) end++;
+    while (this.#slots[end * 2] !== 0) end++;
     return end;
   }
 
   /** Copies the live keys of these slots, all placed under the old capacity, away; `used` is without any of the slots then. */
   #lift(from: number, to: number): number {
     if (this.#capacity === 0) return 0;
-    const { used, lifted } = lift(this.slots, { from, to, capacity: this.#capacity }, this.#live);
+    const { used, lifted } = lift(this.#slots, { from, to, capacity: this.#capacity }, this.#live);
     this.used -= used;
     return lifted;
   }
@@ -282,6 +296,6 @@ export class FingerprintTable {
   /** Puts what was lifted where it belongs now. */
   #drop(lifted: number): void {
     const scale = this.moving ? this.#nextScale : this.#scale;
-    this.used += drop(this.slots, { lifted, scale, reach: this.#reach }, this.#strays);
+    this.used += drop(this.#nextSlots, { lifted, scale, reach: this.#reach }, this.#strays);
   }
 }

@@ -3,7 +3,7 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 import { BucketTags } from './bucket-tags.ts';
-import { FINGERPRINT_MASK, type KeyVisitor, TAG_SHIFT, TAGS } from './fingerprint-slots.ts';
+import { type KeyVisitor, TAGS } from './fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
@@ -75,7 +75,6 @@ export class FingerprintStore {
   #dueMs = Number.NEGATIVE_INFINITY;
   #sweepDueMs = Number.POSITIVE_INFINITY;
   #stepDueMs = Number.POSITIVE_INFINITY;
-  #trimDueMs = Number.NEGATIVE_INFINITY;
   /** Calls in which upkeep was due and not done. */
   #calls = 0;
   /** The lowest bucket that the table may hold once the pass under way has ended. */
@@ -160,7 +159,7 @@ export class FingerprintStore {
     const table = this.#table;
     const tag = this.#tags.tagOf(bucket);
     const { used } = table;
-    table.put(index, (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK), low);
+    table.put(index, hi, low, tag);
     this.#untilWork -= table.used - used;
     this.#tags.count(tag, 1);
   }
@@ -176,10 +175,6 @@ export class FingerprintStore {
   #upkeep(): void {
     this.#calls = 0;
     this.#sweep();
-    if (this.#table.trimming && this.#watermarkMs >= this.#trimDueMs) {
-      this.#table.trim();
-      this.#trimDueMs = this.#watermarkMs + this.#hurryMs;
-    }
     this.#dueMs = this.#nextDueMs();
   }
 
@@ -207,7 +202,7 @@ export class FingerprintStore {
   /** Forgets all keys; the watermark stays. */
   clear(): void {
     this.#outside.clear();
-    this.#emptyTable(true);
+    this.#emptyTable();
   }
 
   /** Table work that has become due, and room for a live bucket in its range: false where there is none yet. */
@@ -216,7 +211,6 @@ export class FingerprintStore {
     const isAhead = bucket >= this.#tags.base + TAGS;
     const mayFit = isAhead && this.#tags.oldest > bucket - TAGS;
     const table = this.#table;
-    if (table.trimming) table.trim();
     const isTight = this.#strays >= MAX_STRAYS && table.used >= table.limit / 2;
     if (!table.moving && (table.used >= table.limit || mayFit || isTight))
       this.#beginPass(isTight ? table.limit : this.#tags.keys, table.used >= table.limit);
@@ -264,7 +258,7 @@ export class FingerprintStore {
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
     this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
-    if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable(false);
+    if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable();
     if (this.#outside.size > 0) this.#bringIn();
   }
 
@@ -298,8 +292,7 @@ export class FingerprintStore {
 
   #nextDueMs(): number {
     const nextExpiryMs = (this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs;
-    const trimMs = this.#table.trimming ? this.#trimDueMs : Number.POSITIVE_INFINITY;
-    return Math.min(nextExpiryMs, trimMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
+    return Math.min(nextExpiryMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
   }
 
   /** Enters what has come into range. */
@@ -315,8 +308,8 @@ export class FingerprintStore {
     });
   }
 
-  #emptyTable(atOnce: boolean): void {
-    this.#table.clear(atOnce);
+  #emptyTable(): void {
+    this.#table.clear();
     this.#tags.clear();
     this.#untilWork = 0;
     this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FINGERPRINT_MASK, TAG_SHIFT } from '../../src/state/fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from '../../src/state/fingerprint-table.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 
@@ -11,7 +10,7 @@ function tableOf(live = new Uint8Array(64).fill(1, 1)) {
   const enter = (hi: number, lo: number, tag: number): boolean => {
     const index = table.find(hi, lo | 0);
     if (index < 0) return index === PRESENT_AT;
-    table.put(index, (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK), lo | 0);
+    table.put(index, hi, lo | 0, tag);
     return true;
   };
   const contents = (): string[] => {

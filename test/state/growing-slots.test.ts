@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { StreamError } from '../../src/errors.ts';
+import { GrowingSlots, SLOT_BYTES } from '../../src/state/growing-slots.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+
+const MANY = 3_000_000;
+
+test('it grows in place: what was written stays, what is new is zero, and the budget knows', () => {
+  const budget = new MemoryBudget();
+  const slots = new GrowingSlots(budget);
+  expect(slots.words[0]).toBe(0);
+  slots.grow(1000);
+  for (let i = 0; i < 2000; i++) slots.words[i] = i + 1;
+  for (const size of [5000, 200_000, MANY]) {
+    slots.grow(size);
+    expect(slots.words.length).toBeGreaterThanOrEqual(2 * size);
+    expect(slots.words[1999]).toBe(2000);
+    expect(slots.words[2000]).toBe(0);
+    expect(slots.words[2 * size - 1]).toBe(0);
+    expect(slots.words.byteLength).toBe(slots.byteLength);
+    expect(slots.byteLength - size * SLOT_BYTES).toBeLessThan(65_536);
+    expect(budget.usedBytes).toBe(slots.byteLength);
+  }
+  slots.grow(1000);
+  expect(slots.byteLength).toBeGreaterThanOrEqual(MANY * SLOT_BYTES);
+  slots.release();
+  expect(budget.usedBytes).toBe(0);
+  expect(slots.byteLength).toBe(0);
+  slots.grow(1000);
+  expect(slots.words[0]).toBe(0);
+});
+
+test('a refusal, by the budget or by the system, is named and changes nothing', () => {
+  for (const [limit, size] of [
+    [MANY * SLOT_BYTES, MANY + 1],
+    [Number.POSITIVE_INFINITY, 2 ** 40],
+  ]) {
+    const budget = new MemoryBudget(limit);
+    const slots = new GrowingSlots(budget);
+    slots.grow(200_000);
+    slots.words[1999] = 9;
+    const { byteLength } = slots;
+    expect(() => slots.grow(size)).toThrow(StreamError);
+    expect(() => slots.grow(size)).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+    expect(slots.words[1999]).toBe(9);
+    expect(slots.byteLength).toBe(byteLength);
+    expect(budget.usedBytes).toBe(byteLength);
+  }
+});
