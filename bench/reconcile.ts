@@ -180,7 +180,11 @@ async function explain(client: Client): Promise<void> {
     ['Truth of seven days', sql.TRUTH.spend, [FROM, UNTIL, UNTIL + 8 * DAY, null]],
     ['Truth of one hour', sql.TRUTH.spend, [hour, UNTIL, UNTIL + 8 * DAY, null]],
     ['Stream of seven days', sql.STREAM.spend, [FROM, UNTIL]],
-    ['Which locked hours were booked in again, of all bookings', sql.TOUCHED, [FROM, UNTIL + 9 * DAY, FROM + 7 * DAY - 1]],
+    [
+      'Which locked hours were booked in again, of all bookings',
+      sql.TOUCHED,
+      [FROM, UNTIL + 9 * DAY, FROM + 7 * DAY - 1, FROM + 6 * DAY, FROM],
+    ],
     ['Locked hours that were booked in again: the truth', sql.LOCKED_TRUTH, [...touched, UNTIL + 8 * DAY, null]],
     ['Locked hours that were booked in again: the stream', sql.LOCKED_STREAM, touched],
     ['Truth of seven days, of exposures', sql.TRUTH.exposure, [FROM, UNTIL, UNTIL + 8 * DAY, null]],

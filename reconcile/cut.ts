@@ -57,7 +57,8 @@ export function parseInstant(option: string, text: string): number {
   const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text);
   const ms = isDate || isTime ? Date.parse(text) : Number.NaN;
   // Date.parse takes 30 February for 2 March.
-  if (Number.isNaN(ms) || (isDate && new Date(ms).toISOString().slice(0, 10) !== text)) {
+  const day = text.slice(0, 10);
+  if (Number.isNaN(ms) || new Date(Date.parse(day)).toISOString().slice(0, 10) !== day) {
     throw new StreamError(
       'bad_setting',
       `${option} is ${JSON.stringify(text)}: expected a date (2026-11-25) or a time (2026-11-25T10:00:00Z)`,

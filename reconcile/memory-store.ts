@@ -5,7 +5,16 @@ import type { Adjustment } from '../src/topology/adjustments.ts';
 import { adjustmentsOf } from './adjust.ts';
 import { type Booking, isNewer, type KeptRun, keyOf, MemoryLedger } from './memory-ledger.ts';
 import { checkId } from './quality.ts';
-import { type Approval, notHeld, type ReconcileStore, type RunHead, type RunOutcome, type Scope, type Snapshot } from './store.ts';
+import {
+  type Approval,
+  notHeld,
+  type ReconcileStore,
+  type RunHead,
+  type RunOutcome,
+  type Scope,
+  type Snapshot,
+  STRAGGLERS_MS,
+} from './store.ts';
 import { compareCuts } from './types.ts';
 
 /** A process's way to the ledger; `step` is awaited before and after each effect, and throwing there is a crash. */
@@ -128,14 +137,16 @@ function snapshotOf(ledger: MemoryLedger, step: StepHook): Snapshot {
     stream: (kind, scope) => slowly(held[kind].filter(inScope(scope)), step),
     truth: (kind, scope, booked) => slowly(frozen.truthHours(kind, booked, inScope(scope)), step),
     locked: async (fromMs, booked) => {
+      const sinceMs = booked.sinceMs ?? Number.POSITIVE_INFINITY;
+      const [longAgoMs, beganMs] = [sinceMs - STRAGGLERS_MS, ledger.lock().beganMs ?? Number.POSITIVE_INFINITY];
       const isNew = ({ hourMs, bookedAtMs }: Booking): boolean =>
-        hourMs < fromMs && bookedAtMs >= (booked.sinceMs ?? Number.POSITIVE_INFINITY) && bookedAtMs < booked.beforeMs;
+        hourMs < fromMs && bookedAtMs >= (hourMs >= beganMs ? longAgoMs : sinceMs) && bookedAtMs < booked.beforeMs;
       const touched = new Set(bookings.filter((one) => one.kind === 'spend' && isNew(one)).map((one) => keyOf(one)));
       const stream = held.spend.filter((hour) => touched.has(keyOf(hour)));
       return {
         stream: slowly(stream, step),
         truth: slowly(
-          frozen.truthHours('spend', booked, (one) => touched.has(keyOf(one))),
+          frozen.truthHours('spend', { ...booked, sinceMs: longAgoMs }, (one) => touched.has(keyOf(one))),
           step,
         ),
       };

@@ -10,10 +10,11 @@ import type { ComparedEntity } from './types.ts';
 
 const QUARTER_MS = 900_000;
 const QUARTERS = 4;
-const TOLERANCE = 0.02;
-const MAKE_GOOD = 0.05;
-/** From here on the gate throttles (pacing: graceful). */
-const THROTTLED_FROM = 0.95;
+/** Parts of the cap, as divisors: micros are whole and stay exact. */
+const TOLERANCE = 50; // 2 %
+const MAKE_GOOD = 20; // 5 %
+/** From so little below the cap on the gate throttles (pacing: graceful). */
+const THROTTLED = 20; // 95 %
 const CATCH_UP_DAYS = 3;
 
 export interface Budgets {
@@ -76,7 +77,7 @@ interface Sums {
 
 function dayOf(campaignId: string, day: number, { shown, truth, credited, unseen, cap }: Sums): CampaignDay {
   const over = cap === null ? 0 : Math.max(0, truth - cap);
-  const under = cap === null || shown < cap * THROTTLED_FROM ? 0 : Math.max(0, Math.min(credited, cap - truth));
+  const under = cap === null || cap - shown > wholePart(cap, THROTTLED) ? 0 : Math.max(0, Math.min(credited, cap - truth));
   return {
     campaignId,
     day,
@@ -86,12 +87,15 @@ function dayOf(campaignId: string, day: number, { shown, truth, credited, unseen
     creditedMicros: credited,
     unseenMicros: unseen,
     absorbedMicros: over,
-    overToleranceMicros: cap === null ? 0 : Math.max(0, Math.ceil(truth - cap * (1 + TOLERANCE))),
-    makeGoodMicros: cap !== null && over > cap * MAKE_GOOD ? over : 0,
+    overToleranceMicros: cap === null ? 0 : Math.max(0, over - wholePart(cap, TOLERANCE)),
+    makeGoodMicros: cap !== null && over > wholePart(cap, MAKE_GOOD) ? over : 0,
     underDeliveredMicros: under,
     catchUpMicros: under === 0 ? [] : spreadEvenly(under, CATCH_UP_DAYS),
   };
 }
+
+/** amount / parts without its remainder, exact for every whole number that is. */
+const wholePart = (amount: number, parts: number): number => (amount - (amount % parts)) / parts;
 
 /** Whole parts that add up; the remainder goes to the last. */
 export function spreadEvenly(amount: number, parts: number): number[] {

@@ -34,6 +34,7 @@ export class Pass {
   }
 
   outcome(checks: readonly CheckResult[], dryRun: boolean): RunOutcome {
+    this.#tally.check();
     const { deltas, kinds, campaigns } = this.#tally;
     const heldBecause = gateReason(checks) ?? holdReason(deltas, campaigns, this.#options.hold);
     const summary: RunSummary = {

@@ -6,7 +6,7 @@ import { measure, wrongColumns } from './measures.ts';
 import * as sql from './queries.ts';
 import { each, type Row, readRows, streamHourOf, truthHourOf } from './rows.ts';
 import { headOf, type RunRow } from './run-rows.ts';
-import type { Booked, Scope, Snapshot } from './store.ts';
+import { type Booked, type Scope, type Snapshot, STRAGGLERS_MS } from './store.ts';
 import type { Entity, Kind, SourcePosition } from './types.ts';
 
 /** A truth of many rows is grouped in memory rather than on disk; cursors are not planned in parallel, so one such at a time. */
@@ -53,11 +53,12 @@ async function snapshotOf(client: PoolClient): Promise<Snapshot> {
     stream: (kind, scope) => each(rows(sql.STREAM[kind], [scope.fromMs, scope.toMs]), streamHourOf(kind)),
     truth: (kind, scope, booked) => each(rows(sql.TRUTH[kind], bounds(scope, booked)), truthHourOf(kind)),
     locked: async (fromMs, { beforeMs, sinceMs }) => {
-      const touched = await all<{ campaignId: string; hour: string }>(sql.TOUCHED, [fromMs, beforeMs, sinceMs]);
+      const longAgoMs = sinceMs === null ? null : sinceMs - STRAGGLERS_MS;
+      const touched = await all<{ campaignId: string; hour: string }>(sql.TOUCHED, [fromMs, beforeMs, sinceMs, longAgoMs, lock.beganMs]);
       const hours = [touched.map(({ campaignId }) => campaignId), touched.map(({ hour }) => hour)];
       return {
         stream: each(rows(sql.LOCKED_STREAM, hours), streamHourOf('spend')),
-        truth: each(rows(sql.LOCKED_TRUTH, [...hours, beforeMs, sinceMs]), truthHourOf('spend')),
+        truth: each(rows(sql.LOCKED_TRUTH, [...hours, beforeMs, longAgoMs]), truthHourOf('spend')),
       };
     },
     correctedUnits: async () => {

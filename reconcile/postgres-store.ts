@@ -17,6 +17,7 @@ import { type Approval, notHeld, type ReconcileStore, type RunHead, type RunOutc
 import { DAY_MS } from './types.ts';
 
 const LOCK = "hashtextextended('exposure_stream.reconcile', 0)";
+const SHOWING = "hashtextextended('exposure_stream.reconcile.showing', 0)";
 const LOOK_AGAIN_MS = 250;
 /** deadlock_detected, serialization_failure: evaluate flushes the same rows; the transaction is simply done again. */
 const AGAIN = new Set(['40P01', '40001']);
@@ -172,6 +173,8 @@ export class PostgresReconcileStore implements ReconcileStore {
 
 async function showIn(client: PoolClient, runId: string): Promise<{ adjusted: number; corrected: number }> {
   const counts: number[] = [];
+  // The lock of the session may have gone with a connection. What a locked hour lacks is not asked by two at once.
+  await client.query(`select pg_advisory_xact_lock(${SHOWING})`);
   for (const text of [sql.ADJUST, sql.CORRECT_ROWS, sql.CORRECT]) counts.push((await client.query(text, [runId])).rowCount ?? 0);
   return { adjusted: counts[0], corrected: counts[2] };
 }

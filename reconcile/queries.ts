@@ -83,10 +83,11 @@ const truthOf = (kind: 'spend' | 'exposure', locked = false): string => {
 const TOUCHED_HOURS = 'unnest($1::text[], $2::timestamptz[]) as touched (campaign_id, hour)';
 export const TRUTH = { spend: truthOf('spend'), exposure: truthOf('exposure') } as const;
 
-/** Locked hours of spend that were booked in again: $1 the lock, $2 booked before, $3 since. Columns of arrays for what follows. */
+/** Locked hours of spend that were booked in again: $1 the lock, $2 booked before, $3 since; from hour $5 on also since $4, before that. Columns of arrays for what follows. */
 export const TOUCHED = `
   select distinct campaign_id::text as "campaignId", hour::text as hour from exposure_stream.truth_spend_hourly
-  where booked_at >= ${time('$3')} and booked_at < ${time('$2')} and hour < ${time('$1')} and campaign_id is not null`;
+  where booked_at >= ${time('$4')} and booked_at < ${time('$2')} and hour < ${time('$1')} and campaign_id is not null
+    and (booked_at >= ${time('$3')} or hour >= ${time('$5')})`;
 export const LOCKED_STREAM = streamOf('spend', {
   from: `join ${TOUCHED_HOURS} on touched.campaign_id = counted.entity_id and touched.hour = counted.hour`,
   where: 'true',

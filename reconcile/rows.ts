@@ -2,7 +2,7 @@
 import type { PoolClient } from 'pg';
 import { StreamError } from '../src/errors.ts';
 import type { Adjustment } from '../src/topology/adjustments.ts';
-import type { Kind, StreamHour, TruthHour } from './types.ts';
+import { HOUR_MS, type Kind, type StreamHour, type TruthHour } from './types.ts';
 
 const ROWS_AT_ONCE = 5000;
 
@@ -34,6 +34,14 @@ function exact(cell: Cell): number {
   throw new StreamError('total_overflow', `an hour of the truth or the stream holds ${cell}, which is no exact whole number`);
 }
 
+/** A view that truncates in a zone with half hours has hours that are none of UTC's. */
+function wholeHour(cell: Cell): number {
+  const hourMs = exact(cell);
+  if (hourMs % HOUR_MS === 0) return hourMs;
+  const says = `a row of the truth has the hour ${new Date(hourMs).toISOString()}: hours are those of UTC, as date_trunc('hour', …, 'UTC') gives them`;
+  throw new StreamError('truth_unreadable', says);
+}
+
 /** In the order of STREAM. */
 export const streamHourOf =
   (kind: Kind) =>
@@ -62,7 +70,7 @@ export const truthHourOf =
     entityId: String(row[0]),
     allocationVersion: exact(row[1]),
     variantId: String(row[2]),
-    hourMs: exact(row[3]),
+    hourMs: wholeHour(row[3]),
     amount: exact(row[4] ?? 0),
     count: row[5] === null ? null : exact(row[5]),
     credits: exact(row[6]),

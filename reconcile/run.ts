@@ -21,8 +21,6 @@ import { resetsBetween } from './resets.ts';
 import type { ReconcileStore, RunHead, RunOutcome, Scope, Snapshot } from './store.ts';
 import { type Cut, DAY_MS, KINDS, type Kind } from './types.ts';
 
-/** A booking is seen when its transaction ends, and dated when it begins: locked hours are looked at again for those of so long. */
-const STRAGGLERS_MS = DAY_MS;
 /** Evaluate holds hours for 8 days, and some slack for zones. */
 const RESEND_DAYS = 11;
 
@@ -155,6 +153,11 @@ export class Reconciler {
     ) as Cut['closedMs'];
     const bookedBeforeMs = begun?.cut.bookedBeforeMs ?? snapshot.nowMs;
     const cut: Cut = { untilMs: until, bookedBeforeMs, positions: snapshot.positions, closedMs, completeMs: snapshot.completeMs };
+    if (scope !== null && scope.fromMs >= until)
+      throw new StreamError(
+        'bad_setting',
+        `--from ${new Date(scope.fromMs).toISOString()} is not before ${new Date(until).toISOString()}, the end of what can be compared`,
+      );
     const hours = begun?.scope ?? scope ?? { fromMs: firstHourMs(until, lockDays, snapshot), toMs: until, isBackfill: false };
     return {
       runId: begun?.runId ?? runIdOf(until, bookedBeforeMs),
@@ -182,7 +185,7 @@ export class Reconciler {
     });
     for (const kind of KINDS) await pass.take(snapshot.stream(kind, scope), snapshot.truth(kind, scope, booked), budgets);
     if (!scope.isBackfill && booked.sinceMs !== null) {
-      const locked = await snapshot.locked(scope.fromMs, { ...booked, sinceMs: booked.sinceMs - STRAGGLERS_MS });
+      const locked = await snapshot.locked(scope.fromMs, booked);
       await pass.take(locked.stream, locked.truth, budgets);
     }
     const measures = await snapshot.measures(scope);

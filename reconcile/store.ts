@@ -4,7 +4,7 @@ import type { LockState } from './lock.ts';
 import type { CampaignDay, MoneyTotals } from './money.ts';
 import type { CheckResult, Measures } from './quality.ts';
 import type { KindTotal } from './tally.ts';
-import type { Cut, Delta, Entity, Kind, SourcePosition, StreamHour, TruthHour } from './types.ts';
+import { type Cut, DAY_MS, type Delta, type Entity, type Kind, type SourcePosition, type StreamHour, type TruthHour } from './types.ts';
 
 /** Hours looked at: from inclusive, to exclusive, epoch ms. */
 export interface Scope {
@@ -78,7 +78,10 @@ export interface Snapshot {
   stream(kind: Kind, scope: Scope): AsyncIterable<StreamHour>;
   /** The same; bookings before `bookedBeforeMs`. */
   truth(kind: Kind, scope: Scope, booked: Booked): AsyncIterable<TruthHour>;
-  /** Both sides of those locked hours of spend before `fromMs` that were booked in again in `booked`. */
+  /**
+   * Both sides of those locked hours of spend before `fromMs` that were booked in again in `booked`; of hours that runs have looked at
+   * (LockState.beganMs) also a day longer ago: a booking is seen when its transaction ends, and dated when it begins.
+   */
   locked(fromMs: number, booked: Booked): Promise<{ stream: AsyncIterable<StreamHour>; truth: AsyncIterable<TruthHour> }>;
   /** Net units that corrections of assignments have moved to or from a variant. */
   correctedUnits(): Promise<(entity: Entity) => number>;
@@ -86,6 +89,9 @@ export interface Snapshot {
   measures(scope: Scope): Promise<{ measures: Measures; firstMs: ReadonlyMap<string, number> }>;
   close(): Promise<void>;
 }
+
+/** Transactions that book are done within this. */
+export const STRAGGLERS_MS = DAY_MS;
 
 /** Bookings before one time; `sinceMs` tells the new ones apart, null where there was no run before. */
 export interface Booked {

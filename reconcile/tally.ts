@@ -1,5 +1,6 @@
 /** What a run counts while entities go by: totals, fingerprints, and what it must remember. Memory grows with what differs only. */
 import { createHash, type Hash } from 'node:crypto';
+import { StreamError } from '../src/errors.ts';
 import type { ComparedEntity, Delta, DeltaClass, Entity, HourState, Kind, StreamHour, TruthHour } from './types.ts';
 
 export interface ClassTotal {
@@ -71,6 +72,17 @@ export class Tally {
     if (deltas.length > 0 && this.#isFirst(`drifted ${entity.kind}`, entity)) total.driftedEntities++;
     this.#classes(total, deltas);
     this.deltas.push(...deltas);
+  }
+
+  /**
+   * Call at the end.
+   * @throws StreamError total_overflow: sums are exact, or they are not told
+   */
+  check(): void {
+    for (const { shown, truth, absoluteDelta, netDelta } of Object.values(this.kinds))
+      for (const sum of [shown, truth, absoluteDelta, netDelta])
+        if (!Number.isSafeInteger(sum))
+          throw new StreamError('total_overflow', `a total of the compared hours is ${sum}: compare fewer days at a time`);
   }
 
   /** SHA-256 of all rows that were compared, in order. Call once, at the end. */

@@ -11,13 +11,21 @@ drop index exposure_stream.billable_impression_booked;
 
 -- A unit counts once, where it was exposed first. The hour is asked of each exposure by itself, so that a run reads its own hours
 -- (experiment_exposure_hour) and asks of each of their exposures whether there was one before (experiment_exposure_first).
-create or replace view exposure_stream.truth_exposure_hourly as
-  select experiment_id, allocation_version, variant_id, date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00') as hour,
-    1::bigint as units, booked_at
-  from exposure_stream.experiment_exposure exposed
-  where not exists (
-    select from exposure_stream.experiment_exposure before
-    where before.experiment_id = exposed.experiment_id and before.unit_id = exposed.unit_id
-      and (before.event_ts, before.event_id) < (exposed.event_ts, exposed.event_id));
+-- A view that its company has pointed elsewhere stays as it is.
+do $$
+begin
+  if exists (select from pg_depend join pg_rewrite on pg_rewrite.oid = pg_depend.objid
+    where pg_depend.classid = 'pg_rewrite'::regclass and pg_rewrite.ev_class = 'exposure_stream.truth_exposure_hourly'::regclass
+      and pg_depend.refobjid = 'exposure_stream.experiment_exposure'::regclass) then
+    create or replace view exposure_stream.truth_exposure_hourly as
+      select experiment_id, allocation_version, variant_id, date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00') as hour,
+        1::bigint as units, booked_at
+      from exposure_stream.experiment_exposure exposed
+      where not exists (
+        select from exposure_stream.experiment_exposure before
+        where before.experiment_id = exposed.experiment_id and before.unit_id = exposed.unit_id
+          and (before.event_ts, before.event_id) < (exposed.event_ts, exposed.event_id));
+  end if;
+end $$;
 create index experiment_exposure_hour on exposure_stream.experiment_exposure
   (date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00'));

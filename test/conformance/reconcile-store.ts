@@ -257,9 +257,16 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
 
     test('a booking in a locked hour whose transaction began before a run and ended after it is found', async () => {
       await story.begin({ hours: 10 * 24 });
+      await story.run({ untilMs: UNTIL - 5 * DAY });
       await story.run();
       await bed.book([booked(FIRST, LOCKED_HOUR, 3 * PRICE, 3)], 2 * HOUR);
       expect(found(await story.run())).toEqual([[FIRST, 'late_bookings', 3 * PRICE, 'correct']]);
+      expect((await story.run()).deltas).toEqual([]);
+    });
+
+    test('history that was booked just before the first run of all is none of its stragglers', async () => {
+      await story.begin({ theirs: CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 100 * PRICE, 100)) });
+      await story.run();
       expect((await story.run()).deltas).toEqual([]);
     });
 
@@ -422,5 +429,53 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       }
       expect(crashed).toBeGreaterThan(8);
     }, 120_000);
+
+    test('killed at any await of an approval, it is applied by the next start, once', async () => {
+      let crashed = 0;
+      for (let step = 0; ; step++) {
+        if (step > 0) {
+          await bed.close();
+          bed = await open();
+          story = new ReconcileStory(bed);
+        }
+        const ours = CAMPAIGNS.flatMap((id) => [
+          counted(id, LAST_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }),
+          counted(id, LOCKED_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }),
+        ]);
+        await story.begin({ hours: 1, ours, theirs: CAMPAIGNS.map((id) => booked(id, LOCKED_HOUR, 100 * PRICE, 100)) });
+        const { head, status } = await story.run({ scope: { fromMs: LOCKED_HOUR, toMs: UNTIL, isBackfill: true } });
+        expect(status).toBe('held');
+        const mortal = new Mortal(step);
+        const store = bed.open();
+        const dying = story.reconciler({}, { store: mortal.store(store), writer: mortal.writer(story.log) });
+        const died = await dying.approve(head.runId).then(
+          () => false,
+          (error) => {
+            if (error instanceof Crash) return true;
+            throw error;
+          },
+        );
+        if (!died) await store.close();
+        const isBegun = (await bed.statusOf(head.runId)) !== 'held';
+        const where = `killed at await ${step}`;
+        if (isBegun) expect((await story.run()).deltas, where).toEqual([]);
+        else await story.reconciler().approve(head.runId);
+        expect([await amount(), await amount(FIRST, LOCKED_HOUR)], where).toEqual([
+          { amount: 100 * PRICE, count: 100 },
+          { amount: 100 * PRICE, count: 100 },
+        ]);
+        expect(story.log.standing(), where).toEqual(new Map(CAMPAIGNS.map((id) => [keyOf(id, LAST_HOUR), 100 * PRICE])));
+        expect(await bed.statusOf(head.runId), where).toBe('applied');
+        if (!died) break;
+        crashed++;
+      }
+      expect(crashed).toBeGreaterThan(5);
+    }, 120_000);
+
+    test('a backfill of what lies ahead is refused, not done as nothing', async () => {
+      await story.begin();
+      const scope = { fromMs: UNTIL, toMs: UNTIL + DAY, isBackfill: true };
+      await expect(story.run({ scope })).rejects.toThrow('is not before');
+    });
   });
 }

@@ -49,6 +49,21 @@ describeIntegration('migrations', ({ databaseUrl }) => {
     await fresh.end();
   });
 
+  it('leave a contract view alone that its company has pointed at its own table, from whichever migration they go on', async () => {
+    const all = await readMigrations();
+    const since = all.findIndex(({ name }) => name.startsWith('004'));
+    for (let done = since + 1; done < all.length; done++) {
+      const fresh = openPool(await freshDatabase(databaseUrl), 1);
+      await migrate(fresh, { log, migrations: all.slice(0, done) });
+      await fresh.query(`create table public.mine (experiment_id varchar(9), allocation_version smallint, variant_id varchar(9), hour timestamptz, units integer, booked_at timestamptz);
+        drop view exposure_stream.truth_exposure_hourly; create view exposure_stream.truth_exposure_hourly as select * from public.mine`);
+      await migrate(fresh, { log, migrations: all });
+      const { rows } = await fresh.query("select pg_get_viewdef('exposure_stream.truth_exposure_hourly'::regclass) as is");
+      expect(rows[0].is, `after ${all[done - 1].name}`).toContain('FROM mine');
+      await fresh.end();
+    }
+  });
+
   it('need no superuser: the owner of a database is enough', async () => {
     const fresh = new URL(await freshDatabase(databaseUrl));
     const name = fresh.pathname.slice(1);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type CompareOptions, compareAll } from '../../reconcile/compare.ts';
 import { closedUntilMs, parseInstant, parseUntil } from '../../reconcile/cut.ts';
 import { lockedBeforeMs } from '../../reconcile/lock.ts';
+import { truthHourOf } from '../../reconcile/rows.ts';
 import { type ComparedEntity, compareEntities, compareTexts, NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
 
 const HOUR = 3_600_000;
@@ -118,6 +119,12 @@ test('texts are in the order of their UTF-8 bytes, as in Postgres’ collation "
   expect(compareTexts('\uffee', '🙂')).toBeLessThan(0);
 });
 
+test('an hour of a view that truncates in a zone with half hours is refused by name', () => {
+  const row = (hourMs: number) => ['c', 0, '', hourMs, 1, 1, 0, 0];
+  expect(truthHourOf('spend')(row(5 * HOUR)).hourMs).toBe(5 * HOUR);
+  expect(() => truthHourOf('spend')(row(5.5 * HOUR))).toThrow('1970-01-01T05:30');
+});
+
 describe('the cut', () => {
   const expected = { inputs: { spend: { topic: 'i', partitions: 2 }, exposure: { topic: 'e', partitions: 1 } }, partialsPartitions: 1 };
   const at = (partition: number, watermarkMs: number | null, idle = false) => ({
@@ -150,7 +157,7 @@ describe('the cut', () => {
     expect(parseInstant('--until', '2026-11-25')).toBe(Date.UTC(2026, 10, 25));
     expect(parseInstant('--until', '2026-11-25T10:30Z')).toBe(Date.UTC(2026, 10, 25, 10, 30));
     expect(parseInstant('--until', '2026-11-25T10:30:00+02:00')).toBe(Date.UTC(2026, 10, 25, 8, 30));
-    for (const text of ['', 'yesterday', '2026-02-30', '2026-13-01', '25.11.2026', '1764066600000']) {
+    for (const text of ['', 'yesterday', '2026-02-30', '2026-02-30T10:00Z', '2026-13-01', '25.11.2026', '1764066600000']) {
       expect(() => parseInstant('--until', text)).toThrow('--until');
     }
   });

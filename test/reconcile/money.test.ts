@@ -2,11 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { backfillScope } from '../../reconcile/backfill.ts';
+import { budgetsOf } from '../../reconcile/budgets.ts';
 import { compareEntity } from '../../reconcile/compare.ts';
 import { lastOverMedian, nearerToOne, wholeDays } from '../../reconcile/measures.ts';
 import { type Budgets, moneyOf, spreadEvenly } from '../../reconcile/money.ts';
 import { CHECKS, gateReason, judgeQuality, type Measures } from '../../reconcile/quality.ts';
 import { NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
+import { campaignForever, StaticRegistry } from '../../src/sinks/registry.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -89,6 +91,37 @@ describe('a backfill', () => {
     expect(scope('2026-11-01', '2026-12-01', true)).toBe(31 * 24);
     expect(() => scope('2026-11-02', '2026-11-01')).toThrow('nothing lies between');
   });
+});
+
+test('the cap of a day is the one valid when its zone’s day ends, and not when UTC’s does', () => {
+  const midnight = Date.UTC(2026, 4, 1, 15); // of 2 May in Tokyo
+  const row = (dayCapMicros: number, fromMs: number, toMs: number) => ({ campaignId: 'c', dayCapMicros, fromMs, toMs });
+  const rows = [row(100, 0, midnight), row(200, midnight, Number.POSITIVE_INFINITY)];
+  const registry = new StaticRegistry({
+    campaigns: new Map([['c', [campaignForever('c', 'Asia/Tokyo')]]]),
+    budgets: new Map([['c', rows]]),
+  });
+  return registry.load().then((loaded) => {
+    const { capMicros } = budgetsOf({ ...loaded, asOfMs: midnight + 9 * DAY });
+    const firstOfMay = Date.UTC(2026, 4, 1) / DAY;
+    expect([capMicros('c', firstOfMay), capMicros('c', firstOfMay + 1)]).toEqual([100, 200]);
+  });
+});
+
+test('shares of a cap are exact, whatever the cap', () => {
+  fc.assert(
+    fc.property(fc.maxSafeInteger(), fc.integer({ min: -5, max: 5 }), (any, apart) => {
+      const cap = Math.floor(Math.abs(any) / 2);
+      const truth = cap + Math.floor(cap / 20) + apart;
+      if (truth < 0) return;
+      const [day] = money([[0, truth]], budgets(cap));
+      if (day === undefined) return;
+      const [exactCap, exactTruth] = [BigInt(cap), BigInt(truth)];
+      const over = exactTruth * 50n - exactCap * 51n; // fiftieths of a micro
+      expect(BigInt(day.overToleranceMicros)).toBe(over <= 0n ? 0n : (over + 49n) / 50n);
+      expect(day.makeGoodMicros > 0).toBe(exactTruth * 20n > exactCap * 21n);
+    }),
+  );
 });
 
 describe('data-quality checks', () => {
