@@ -31,10 +31,7 @@ const GROWTH = 1.25;
 const LAST_STRETCH = Math.ceil((MAX_REACH + 2) / (GROWTH - 1));
 /** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
 const CROWDED = 0.95;
-/**
- * Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most. So a pass that new keys drive ends
- * before they fill what it moves to.
- */
+/** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most, so that a pass ends before that is full. */
 const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
 const MOST_SHRINKING = 0.5;

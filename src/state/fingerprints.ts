@@ -7,23 +7,10 @@ import { type KeyVisitor, TAGS } from './fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
+import { SWEEP_STEPS, SweepTimes } from './sweep-times.ts';
 
 export { MemoryBudget } from './memory-budget.ts';
 
-/** A sweep begins at most so many buckets of watermark after the one before. */
-const SWEEP_BUCKETS = 8;
-/** Of the buckets that can be told apart and are not live, that long at most: it ends well before a tag comes round again. */
-const SWEEP_SHARE = 1 / 3;
-/** A sweep is done in half of that time, in so many steps. */
-const SWEEP_STEPS = 512;
-/** After a jump of the watermark they come so much closer together: a batch moves it by little then. */
-const HURRY = 16;
-/**
- * Between two pieces of upkeep lie so many calls, or that share of the time between two sweeps: a batch whose records span hours
- * would else do all of a sweep.
- */
-const UPKEEP_CALLS = 256;
-const UPKEEP_SHARE = 1 / 128;
 /** The most slots of a step, a few ms. */
 const MAX_STEP = 2 ** 18;
 const MIN_STEP = 2 ** 14;
@@ -62,8 +49,7 @@ export class FingerprintStore {
   readonly #ttlMs: number;
   /** How many buckets are live at once, the one ahead of the watermark included. */
   readonly #span: number;
-  /** Watermark between two sweeps. */
-  readonly #sweepMs: number;
+  readonly #times: SweepTimes;
   readonly #table: FingerprintTable;
   readonly #tags = new BucketTags();
   /** Live keys of buckets that the tags do not tell apart, or without room near their home. */
@@ -71,12 +57,6 @@ export class FingerprintStore {
   /** How many came for want of room since the table was last in order. */
   #strays = 0;
   #watermarkMs = Number.NEGATIVE_INFINITY;
-  /** The watermark at which there is something to do. */
-  #dueMs = Number.NEGATIVE_INFINITY;
-  #sweepDueMs = Number.POSITIVE_INFINITY;
-  #stepDueMs = Number.POSITIVE_INFINITY;
-  /** Calls in which upkeep was due and not done. */
-  #calls = 0;
   /** The lowest bucket that the table may hold once the pass under way has ended. */
   #passFloor = Number.NEGATIVE_INFINITY;
   /** New slots until there is table work to do. */
@@ -95,7 +75,7 @@ export class FingerprintStore {
     }
     this.#bucketMs = bucketMs;
     this.#ttlMs = ttlMs;
-    this.#sweepMs = bucketMs * Math.min(SWEEP_BUCKETS, (TAGS - this.#span) * SWEEP_SHARE);
+    this.#times = new SweepTimes(bucketMs, this.#span);
     this.#table = new FingerprintTable(budget, this.#tags.live, this.#stray);
     this.#outside = new OutsideKeys(budget);
   }
@@ -167,15 +147,11 @@ export class FingerprintStore {
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */
   advance(watermarkMs: number): void {
     if (watermarkMs > this.#watermarkMs) this.#watermarkMs = watermarkMs;
-    if (this.#watermarkMs < this.#dueMs || this.#watermarkMs === Number.NEGATIVE_INFINITY) return;
+    if (this.#watermarkMs < this.#times.dueMs || this.#watermarkMs === Number.NEGATIVE_INFINITY) return;
     this.#expire();
-    if (++this.#calls >= UPKEEP_CALLS || this.#watermarkMs >= this.#dueMs + this.#sweepMs * UPKEEP_SHARE) this.#upkeep();
-  }
-
-  #upkeep(): void {
-    this.#calls = 0;
+    if (!this.#times.mayKeepUp(this.#watermarkMs)) return;
     this.#sweep();
-    this.#dueMs = this.#nextDueMs();
+    this.#times.schedule((this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs, this.#table.moving);
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */
@@ -233,8 +209,7 @@ export class FingerprintStore {
       table.clean();
     }
     this.#passFloor = floor;
-    this.#sweepDueMs = this.#watermarkMs === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : this.#watermarkMs + this.#sweepMs;
-    this.#stepDueMs = this.#watermarkMs;
+    this.#times.swept(this.#watermarkMs);
     if (!this.#table.moving) this.#passed();
   }
 
@@ -247,14 +222,13 @@ export class FingerprintStore {
   /** The table holds nothing any more that had expired when the pass began. */
   #passed(): void {
     this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
-    if (this.#table.isSparse(this.#tags.keys)) this.#sweepDueMs = this.#watermarkMs + this.#hurryMs;
+    if (this.#table.isSparse(this.#tags.keys)) this.#times.hurry(this.#watermarkMs);
     if (this.#passFloor > this.#tags.base) this.#tags.begin(this.#passFloor);
     if (this.#outside.size > 0) this.#bringIn();
   }
 
   #expire(): void {
     const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
-    if (this.#sweepDueMs === Number.POSITIVE_INFINITY) this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
     this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
@@ -264,15 +238,12 @@ export class FingerprintStore {
 
   /** One step at most of what the watermark has made due. */
   #sweep(): void {
-    if (this.#tags.empty) return;
     const table = this.#table;
-    if (!table.moving) {
-      if (this.#watermarkMs >= this.#sweepDueMs) this.#beginSweep();
-      return;
+    if (this.#tags.empty || !(table.moving || this.#times.sweepIsDue(this.#watermarkMs))) return;
+    if (!table.moving) this.#beginSweep();
+    else if (this.#times.takeStep(this.#watermarkMs)) {
+      this.#stepPass(Math.min(MAX_STEP, Math.max(MIN_STEP, Math.ceil(table.capacity / SWEEP_STEPS))));
     }
-    if (this.#watermarkMs < this.#stepDueMs) return;
-    this.#stepDueMs = Math.max(this.#stepDueMs + this.#hurryMs * HURRY, this.#watermarkMs + this.#hurryMs);
-    this.#stepPass(Math.min(MAX_STEP, Math.max(MIN_STEP, Math.ceil(table.capacity / SWEEP_STEPS))));
   }
 
   #beginSweep(): void {
@@ -283,16 +254,7 @@ export class FingerprintStore {
     }
     // Nothing in it has expired.
     if (this.#tags.oldest > this.#tags.base) this.#tags.begin(this.#tags.oldest);
-    this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
-  }
-
-  get #hurryMs(): number {
-    return this.#sweepMs / 2 / SWEEP_STEPS / HURRY;
-  }
-
-  #nextDueMs(): number {
-    const nextExpiryMs = (this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs;
-    return Math.min(nextExpiryMs, this.#table.moving ? this.#stepDueMs : this.#sweepDueMs);
+    this.#times.swept(this.#watermarkMs);
   }
 
   /** Enters what has come into range. */
@@ -312,7 +274,7 @@ export class FingerprintStore {
     this.#table.clear();
     this.#tags.clear();
     this.#untilWork = 0;
-    this.#sweepDueMs = this.#watermarkMs + this.#sweepMs;
-    this.#dueMs = Number.NEGATIVE_INFINITY;
+    this.#times.swept(this.#watermarkMs);
+    this.#times.dueMs = Number.NEGATIVE_INFINITY;
   }
 }
