@@ -33,7 +33,7 @@ class Bits {
   }
 
   /** Adds `units` drawn by these shares. */
-  draw(units: number, shares: readonly number[], to: Float64Array): void {
+  draw(units: number, shares: readonly number[], to: number[]): void {
     const bounds: number[] = [];
     let sum = 0;
     for (const share of shares) {

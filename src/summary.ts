@@ -67,8 +67,8 @@ function spendOf(tasks: readonly EvaluateTask[]): Summary['spend'] {
 function exposedOf(tasks: readonly EvaluateTask[]): Summary['exposed'] {
   const exposed: [string, Summary['exposed'][string]][] = [];
   for (const { stage } of tasks) {
-    for (const [experimentId, { units, contaminated }] of stage?.state.experiments.all() ?? []) {
-      exposed.push([experimentId, { units: ordered(Object.fromEntries(units)), contaminated }]);
+    for (const { entity, units, contaminated } of stage?.state.experiments.all() ?? []) {
+      exposed.push([entity.id, { units: ordered(Object.fromEntries(units)), contaminated }]);
     }
   }
   return ordered(Object.fromEntries(exposed));

@@ -150,10 +150,13 @@ function takeCells({ value, valueStart, valueEnd }: RecordView, kind: CellName, 
   const names: GroupName[] = [];
   readCells(from, {
     group: (bytes, start, end) => names.push(readGroupName(new ByteReader(bytes, start, end))) - 1,
-    cell: (name, group, time, values) => {
-      const { entity, version, variant } = names[group];
-      const last = { entity, values: [...values.subarray(0, CELLS[name].columns)] };
-      if (name === kind) cells.set(JSON.stringify([partition, time, entity, version, variant]), last);
+    cells: ({ name, size, groups, times, values }) => {
+      const { columns } = CELLS[name];
+      for (let i = 0; name === kind && i < size; i++) {
+        const { entity, version, variant } = names[groups[i]];
+        const last = { entity, values: [...values.subarray(i * columns, (i + 1) * columns)] };
+        cells.set(JSON.stringify([partition, times[i], entity, version, variant]), last);
+      }
     },
   });
 }

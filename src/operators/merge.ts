@@ -13,10 +13,15 @@ export interface CellPlace {
 }
 
 /**
- * Takes a source's absolute values; `growth` receives by how much each column of the total grew.
- * Returns the total's index, or -1 when nothing changed.
+ * Takes a source's absolute values; `growth` receives by how much each column of the total grew. True when anything did.
+ * @param totals null where nobody needs the sum of the sources ready-made
  */
-export function mergeCell(sources: CellTable, totals: CellTable, place: CellPlace, values: Float64Array, growth: Float64Array): number {
+export function mergeCell(
+  sources: CellTable,
+  totals: CellTable | null,
+  place: CellPlace,
+  { values, growth }: { values: Float64Array; growth: Float64Array },
+): boolean {
   const index = sources.at(place.group, place.source, place.time);
   const { columns } = sources;
   let grew = false;
@@ -25,13 +30,13 @@ export function mergeCell(sources: CellTable, totals: CellTable, place: CellPlac
     growth[c] = more > 0 ? more : 0;
     if (more > 0) grew = true;
   }
-  if (!grew) return -1;
-  const total = totals.at(place.group, 0, place.time);
+  if (!grew) return false;
+  const total = totals === null ? -1 : totals.at(place.group, 0, place.time);
   for (let c = 0; c < columns; c++) {
     if (growth[c] === 0) continue;
     sources.add(index, c, growth[c]);
-    totals.add(total, c, growth[c]);
+    totals?.add(total, c, growth[c]);
   }
   sources.touchFor(index, TO_COMMIT);
-  return total;
+  return true;
 }

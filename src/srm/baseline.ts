@@ -1,5 +1,6 @@
-import { addRows, type CountRows, rowsOf, SplitCounts } from './counts.ts';
-import { type Experiment, TALLIES, type Tally } from './experiment.ts';
+import { type CountSource, TALLIES, type Tally } from './count-source.ts';
+import { type CountRows, rowsOf } from './counts.ts';
+import type { Experiment } from './experiment.ts';
 
 /** Counts of phases that are over, as plain data. */
 export interface Baseline {
@@ -11,21 +12,11 @@ export interface Baseline {
 }
 
 /** What has been counted in all phases up to now. */
-export function addBaseline(experiment: Experiment, before: Baseline | null): Baseline {
-  const sum = (counts: SplitCounts, rows: CountRows | undefined): CountRows => {
-    const all = new SplitCounts();
-    addRows(all, rowsOf(counts));
-    addRows(all, rows ?? []);
-    return rowsOf(all);
-  };
-  const old = new Map(before?.segments);
-  const segments = experiment.segments();
+export function baselineOf(experiment: Experiment, source: CountSource, before: Baseline | null): Baseline {
   const { known, backwards, lagMs } = experiment.timing;
   return {
-    tallies: Object.fromEntries(
-      TALLIES.map((tally) => [tally, sum(experiment.tallies[tally], before?.tallies[tally])]),
-    ) as Baseline['tallies'],
-    segments: [...segments].map(([name, counts]) => [name, sum(counts, old.get(name))]),
+    tallies: Object.fromEntries(TALLIES.map((tally) => [tally, rowsOf(source.tally(experiment, tally))])) as Baseline['tallies'],
+    segments: [...source.segments(experiment)].map(([name, counts]) => [name, rowsOf(counts)]),
     timing: experiment.arms.map((_, arm) => {
       const [k, b, l] = before?.timing[arm] ?? [0, 0, 0];
       return [(known[arm] ?? 0) + k, (backwards[arm] ?? 0) + b, (lagMs[arm] ?? 0) + l];
@@ -34,14 +25,13 @@ export function addBaseline(experiment: Experiment, before: Baseline | null): Ba
   };
 }
 
-/** Takes it off again, once everything has been counted anew; segments are when they are asked for. */
-export function takeOff(experiment: Experiment, baseline: Baseline): void {
-  for (const tally of TALLIES) addRows(experiment.tallies[tally], baseline.tallies[tally], -1);
-  baseline.timing.forEach((values, arm) => {
+/** Takes off again what is counted as it grows, once everything has been counted anew; the rest is when it is asked for. */
+export function takeOff(experiment: Experiment, { timing, contaminated }: Baseline): void {
+  timing.forEach((values, arm) => {
     experiment.timing.grew(
       arm,
       values.map((value) => -value),
     );
   });
-  experiment.contaminated -= baseline.contaminated;
+  experiment.contaminated -= contaminated;
 }

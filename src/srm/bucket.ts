@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import type { ExperimentPlan } from './plan.ts';
 
 const BUCKETS = 100;
 
@@ -18,4 +19,26 @@ export function armOfBucket(bucket: number, shares: readonly number[]): number {
     cumulative += share * BUCKETS;
     return Math.round(cumulative * 1e9) / 1e9 > bucket;
   });
+}
+
+/** A unit whose variant is not the one its hash gives. */
+export interface Mismatch {
+  unitId: string;
+  logged: string;
+  hashed: string;
+}
+
+interface LoggedUnit {
+  experimentId: string;
+  version: number;
+  variant: string;
+  unitId: string;
+}
+
+/** The variant that a unit's hash gives it; that which was logged where the hash gives none, null where there is nothing to check by. */
+export function hashedVariant(plan: ExperimentPlan, { experimentId, version, variant, unitId }: LoggedUnit): string | null {
+  if (plan.hash === null || !plan.arms.includes(variant)) return null;
+  const shares = plan.versions.find((one) => one.version === version)?.shares;
+  if (!shares) return null;
+  return plan.arms[armOfBucket(bucketOf(unitId, experimentId, plan.salt), shares)] ?? variant;
 }

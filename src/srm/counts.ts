@@ -28,16 +28,24 @@ export class SplitCounts {
   }
 
   get units(): number {
-    return this.versions.reduce((sum, { arms }) => sum + arms.reduce((total, count) => total + count, 0), 0);
+    return this.versions.reduce((sum, { arms }) => sum + unitsOf(arms), 0);
+  }
+
+  /** Without these; a version of which nothing is left is none. */
+  without(rows: CountRows): SplitCounts {
+    const rest = new SplitCounts();
+    for (const { version, arms } of this.versions) {
+      const taken = rows.find(([of]) => of === version)?.[1] ?? [];
+      const left = arms.map((count, arm) => count - (taken[arm] ?? 0));
+      if (left.some((count) => count !== 0)) rest.versions.push({ version, arms: left });
+    }
+    return rest;
   }
 }
+
+const unitsOf = (arms: readonly number[]): number => arms.reduce((total, count) => total + count, 0);
 
 /** As plain data. */
 export type CountRows = [version: number, arms: number[]][];
 
 export const rowsOf = ({ versions }: SplitCounts): CountRows => versions.map(({ version, arms }) => [version, [...arms]]);
-
-/** Adds rows, or with -1 takes them off. */
-export function addRows(to: SplitCounts, rows: CountRows, sign: 1 | -1 = 1): void {
-  for (const [version, arms] of rows) for (const [arm, count] of arms.entries()) if (count !== 0) to.add(version, arm, sign * count);
-}

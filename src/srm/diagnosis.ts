@@ -174,11 +174,12 @@ interface Clues {
 
 /** The first rule that fits. */
 function causeOf({ experiment, options, onset, arms, stage, segments }: Clues): [Cause, string] {
-  const { exposures, contaminated, tallies } = experiment;
+  const { exposures } = experiment;
+  const { contaminated, units } = experiment.contamination;
   const { culprit } = segments;
   if (exposures.leak !== null)
     return ['zero_share', 'a variant whose share is 0 gets units: its allocation or an override sends them there'];
-  if (lnExcessRate(contaminated, tallies.exposed.units, options.contamination) >= -Math.log(options.alpha))
+  if (lnExcessRate(contaminated, units, options.contamination) >= -Math.log(options.alpha))
     return ['identity', `${contaminated} units met more than one variant: they are not recognised from one visit to the next`];
   if (culprit !== null && /bot|crawler|spider/i.test(culprit.dimension))
     return ['bots', `without ${nameOf(culprit)} the split is as it should be: these are not people, and no filter takes them out`];
@@ -218,7 +219,7 @@ function lateArm(arms: readonly ArmFacts[]): ArmFacts | null {
 function versionBegunAt({ exposures }: Experiment, onset: Standing | null): number | null {
   if (onset === null || onset.units === 0 || exposures.versions.size < 2) return null;
   for (const [version, { units }] of exposures.versions) {
-    const then = (onset.counts.get(version) ?? new Float64Array(0)).reduce((sum, count) => sum + count, 0);
+    const then = (onset.counts.get(version) ?? []).reduce((sum, count) => sum + count, 0);
     if (then <= units * 0.1 && units >= exposures.units - onset.units - then - units * 0.5) return version;
   }
   return null;

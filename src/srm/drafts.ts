@@ -24,15 +24,16 @@ const NEXT_STEPS: Record<Cause, string> = {
   unknown: 'Look at what was released or configured at the onset; until it is found, read no results.',
 };
 
-const base = (experiment: Experiment, kind: Kind): Pick<AlertDraft, 'kind' | 'subject' | 'phase' | 'owner'> => {
-  const startedAtMs = experiment.plan?.startedAtMs ?? null;
-  return {
-    kind,
-    subject: { kind: 'experiment', id: experiment.id },
-    phase: startedAtMs === null || !Number.isFinite(startedAtMs) ? '' : new Date(startedAtMs).toISOString(),
-    owner: experiment.plan?.owner ?? '',
-  };
-};
+/** An experiment has a phase for each time it was started. */
+export const phaseOf = (startedAtMs: number | null): string =>
+  startedAtMs === null || !Number.isFinite(startedAtMs) ? '' : new Date(startedAtMs).toISOString();
+
+const base = (experiment: Experiment, kind: Kind): Pick<AlertDraft, 'kind' | 'subject' | 'phase' | 'owner'> => ({
+  kind,
+  subject: { kind: 'experiment', id: experiment.id },
+  phase: phaseOf(experiment.plan?.startedAtMs ?? null),
+  owner: experiment.plan?.owner ?? '',
+});
 
 export function srmDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDraft {
   const { exposures, id } = experiment;
@@ -86,8 +87,7 @@ export function segmentDraft(experiment: Experiment, { rejected, culprit, tested
 }
 
 export function contaminationDraft(experiment: Experiment, tolerated: number): AlertDraft {
-  const { contaminated, tallies } = experiment;
-  const { units } = tallies.exposed;
+  const { contaminated, units } = experiment.contamination;
   return {
     ...base(experiment, 'contamination'),
     severity: 'ticket',
@@ -129,11 +129,19 @@ export function unversionedDraft(experiment: Experiment): AlertDraft {
     summary: `${experiment.id}: exposures do not say under which split their units were assigned`,
     description: `Several splits are registered (versions ${versions.join(', ')}), and every unit says version 1. Which of them it should follow cannot be known, so the split is not tested.`,
     nextStep: 'Stamp allocation_version on exposures and assignments when the unit is assigned.',
-    facts: { versions, units: experiment.tallies.exposed.units },
+    facts: { versions, units: experiment.tally('exposed').units },
   };
 }
 
-export function fleetDraft(experiment: { id: string; owner: string; phase: string; lnE: number }, running: number): AlertDraft {
+export interface Suspect {
+  id: string;
+  owner: string;
+  phase: string;
+  lnE: number;
+}
+
+/** @param fleetAlpha of those named, the share that may be healthy */
+export function fleetDraft(experiment: Suspect, running: number, fleetAlpha: number): AlertDraft {
   return {
     kind: 'srm_fleet',
     subject: { kind: 'experiment', id: experiment.id },
@@ -141,7 +149,7 @@ export function fleetDraft(experiment: { id: string; owner: string; phase: strin
     owner: experiment.owner,
     severity: 'ticket',
     summary: `${experiment.id}: its split is suspicious among all ${grouped(running)} experiments`,
-    description: `Its counts are ${timesText(experiment.lnE)} times likelier under another split than under the registered one. Of experiments named like this at most 5 % are healthy.`,
+    description: `Its counts are ${timesText(experiment.lnE)} times likelier under another split than under the registered one. Of experiments named like this at most ${percent(fleetAlpha)} are healthy.`,
     nextStep: 'Look at it before reading its results; `exposure-stream srm --experiment` shows what is known.',
     facts: { log_e: experiment.lnE, running },
   };

@@ -20,42 +20,70 @@ export interface Standing {
   /** Event time; NaN where looks have none. */
   timeMs: number;
   /** By version, then arm. */
-  counts: ReadonlyMap<number, Float64Array>;
+  counts: ReadonlyMap<number, readonly number[]>;
+}
+
+/** What a split is tested with. Most experiments have the same few, and share them. */
+interface Split {
+  shares: readonly number[];
+  split: DirichletMultinomial;
+  tilted: TiltedSplit;
+  /** Some arm gets nothing. */
+  mayLeak: boolean;
+}
+
+const splits = new Map<string, Split>();
+const MAX_SPLITS = 10_000;
+
+function splitOf(shares: readonly number[]): Split {
+  const name = shares.join();
+  let known = splits.get(name);
+  if (known === undefined) {
+    known = { shares: [...shares], split: new DirichletMultinomial(shares), tilted: new TiltedSplit(shares), mayLeak: shares.includes(0) };
+    if (splits.size >= MAX_SPLITS) splits.clear();
+    splits.set(name, known);
+  }
+  return known;
 }
 
 /** What one allocation version expects and has. */
 export class VersionTest {
-  readonly shares: readonly number[];
-  /** By arm. */
-  readonly counts: Float64Array;
-  readonly split: DirichletMultinomial;
-  readonly tilted: TiltedSplit;
-  readonly #looked: Float64Array;
+  /** By arm; they only grow. */
+  readonly counts: number[];
+  readonly #expects: Split;
+  #lookedUnits = 0;
   #lnE = 0;
 
   constructor(shares: readonly number[], counts: ArrayLike<number> = []) {
-    this.shares = shares;
-    this.counts = new Float64Array(shares.length);
-    this.counts.set(counts);
-    this.split = new DirichletMultinomial(shares);
-    this.tilted = new TiltedSplit(shares);
-    this.#looked = new Float64Array(shares.length);
+    this.#expects = splitOf(shares);
+    this.counts = shares.map((_, arm) => counts[arm] ?? 0);
+  }
+
+  get shares(): readonly number[] {
+    return this.#expects.shares;
+  }
+
+  get split(): DirichletMultinomial {
+    return this.#expects.split;
+  }
+
+  get tilted(): TiltedSplit {
+    return this.#expects.tilted;
   }
 
   /** ln e of this version alone. */
-  lnE(): number {
-    let changed = false;
-    for (let arm = 0; arm < this.counts.length; arm++) {
-      if (this.counts[arm] === this.#looked[arm]) continue;
-      changed = true;
-      this.#looked[arm] = this.counts[arm];
+  lnE(units = this.units): number {
+    if (units !== this.#lookedUnits) {
+      this.#lookedUnits = units;
+      this.#lnE = this.split.lnE(this.counts);
     }
-    if (changed) this.#lnE = this.split.lnE(this.counts);
     return this.#lnE;
   }
 
   get hasLeak(): boolean {
-    for (let arm = 0; arm < this.shares.length; arm++) if (this.shares[arm] === 0 && this.counts[arm] > 0) return true;
+    const { shares, mayLeak } = this.#expects;
+    if (!mayLeak) return false;
+    for (let arm = 0; arm < shares.length; arm++) if (shares[arm] === 0 && this.counts[arm] > 0) return true;
     return false;
   }
 
@@ -64,6 +92,15 @@ export class VersionTest {
     for (let arm = 0; arm < this.counts.length; arm++) units += this.counts[arm];
     return units;
   }
+}
+
+/** Of one look; used again by the next, whoever's it is. */
+let scratch = new Float64Array(8 * TILTS.length);
+
+function scratchOf(hypotheses: number): Float64Array {
+  if (scratch.length < hypotheses) scratch = new Float64Array(2 * hypotheses);
+  else scratch.fill(0, 0, hypotheses);
+  return scratch;
 }
 
 const START: Standing = { units: 0, timeMs: Number.NaN, counts: new Map() };
@@ -94,10 +131,12 @@ export class ExperimentTest {
   lastStep: Standing = START;
   readonly #lnAlarm: number;
   readonly #stepUnits: number;
-  #logs = new Float64Array(0);
-  /** Hypotheses of arms that have a share in some version. */
+  /** Numbers of the versions in ascending order, and their tests: sums must not depend on what came first. */
+  #numbers: number[] = [];
+  #list: VersionTest[] = [];
+  /** Arms that have a share in some version. */
   #inPlay: number[] = [];
-  #chosen = new Float64Array(0);
+  #mayLeak = false;
 
   constructor(alpha: number, stepUnits = STEP_UNITS) {
     this.#lnAlarm = -Math.log(alpha);
@@ -112,25 +151,24 @@ export class ExperimentTest {
     return added;
   }
 
+  removeVersion(version: number): void {
+    if (this.versions.delete(version)) this.#arrange();
+  }
+
+  /** Some arm of a version gets nothing. */
+  get mayLeak(): boolean {
+    return this.#mayLeak;
+  }
+
   /** One look at the counts as they stand. `timeMs` is when, for what is said of an onset. */
   look(timeMs = Number.NaN): void {
     this.looks++;
     const before = this.units;
-    this.units = 0;
-    let lnProduct = 0;
-    let leaking = false;
-    this.#logs.fill(0);
-    for (const version of this.versions.values()) {
-      this.units += version.units;
-      lnProduct += version.lnE();
-      version.tilted.addLnLikelihood(version.counts, this.#logs);
-      leaking ||= version.hasLeak;
-    }
-    this.lnCumulative = lnAdd(lnProduct, lnMean(this.#choose(this.#logs))) - Math.LN2;
+    this.#count();
     if (this.units - this.lastStep.units >= Math.max(this.#stepUnits, this.lastStep.units * STEP_SHARE)) this.#step(timeMs);
     this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
     if (this.lnE > this.lnEMax) this.lnEMax = this.lnE;
-    if (leaking) this.leak ??= { units: this.units, afterUnits: before };
+    if (this.#mayLeak && this.leak === null && this.#isLeaking()) this.leak = { units: this.units, afterUnits: before };
     if (this.lnE >= this.#lnAlarm && this.alarmUnits === null) {
       this.alarmUnits = this.units;
       this.#findOnset();
@@ -139,14 +177,11 @@ export class ExperimentTest {
 
   /** After a restart: what follows from the counts and what was kept, without a look. */
   resume(): void {
-    this.#logs.fill(0);
-    let lnProduct = 0;
-    for (const version of this.versions.values()) {
-      lnProduct += version.lnE();
-      version.tilted.addLnLikelihood(version.counts, this.#logs);
-    }
-    this.lnCumulative = lnAdd(lnProduct, lnMean(this.#choose(this.#logs))) - Math.LN2;
-    this.lnOnset = this.processes.steps === 0 ? 0 : lnMean(this.#choose(this.#logs, (hypothesis) => this.processes.lnE(hypothesis)));
+    const { units } = this;
+    this.#count();
+    // Of the last look; there may be more by now.
+    this.units = units;
+    if (Number.isNaN(this.lnOnset)) this.lnOnset = this.#lnOnsetOf(this.processes);
     this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
   }
 
@@ -166,27 +201,53 @@ export class ExperimentTest {
     return { units: this.units, timeMs, counts };
   }
 
+  /** The cumulative e-value, and the units. */
+  #count(): void {
+    const logs = scratchOf(this.arms * TILTS.length);
+    let units = 0;
+    let lnProduct = 0;
+    for (let i = 0; i < this.#list.length; i++) {
+      const version = this.#list[i];
+      const own = version.units;
+      units += own;
+      lnProduct += version.lnE(own);
+      version.tilted.addLnLikelihood(version.counts, logs);
+    }
+    this.units = units;
+    this.lnCumulative = lnAdd(lnProduct, this.#meanInPlay(logs)) - Math.LN2;
+  }
+
+  #isLeaking(): boolean {
+    for (let i = 0; i < this.#list.length; i++) if (this.#list[i].hasLeak) return true;
+    return false;
+  }
+
   #step(timeMs: number): void {
-    const logs = this.#logs;
-    logs.fill(0);
-    for (const [version, { counts, tilted }] of this.versions) {
-      const last = this.lastStep.counts.get(version);
+    const { processes } = this;
+    const hypotheses = Math.max(this.arms * TILTS.length, processes.lnA.length);
+    const logs = scratchOf(hypotheses);
+    for (const [i, { counts, tilted }] of this.#list.entries()) {
+      const last = this.lastStep.counts.get(this.#numbers[i]);
       tilted.addLnLikelihood(last ? counts.map((count, arm) => count - (last[arm] ?? 0)) : counts, logs);
     }
-    this.processes.step(logs);
+    // Made when it is needed first: most experiments have fewer units than a step.
+    processes.grow(hypotheses);
+    processes.step(logs);
     this.lastStep = this.standing(timeMs);
-    this.standings.set(this.processes.steps, this.lastStep);
+    this.standings.set(processes.steps, this.lastStep);
     this.#forgetStandings();
-    this.lnOnset = lnMean(this.#choose(logs, (hypothesis) => this.processes.lnE(hypothesis)));
+    this.lnOnset = this.#lnOnsetOf(processes);
     if (this.alarmUnits !== null) this.#findOnset();
   }
 
   /** Where the CUSUM of the winning tilt last stood at 0; what it says of times after the alarm is not looked at. */
   #findOnset(): void {
+    const { processes } = this;
     let winner = -1;
-    for (const hypothesis of this.#inPlay)
-      if (winner === -1 || this.processes.lnE(hypothesis) > this.processes.lnE(winner)) winner = hypothesis;
-    const onset = winner === -1 ? START : (this.standings.get(this.processes.beganAfter[winner]) ?? START);
+    for (const arm of processes.steps === 0 ? [] : this.#inPlay)
+      for (let hypothesis = arm * TILTS.length; hypothesis < (arm + 1) * TILTS.length; hypothesis++)
+        if (winner === -1 || processes.lnE(hypothesis) > processes.lnE(winner)) winner = hypothesis;
+    const onset = winner === -1 ? START : (this.standings.get(processes.beganAfter[winner]) ?? START);
     if (this.onset === null || onset.units < (this.alarmUnits ?? 0)) this.onset = onset;
   }
 
@@ -195,22 +256,29 @@ export class ExperimentTest {
     for (const step of this.standings.keys()) if (!needed.has(step)) this.standings.delete(step);
   }
 
-  #choose(logs: Float64Array, of: (hypothesis: number) => number = (hypothesis) => logs[hypothesis]): Float64Array {
-    for (let i = 0; i < this.#inPlay.length; i++) this.#chosen[i] = of(this.#inPlay[i]);
-    return this.#chosen;
+  #lnOnsetOf(processes: OnsetProcesses): number {
+    if (processes.steps === 0) return 0;
+    const logs = scratchOf(this.arms * TILTS.length);
+    for (let hypothesis = 0; hypothesis < processes.lnA.length; hypothesis++) logs[hypothesis] = processes.lnE(hypothesis);
+    return this.#meanInPlay(logs);
+  }
+
+  /** The mixture over tilts of arms that are in play; moves them to the front. */
+  #meanInPlay(logs: Float64Array): number {
+    const arms = this.#inPlay;
+    for (let i = 0; i < arms.length; i++)
+      if (arms[i] !== i) logs.copyWithin(i * TILTS.length, arms[i] * TILTS.length, (arms[i] + 1) * TILTS.length);
+    return lnMean(logs, arms.length * TILTS.length);
   }
 
   /** Makes room for all arms, and finds which are tested. */
   #arrange(): void {
-    for (const { shares } of this.versions.values()) this.arms = Math.max(this.arms, shares.length);
-    const hypotheses = this.arms * TILTS.length;
-    this.processes.grow(hypotheses);
-    this.#logs = new Float64Array(hypotheses);
+    this.#numbers = [...this.versions.keys()].sort((a, b) => a - b);
+    this.#list = this.#numbers.map((version) => this.versions.get(version) as VersionTest);
+    this.#mayLeak = this.#list.some(({ shares }) => shares.includes(0));
+    for (const { shares } of this.#list) this.arms = Math.max(this.arms, shares.length);
+    if (this.processes.steps > 0) this.processes.grow(this.arms * TILTS.length);
     this.#inPlay = [];
-    for (let arm = 0; arm < this.arms; arm++) {
-      if (![...this.versions.values()].some(({ shares }) => shares[arm] > 0)) continue;
-      for (let t = 0; t < TILTS.length; t++) this.#inPlay.push(arm * TILTS.length + t);
-    }
-    this.#chosen = new Float64Array(this.#inPlay.length);
+    for (let arm = 0; arm < this.arms; arm++) if (this.#list.some(({ shares }) => shares[arm] > 0)) this.#inPlay.push(arm);
   }
 }

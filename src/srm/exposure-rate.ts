@@ -6,16 +6,19 @@ import { addLnLogRank } from '../stats/log-rank.ts';
 import { lnMean } from '../stats/log-space.ts';
 import type { Experiment } from './experiment.ts';
 
+/** Most experiments log no assignments: those share this. */
+const NONE = new Float64Array(0);
+
 export class ExposureRate {
   /** ln of each tilt's evidence, as [arm][tilt]. */
-  logs: Float64Array = new Float64Array(0);
+  logs: Float64Array = NONE;
   /** By version: exposures of each arm at the last step of that version. */
-  readonly exposed = new Map<number, Float64Array>();
+  readonly exposed = new Map<number, readonly number[]>();
   /**
    * By version: exposures of each arm at a step whose assignments are not all there yet. Where assignments come a little
    * later than exposures, a step is taken when they have.
    */
-  readonly waiting = new Map<number, Float64Array>();
+  readonly waiting = new Map<number, readonly number[]>();
 
   /** ln e; 0 before there is anything. */
   get lnE(): number {
@@ -28,7 +31,7 @@ export class ExposureRate {
     if (tallies.assigned.versions.length === 0) return;
     for (const { version } of tallies.exposed.versions) {
       if (experiment.sharesOf(version) === null || this.waiting.has(version)) continue;
-      this.waiting.set(version, Float64Array.from(experiment.tested(tallies.exposed, version)));
+      this.waiting.set(version, experiment.tested(tallies.exposed, version));
     }
     this.catchUp(experiment);
   }
@@ -37,9 +40,9 @@ export class ExposureRate {
   catchUp(experiment: Experiment): boolean {
     let taken = false;
     for (const [version, exposed] of this.waiting) {
-      const assigned = experiment.tested(experiment.tallies.assigned, version);
+      const assigned = experiment.tested(experiment.tally('assigned'), version);
       if (exposed.some((count, arm) => count > assigned[arm])) continue;
-      const before = this.exposed.get(version) ?? new Float64Array(exposed.length);
+      const before = this.exposed.get(version) ?? [];
       this.#makeRoom(experiment.hypotheses);
       addLnLogRank(
         exposed.map((count, arm) => count - (before[arm] ?? 0)),

@@ -3,8 +3,9 @@ import type { AlertBook } from '../alerts/book.ts';
 import type { SrmSettings } from '../config.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { eBenjaminiHochberg } from '../stats/e-bh.ts';
+import type { RegisteredRows } from '../topology/evaluate-part.ts';
 import type { Fleet, FleetSection } from '../topology/fleet.ts';
-import { fleetDraft } from './drafts.ts';
+import { fleetDraft, phaseOf, type Suspect } from './drafts.ts';
 import type { Experiment } from './experiment.ts';
 import { isWatched } from './notices.ts';
 
@@ -21,13 +22,17 @@ const DECIDE_MS = 1000;
 export class FleetTale implements FleetSection {
   readonly id = SRM_FLEET;
   readonly #experiments: ReadonlyMap<string, Experiment>;
+  readonly #eventMs: () => number;
 
-  constructor(experiments: ReadonlyMap<string, Experiment>) {
+  /** @param eventMs as far as event time is known to be */
+  constructor(experiments: ReadonlyMap<string, Experiment>, eventMs: () => number) {
     this.#experiments = experiments;
+    this.#eventMs = eventMs;
   }
 
   write(out: ByteWriter): void {
-    const running = [...this.#experiments.values()].filter((one) => isWatched(one) && one.exposures.units > 0);
+    const eventMs = this.#eventMs();
+    const running = [...this.#experiments.values()].filter((one) => isWatched(one, eventMs) && one.exposures.units > 0);
     if (running.length === 0) return;
     out.varint(running.length);
     const told = running.map((one) => ({ one, tenths: Math.floor(one.exposures.lnE * PER_NAT) })).filter(({ tenths }) => tenths > 0);
@@ -40,13 +45,6 @@ export class FleetTale implements FleetSection {
       out.varint(Math.min(tenths, Number.MAX_SAFE_INTEGER));
     }
   }
-}
-
-interface Told {
-  id: string;
-  owner: string;
-  phase: string;
-  lnE: number;
 }
 
 /** Only at partition 0. */
@@ -71,16 +69,27 @@ export class FleetDecision {
     this.#decidedMs = atMs;
     this.changed = true;
     const { told, running } = this.#told();
-    const logs = [...told.map(({ lnE }) => lnE), ...new Array<number>(Math.max(0, running - told.length)).fill(0)];
-    const lnAlarm = -Math.log(this.#settings.alpha);
+    const { alpha, fleetAlpha } = this.#settings;
+    const lnAlarm = -Math.log(alpha);
+    const logs = told.map(({ lnE }) => lnE);
     // Who is in alarm by itself has been paged by its own partition.
-    const suspects = eBenjaminiHochberg(logs, this.#settings.fleetAlpha).flatMap((i) =>
-      i < told.length && told[i].lnE < lnAlarm ? [told[i]] : [],
-    );
-    for (const suspect of suspects) this.#alerts.raise(fleetDraft(suspect, running), atMs);
+    const suspects = eBenjaminiHochberg(logs, fleetAlpha, running)
+      .map((i) => told[i])
+      .filter(({ lnE }) => lnE < lnAlarm);
+    for (const suspect of suspects) this.#alerts.raise(fleetDraft(suspect, running, fleetAlpha), atMs);
     const now = new Set(suspects.map(({ id }) => id));
     for (const id of this.#suspects) if (!now.has(id)) this.#alerts.clear('srm_fleet', { kind: 'experiment', id }, atMs);
     this.#suspects = now;
+  }
+
+  /** What was found out about experiments that are gone, or have begun anew, is over. */
+  registered(experiments: RegisteredRows['experiments'], atMs: number): void {
+    for (const { kind, subject } of [...this.#alerts.open()]) {
+      if (kind !== 'srm_fleet') continue;
+      const row = experiments.get(subject.id);
+      if (row === undefined) this.#alerts.withdraw(kind, subject, atMs);
+      else this.#alerts.enterPhase(kind, subject, phaseOf(row.startedAtMs), atMs);
+    }
   }
 
   touch(): void {
@@ -99,15 +108,15 @@ export class FleetDecision {
     this.#suspects = new Set(Array.from({ length: from.varint() }, () => from.string()));
   }
 
-  #told(): { told: Told[]; running: number } {
-    const told: Told[] = [];
+  #told(): { told: Suspect[]; running: number } {
+    const told: Suspect[] = [];
     let running = 0;
     for (const { from } of this.#fleet.latest(SRM_FLEET)) {
       if (from.done) continue;
       running += from.varint();
       while (!from.done) {
         const [id, owner, startedAt] = [from.string(), from.string(), from.string()];
-        told.push({ id, owner, phase: startedAt === '' ? '' : new Date(Number(startedAt)).toISOString(), lnE: from.varint() / PER_NAT });
+        told.push({ id, owner, phase: phaseOf(startedAt === '' ? null : Number(startedAt)), lnE: from.varint() / PER_NAT });
       }
     }
     return { told, running };

@@ -11,16 +11,23 @@ const LIGHT = 2;
 const PENDING = 3;
 const FLEET = 4;
 
+interface Pending {
+  source: number;
+  experiments: Set<Experiment>;
+}
+
 export class KeptExperiments implements Section {
   readonly id = SECTIONS.experiments;
   readonly experiments = new Map<string, Experiment>();
   /** By source: experiments that its unfinished emission has changed. */
-  readonly #pending = new Map<number, Set<Experiment>>();
+  readonly #pending = new Map<number, Pending>();
   readonly #changed = new Set<Experiment>();
   readonly #lightly = new Set<Experiment>();
   readonly #make: (id: string) => Experiment;
   readonly #decision: FleetDecision;
   #pendingChanged = false;
+  /** The one that was added to last. */
+  #filling: Pending | null = null;
 
   /** @param make a new one of that id */
   constructor(make: (id: string) => Experiment, decision: FleetDecision) {
@@ -39,12 +46,16 @@ export class KeptExperiments implements Section {
 
   /** An emission of that source, not yet at its end, has changed it. */
   await(source: number, experiment: Experiment): void {
-    let pending = this.#pending.get(source);
-    if (pending === undefined) {
-      pending = new Set();
+    // Asked for every cell, and nearly always of the source asked of last.
+    let pending = this.#filling;
+    if (pending?.source !== source) {
+      pending = this.#pending.get(source) ?? { source, experiments: new Set() };
       this.#pending.set(source, pending);
+      this.#filling = pending;
     }
-    pending.add(experiment);
+    if (experiment.awaited === pending) return;
+    experiment.awaited = pending;
+    pending.experiments.add(experiment);
     this.#pendingChanged = true;
   }
 
@@ -52,13 +63,15 @@ export class KeptExperiments implements Section {
    * The emission is at its end: what is to be looked at. One that another source's unfinished emission has changed too is
    * looked at when that ends: half an emission is no look.
    */
-  ended(source: number): Experiment[] {
+  ended(source: number): Iterable<Experiment> {
     const pending = this.#pending.get(source);
     if (pending === undefined) return [];
     this.#pending.delete(source);
+    this.#filling = null;
     this.#pendingChanged = true;
-    if (this.#pending.size === 0) return [...pending];
-    return [...pending].filter((experiment) => ![...this.#pending.values()].some((others) => others.has(experiment)));
+    if (this.#pending.size === 0) return pending.experiments;
+    const others = [...this.#pending.values()];
+    return [...pending.experiments].filter((experiment) => !others.some(({ experiments }) => experiments.has(experiment)));
   }
 
   touchAll(): void {
@@ -109,7 +122,7 @@ export class KeptExperiments implements Section {
   #writePending(out: ByteWriter): void {
     out.u8(PENDING);
     out.varint(this.#pending.size);
-    for (const [source, experiments] of this.#pending) {
+    for (const { source, experiments } of this.#pending.values()) {
       out.varint(source);
       out.varint(experiments.size);
       for (const { id } of experiments) out.string(id);
@@ -129,10 +142,11 @@ export class KeptExperiments implements Section {
 
   #readPending(from: ByteReader): void {
     this.#pending.clear();
+    this.#filling = null;
     for (let left = from.varint(); left > 0; left--) {
       const source = from.varint();
       const experiments = Array.from({ length: from.varint() }, () => this.experiments.get(from.string()));
-      this.#pending.set(source, new Set(experiments.filter((one) => one !== undefined)));
+      this.#pending.set(source, { source, experiments: new Set(experiments.filter((one) => one !== undefined)) });
     }
   }
 }

@@ -50,7 +50,8 @@ export class Looks {
     }
     const known = test.versions.get(version);
     if (known !== undefined) checkGoesOn(known, shares, counts);
-    (known ?? test.addVersion(version, shares)).counts.set(counts);
+    const tested = (known ?? test.addVersion(version, shares)).counts;
+    for (let arm = 0; arm < tested.length; arm++) tested[arm] = counts[arm];
     test.look();
   }
 }

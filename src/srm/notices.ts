@@ -5,8 +5,18 @@ import type { AlertDraft, Subject } from '../alerts/types.ts';
 import type { SrmSettings } from '../config.ts';
 import { lnExcessRate } from '../stats/excess-rate.ts';
 import { type DiagnosisOptions, diagnose } from './diagnosis.ts';
-import { contaminationDraft, leakDraft, mismatchDraft, registryDraft, segmentDraft, srmDraft, unversionedDraft } from './drafts.ts';
+import {
+  contaminationDraft,
+  leakDraft,
+  mismatchDraft,
+  phaseOf,
+  registryDraft,
+  segmentDraft,
+  srmDraft,
+  unversionedDraft,
+} from './drafts.ts';
 import type { Experiment } from './experiment.ts';
+import { isOver } from './plan.ts';
 import { findSegments } from './segments.ts';
 
 /** Evidence must fall this far below the alarm before it counts as gone, so that it does not come and go. */
@@ -17,6 +27,15 @@ const UNVERSIONED_UNITS = 1000;
 /** Asked at every look; `srm_segment` at steps. */
 const KINDS = ['srm', 'srm_leak', 'contamination', 'hash_mismatch', 'experiment_registry', 'unversioned'] as const;
 type Kind = (typeof KINDS)[number];
+const ALL_KINDS = [...KINDS, 'srm_segment'] as const satisfies AlertKind[];
+
+export interface LookedAt {
+  /** An onset step was made, or one that had waited for assignments. */
+  stepped: boolean;
+  atMs: number;
+  /** As far as event time is known to be. */
+  eventMs: number;
+}
 
 export class Notices {
   readonly #alerts: AlertBook;
@@ -29,8 +48,8 @@ export class Notices {
     this.#settings = settings;
   }
 
-  looked(experiment: Experiment, stepped: boolean, atMs: number): void {
-    if (!isWatched(experiment)) return;
+  looked(experiment: Experiment, { stepped, atMs, eventMs }: LookedAt): void {
+    if (!isWatched(experiment, eventMs)) return;
     const noticed = this.#noticed.get(experiment);
     if (!stepped && noticed === undefined && !this.#mayHold(experiment)) return;
     for (const kind of KINDS) this.#notice(kind, experiment, { stepped, atMs });
@@ -54,9 +73,16 @@ export class Notices {
   }
 
   /** It is registered no more. */
-  withdraw({ id }: Experiment, atMs = 0): void {
-    for (const kind of [...KINDS, 'srm_segment'] as const satisfies AlertKind[])
-      this.#alerts.withdraw(kind, { kind: 'experiment', id }, atMs);
+  withdraw(experiment: Experiment, atMs: number): void {
+    for (const kind of ALL_KINDS) this.#alerts.withdraw(kind, { kind: 'experiment', id: experiment.id }, atMs);
+    this.#noticed.delete(experiment);
+  }
+
+  /** It has begun anew: what was found before is over. */
+  enterPhase(experiment: Experiment, atMs: number): void {
+    const phase = phaseOf(experiment.plan?.startedAtMs ?? null);
+    for (const kind of ALL_KINDS) this.#alerts.enterPhase(kind, { kind: 'experiment', id: experiment.id }, phase, atMs);
+    this.#noticed.delete(experiment);
   }
 
   /** A part of the traffic alone; once the whole is in alarm, that says where. */
@@ -77,14 +103,15 @@ export class Notices {
   }
 
   #holds(kind: Kind, experiment: Experiment): boolean {
-    const { exposures, contaminated, tallies, hashMismatched, unversionedFrom } = experiment;
+    const { exposures, hashMismatched, unversionedFrom } = experiment;
     const lnAlarm = -Math.log(this.#settings.alpha);
     if (kind === 'srm') return exposures.alarmUnits !== null && exposures.lnE >= lnAlarm - LN_SLACK;
     if (kind === 'srm_leak') return exposures.leak !== null;
     if (kind === 'hash_mismatch') return hashMismatched > 0;
     if (kind === 'experiment_registry') return experiment.problems().length > 0;
-    if (kind === 'unversioned') return unversionedFrom !== null && tallies.exposed.units - unversionedFrom >= UNVERSIONED_UNITS;
-    return contaminated > 0 && lnExcessRate(contaminated, tallies.exposed.units, this.#settings.contamination) >= lnAlarm;
+    if (kind === 'unversioned') return unversionedFrom !== null && experiment.tally('exposed').units - unversionedFrom >= UNVERSIONED_UNITS;
+    const { contaminated, units } = experiment.contamination;
+    return contaminated > 0 && lnExcessRate(contaminated, units, this.#settings.contamination) >= lnAlarm;
   }
 
   #draft(kind: Kind, experiment: Experiment, recovered = false): AlertDraft {
@@ -105,4 +132,4 @@ export const diagnosisOptions = ({ alpha, floor, contamination }: SrmSettings, r
 });
 
 /** Somebody waits for what its tests say. */
-export const isWatched = ({ plan }: Experiment): boolean => plan?.isRunning ?? false;
+export const isWatched = ({ plan }: Experiment, eventMs: number): boolean => plan?.isRunning === true && !isOver(plan, eventMs);

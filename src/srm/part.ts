@@ -11,7 +11,7 @@ import { Experiment } from './experiment.ts';
 import { FleetDecision, FleetTale } from './fleet.ts';
 import { KeptExperiments } from './kept.ts';
 import { Notices } from './notices.ts';
-import { planOf } from './plan.ts';
+import { planOf, sameRows } from './plan.ts';
 import { Reports } from './reports.ts';
 import { Tallier } from './tallier.ts';
 
@@ -28,6 +28,8 @@ export class Integrity implements EvaluatePart {
   #rows: RegisteredRows | null = null;
   #owned = false;
   #eventMs = Number.NaN;
+  /** Kafka time of the newest record, for what is noticed between two looks. */
+  #atMs = 0;
 
   constructor(place: PartPlace) {
     const { state, alerts, settings } = place;
@@ -36,7 +38,7 @@ export class Integrity implements EvaluatePart {
     this.#decision = new FleetDecision(state.fleet, alerts, settings.srm);
     this.section = new KeptExperiments((id) => this.#make(id), this.#decision);
     this.experiments = this.section.experiments;
-    this.fleet = new FleetTale(this.experiments);
+    this.fleet = new FleetTale(this.experiments, () => this.#eventMs);
     this.#tallier = new Tallier({
       state,
       experimentOf: (id) => this.#experimentOf(id),
@@ -50,10 +52,10 @@ export class Integrity implements EvaluatePart {
     return this.#settings.alpha;
   }
 
-  grew(name: CellName, place: CellPlace, growth: ArrayLike<number>): void {
+  grew(name: CellName, { group, source }: CellPlace, growth: ArrayLike<number>): void {
     if (!this.#owned) return; // counted when all is there, once variants have their numbers back
-    const experiment = this.#tallier.grew(name, place, growth);
-    if (experiment !== null) this.section.await(place.source, experiment);
+    const experiment = this.#tallier.grew(name, group, growth);
+    if (experiment !== null) this.section.await(source, experiment);
   }
 
   sampled({ entity, version, variant }: GroupName, unitId: string): void {
@@ -65,14 +67,19 @@ export class Integrity implements EvaluatePart {
 
   registered(rows: RegisteredRows): void {
     this.#rows = rows;
-    if (this.#owned) for (const experiment of this.experiments.values()) this.#register(experiment);
+    if (!this.#owned) return;
+    for (const experiment of this.experiments.values()) this.#register(experiment);
+    if (this.#place.partition === 0) this.#decision.registered(rows.experiments, this.#atMs);
   }
 
   owned(): void {
     if (this.#owned) return;
     this.#owned = true;
     this.#tallier.countAll();
-    for (const { stream, watermarkMs } of this.#place.state.sources.all()) if (stream === 'exposures') this.#hear(watermarkMs);
+    for (const { stream, watermarkMs, markMs } of this.#place.state.sources.all()) {
+      if (stream === 'exposures') this.#hear(watermarkMs);
+      if (markMs > this.#atMs) this.#atMs = markMs;
+    }
     for (const experiment of this.experiments.values()) {
       experiment.resume();
       this.#register(experiment);
@@ -81,6 +88,7 @@ export class Integrity implements EvaluatePart {
   }
 
   looked({ source, mark, atMs }: Look): void {
+    if (atMs > this.#atMs) this.#atMs = atMs;
     if (mark.stream === 'exposures') this.#hear(mark.watermarkMs);
     if (this.#place.partition === 0) this.#decision.looked(atMs);
     for (const experiment of this.section.ended(source)) this.#look(experiment, atMs);
@@ -102,21 +110,19 @@ export class Integrity implements EvaluatePart {
   }
 
   #look(experiment: Experiment, atMs: number): void {
-    const { exposures, assignments } = experiment;
     const before = experiment.remembered();
-    const largest = exposures.lnEMax + assignments.lnEMax;
+    const largest = experiment.lnEMax;
     const stepped = experiment.look(this.#eventMs);
-    const isAssigned = experiment.tallies.assigned.versions.length > 0;
-    const caughtUp = isAssigned && experiment.lookAtAssignments(this.#eventMs);
+    const caughtUp = experiment.lookAtAssignments(this.#eventMs);
     if (stepped || caughtUp || experiment.remembered() !== before) this.section.changed(experiment);
     // Where there may be a leak, the units before its first are to be told.
-    else if (exposures.lnEMax + assignments.lnEMax !== largest || experiment.mayLeak) this.section.changedLightly(experiment);
-    this.#notices.looked(experiment, stepped || caughtUp, atMs);
+    else if (experiment.lnEMax !== largest || experiment.mayLeak) this.section.changedLightly(experiment);
+    this.#notices.looked(experiment, { stepped: stepped || caughtUp, atMs, eventMs: this.#eventMs });
     this.#reports.add(experiment);
   }
 
   #make(id: string): Experiment {
-    return new Experiment(id, this.#settings, (experiment) => this.#tallier.segments(experiment));
+    return new Experiment(id, this.#settings, this.#tallier);
   }
 
   #experimentOf(id: string): Experiment {
@@ -136,18 +142,28 @@ export class Integrity implements EvaluatePart {
     const { id } = experiment;
     const row = experiments.get(id);
     if (row === undefined) {
-      if (experiment.plan === null) return;
-      this.#notices.withdraw(experiment);
-      experiment.plan = null;
-      this.section.changed(experiment);
+      this.#unregister(experiment);
       return;
     }
-    const plan = planOf(row, variants.get(id) ?? [], allocations.get(id) ?? []);
+    const rows = { row, variants: variants.get(id) ?? NO_ROWS, allocations: allocations.get(id) ?? NO_ROWS };
+    if (experiment.rows !== null && sameRows(experiment.rows, rows)) return;
+    experiment.rows = rows;
+    const plan = planOf(rows);
     if (JSON.stringify(plan) === JSON.stringify(experiment.plan)) return;
-    experiment.register(plan);
+    if (experiment.register(plan)) this.#notices.enterPhase(experiment, this.#atMs);
+    this.section.changed(experiment);
+    this.#reports.add(experiment);
+  }
+
+  #unregister(experiment: Experiment): void {
+    if (experiment.plan === null) return;
+    this.#notices.withdraw(experiment, this.#atMs);
+    experiment.unregister();
     this.section.changed(experiment);
     this.#reports.add(experiment);
   }
 }
+
+const NO_ROWS: readonly never[] = [];
 
 export const integrity: MakePart = (place) => new Integrity(place);

@@ -31,7 +31,36 @@ export interface ExperimentPlan {
 /** States in which nobody waits for an alert. */
 const NOT_RUNNING = new Set(['draft', 'paused', 'stopped', 'ended', 'completed', 'archived']);
 
-export function planOf(row: ExperimentRow, variants: readonly VariantRow[], allocations: readonly AllocationRow[]): ExperimentPlan {
+/** All that the registry has of one experiment. */
+export interface PlanRows {
+  row: ExperimentRow;
+  variants: readonly VariantRow[];
+  allocations: readonly AllocationRow[];
+}
+
+/** Whether a plan of them would be the same. Asked of every experiment whenever any row of the registry has changed. */
+export function sameRows(one: PlanRows, other: PlanRows): boolean {
+  const [a, b] = [one.row, other.row];
+  return (
+    a.status === b.status &&
+    a.startedAtMs === b.startedAtMs &&
+    a.endedAtMs === b.endedAtMs &&
+    a.salt === b.salt &&
+    a.hash === b.hash &&
+    a.owner === b.owner &&
+    a.name === b.name &&
+    alike(one.variants, other.variants, (v, w) => v.variantId === w.variantId && v.position === w.position) &&
+    alike(one.allocations, other.allocations, isSameAllocation)
+  );
+}
+
+const alike = <Row>(one: readonly Row[], other: readonly Row[], same: (a: Row, b: Row) => boolean): boolean =>
+  one === other || (one.length === other.length && one.every((row, i) => same(row, other[i])));
+
+const isSameAllocation = (a: AllocationRow, b: AllocationRow): boolean =>
+  a.version === b.version && a.variantId === b.variantId && a.share === b.share && a.fromMs === b.fromMs && a.toMs === b.toMs;
+
+export function planOf({ row, variants, allocations }: PlanRows): ExperimentPlan {
   const arms = [...new Set([...variants.map(({ variantId }) => variantId), ...allocations.map(({ variantId }) => variantId)])];
   const numbers = [...new Set(allocations.map(({ version }) => version))].sort((a, b) => a - b);
   const versions = numbers.map((version) =>
@@ -53,6 +82,18 @@ export function planOf(row: ExperimentRow, variants: readonly VariantRow[], allo
     versions,
     severalFromMs: severalFromMs(versions),
   };
+}
+
+/** Event time has come to its end: what is still counted are stragglers. */
+export const isOver = ({ endedAtMs }: ExperimentPlan, timeMs: number): boolean => endedAtMs !== null && timeMs >= endedAtMs;
+
+/** Whether one of these versions is split otherwise now. */
+export function splitsDiffer(before: ExperimentPlan, now: ExperimentPlan, versions: readonly { version: number }[]): boolean {
+  const text = ({ arms, versions }: ExperimentPlan, version: number): string => {
+    const shares = versions.find((one) => one.version === version)?.shares ?? null;
+    return shares === null ? '' : JSON.stringify(arms.flatMap((arm, i) => (shares[i] > 0 ? [[arm, shares[i]]] : [])).sort());
+  };
+  return versions.some(({ version }) => text(before, version) !== text(now, version));
 }
 
 function versionPlan(version: number, arms: readonly string[], rows: readonly AllocationRow[]): VersionPlan {

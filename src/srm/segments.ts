@@ -51,7 +51,8 @@ export function lnEvidence(experiment: Experiment, of: (version: number) => read
 /** Tests every segment and ranks what e-BH rejects at `alpha`. */
 export function findSegments(experiment: Experiment, alpha: number): SegmentsFound {
   const all = experiment.segments();
-  const names = [...all.keys()];
+  // By name, so that what is equal comes out alike after a restart too.
+  const names = [...all.keys()].sort();
   const logs = names.map((name) => lnOf(experiment, all.get(name) as SplitCounts));
   const rejected = eBenjaminiHochberg(logs, alpha);
   if (rejected.length === 0) return { rejected: [], culprit: null, tested: names.length };

@@ -10,11 +10,15 @@ interface Plain {
   baseline: Experiment['baseline'];
   mismatch: Experiment['mismatch'];
   unversionedFrom: number | null;
+  /** Of the exposures and of the assignments. States of older programs do not have these. */
+  lnOnset?: [number, number];
+  lastPlan?: Experiment['lastPlan'];
 }
 
 export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
-  const { plan, arms, baseline, mismatch, unversionedFrom, rate } = experiment;
-  const plain: Plain = { plan, arms, baseline, mismatch, unversionedFrom };
+  const { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, rate } = experiment;
+  const lnOnset: Plain['lnOnset'] = [experiment.exposures.lnOnset, experiment.assignments.lnOnset];
+  const plain: Plain = { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, lnOnset };
   out.string(JSON.stringify(plain, infinite));
   out.varint(experiment.hashChecked);
   out.varint(experiment.hashMismatched);
@@ -27,13 +31,14 @@ export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
 
 /** Into a new one. */
 export function readExperiment(from: ByteReader, experiment: Experiment): Experiment {
-  const { arms, ...plain } = JSON.parse(from.string(), finite) as Plain;
+  const { arms, lnOnset = [Number.NaN, Number.NaN], ...plain } = JSON.parse(from.string(), finite) as Plain;
   Object.assign(experiment, plain);
   experiment.arms.push(...arms);
   experiment.hashChecked = from.varint();
   experiment.hashMismatched = from.varint();
   readTest(from, experiment.exposures);
   readTest(from, experiment.assignments);
+  [experiment.exposures.lnOnset, experiment.assignments.lnOnset] = lnOnset;
   const { rate } = experiment;
   rate.logs = readNumbers(from);
   for (const [version, counts] of readCounts(from)) rate.exposed.set(version, counts);
@@ -86,7 +91,7 @@ function writeStanding(out: ByteWriter, { units, timeMs, counts }: Standing): vo
 
 const readStanding = (from: ByteReader): Standing => ({ units: from.varint(), timeMs: from.f64(), counts: readCounts(from) });
 
-function writeCounts(out: ByteWriter, counts: ReadonlyMap<number, Float64Array>): void {
+function writeCounts(out: ByteWriter, counts: ReadonlyMap<number, ArrayLike<number> & Iterable<number>>): void {
   out.varint(counts.size);
   for (const [version, arms] of counts) {
     out.varint(version);
@@ -95,13 +100,13 @@ function writeCounts(out: ByteWriter, counts: ReadonlyMap<number, Float64Array>)
   }
 }
 
-function readCounts(from: ByteReader): Map<number, Float64Array> {
-  const counts = new Map<number, Float64Array>();
+function readCounts(from: ByteReader): Map<number, number[]> {
+  const counts = new Map<number, number[]>();
   for (let left = from.varint(); left > 0; left--) {
     const version = from.varint();
     counts.set(
       version,
-      Float64Array.from({ length: from.varint() }, () => from.varint()),
+      Array.from({ length: from.varint() }, () => from.varint()),
     );
   }
   return counts;

@@ -2,19 +2,19 @@
 import type { CellTable } from '../state/cells.ts';
 import type { EvaluateState } from '../topology/evaluate-state.ts';
 import type { CellName } from '../topology/partials.ts';
+import type { CountSource, Tally, UnitPlace } from './count-source.ts';
 import { SplitCounts } from './counts.ts';
-import type { Experiment, Tally } from './experiment.ts';
+import type { Experiment } from './experiment.ts';
 
 /** Cells that are counted here. */
-const MINE = ['unitsTotal', 'assigned', 'lateUnits', 'segmentUnits', 'exposureTiming', 'contaminated'] as const satisfies CellName[];
-const TALLY_OF: Partial<Record<CellName, Tally>> = { unitsTotal: 'exposed', assigned: 'assigned', lateUnits: 'late' };
+const MINE = ['unitsTotal', 'assigned', 'lateUnits', 'exposureTiming', 'contaminated'] as const satisfies CellName[];
+type Mine = (typeof MINE)[number];
+const CELL_OF = { exposed: 'unitsTotal', assigned: 'assigned', late: 'lateUnits' } as const satisfies Record<Tally, Mine>;
 const IS_MINE = Object.fromEntries(MINE.map((name) => [name, true])) as Partial<Record<CellName, true>>;
 const MAX_COLUMNS = 3;
 
-interface Place {
-  experiment: Experiment;
-  version: number;
-  arm: number;
+interface Place extends UnitPlace {
+  readonly experiment: Experiment;
 }
 
 export interface TallierOptions {
@@ -25,71 +25,72 @@ export interface TallierOptions {
   grown: (experiment: Experiment) => void;
 }
 
-export class Tallier {
+export class Tallier implements CountSource {
   readonly #options: TallierOptions;
-  /** By group. */
-  readonly #places: (Place | undefined)[] = [];
+  /** By group; null where it is of something else. */
+  readonly #places: (Place | null)[] = [];
   readonly #groupsOf = new Map<Experiment, number[]>();
-  /** Groups that are segments. */
-  readonly #segments: number[] = [];
-  readonly #isSegment: boolean[] = [];
 
   constructor(options: TallierOptions) {
     this.#options = options;
   }
 
   /** Takes what a cell has grown by; the experiment that is to be looked at for it, or null. */
-  grew(name: CellName, { group, time }: { group: number; time: number }, growth: ArrayLike<number>): Experiment | null {
+  grew(name: CellName, group: number, growth: ArrayLike<number>): Experiment | null {
     if (IS_MINE[name] !== true) return null;
-    if (name === 'segmentUnits') {
-      // A cell of a segment has the segment in the place of its time. Its exposure is counted in another cell as well.
-      if (!this.#isSegment[time]) {
-        this.#isSegment[time] = true;
-        this.#segments.push(time);
-      }
-      return null;
-    }
-    const { experiment, version, arm } = this.#placeOf(group);
-    const tally = TALLY_OF[name];
-    if (tally !== undefined) experiment.grew(tally, version, arm, growth[0]);
-    else if (name === 'exposureTiming') experiment.timing.grew(arm, growth);
+    const place = this.#places[group] ?? this.#placeOf(group);
+    const { experiment } = place;
+    if (name === 'unitsTotal') experiment.grew('exposed', place, growth[0]);
+    else if (name === 'assigned') experiment.grew('assigned', place, growth[0]);
+    else if (name === 'lateUnits') experiment.grew('late', place, growth[0]);
+    else if (name === 'exposureTiming') experiment.timing.grew(place.arm, growth);
     else experiment.contaminated += growth[0];
     return experiment;
   }
 
-  /** All that the cells hold, after a restart. */
+  /** After a restart: whose the cells are, and what nobody adds up when it is asked for. */
   countAll(): void {
     const growth = new Float64Array(MAX_COLUMNS);
     for (const name of MINE) {
       const table: CellTable = this.#options.state.totals[name];
       for (let i = 0; i < table.size; i++) {
+        const { experiment, arm } = this.#placeOf(table.groupOf(i));
         for (let column = 0; column < table.columns; column++) growth[column] = table.get(i, column);
-        this.grew(name, { group: table.groupOf(i), time: table.timeOf(i) }, growth);
+        if (name === 'exposureTiming') experiment.timing.grew(arm, growth);
+        else if (name === 'contaminated') experiment.contaminated += growth[0];
       }
     }
   }
 
-  /** Out of the cells, when somebody asks: they grow much more often than they are looked at. */
+  tally(experiment: Experiment, tally: Tally): SplitCounts {
+    const table = this.#options.state.totals[CELL_OF[tally]];
+    const counts = new SplitCounts();
+    for (const group of this.#groupsOf.get(experiment) ?? []) {
+      const index = table.find(group, 0, 0);
+      const place = this.#places[group];
+      if (index !== -1 && place) counts.add(place.version, place.arm, table.get(index, 0));
+    }
+    return counts;
+  }
+
   segments(experiment: Experiment): Map<string, SplitCounts> {
-    const { totals, groups } = this.#options.state;
+    const { segments, groups } = this.#options.state;
     const counted = new Map<string, SplitCounts>();
-    for (const segment of this.#segments) {
-      let counts: SplitCounts | null = null;
-      for (const group of this.#groupsOf.get(experiment) ?? []) {
-        const index = totals.segmentUnits.find(group, 0, segment);
-        if (index === -1) continue;
-        const { version, arm } = this.#placeOf(group);
-        counts ??= new SplitCounts();
-        counts.add(version, arm, totals.segmentUnits.get(index, 0));
-      }
-      if (counts !== null) counted.set(groups[segment].variant, counts);
+    for (const group of this.#groupsOf.get(experiment) ?? []) {
+      const { version, arm } = this.#placeOf(group);
+      segments.each(group, (segment, units) => {
+        const name = groups[segment].variant;
+        const counts = counted.get(name) ?? new SplitCounts();
+        counted.set(name, counts);
+        counts.add(version, arm, units);
+      });
     }
     return counted;
   }
 
   #placeOf(group: number): Place {
     const seen = this.#places[group];
-    if (seen !== undefined) return seen;
+    if (seen) return seen;
     const { state, experimentOf, grown } = this.#options;
     const { entity, version, variant } = state.groups[group];
     const experiment = experimentOf(entity);
@@ -97,11 +98,15 @@ export class Tallier {
     // A group without a variant is the experiment itself.
     const arm = variant === '' ? -1 : experiment.armOf(variant);
     if (experiment.arms.length !== arms) grown(experiment);
-    const place = { experiment, version, arm };
+    const place: Place = { experiment, version, arm, exposed: null, assigned: null, arrangement: -1 };
+    // No holes: sparse arrays would be slow ones.
+    while (this.#places.length <= group) this.#places.push(null);
     this.#places[group] = place;
-    const known = this.#groupsOf.get(experiment);
-    if (known) known.push(group);
-    else this.#groupsOf.set(experiment, [group]);
+    const known = this.#groupsOf.get(experiment) ?? [];
+    this.#groupsOf.set(experiment, known);
+    // In one order, whatever a restart has met first.
+    known.push(group);
+    known.sort((a, b) => a - b);
     return place;
   }
 }

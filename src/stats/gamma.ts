@@ -25,6 +25,9 @@ export function stirlingRest(x: number): number {
 /** ln Γ(x), for x > 0. */
 export const lnGamma = (x: number): number => (x - 0.5) * Math.log(x) - x + HALF_LN_TWO_PI + stirlingRest(x);
 
+/** 1/19, 1/17 … 1/3. */
+const ODD_INVERSES = Array.from({ length: 9 }, (_, i) => 1 / (19 - 2 * i));
+
 /** (1 + u) ln(1 + u) − u for u ≥ −1: half a square near 0, where the plain form would cancel. */
 export function excess(u: number): number {
   if (u === -1) return 1;
@@ -33,7 +36,7 @@ export function excess(u: number): number {
   const w = u / (2 + u);
   const square = w * w;
   let series = 0;
-  for (let k = 19; k >= 3; k -= 2) series = series * square + 1 / k;
+  for (let k = 0; k < ODD_INVERSES.length; k++) series = series * square + ODD_INVERSES[k];
   return u * w + (1 + u) * 2 * w * square * series;
 }
 

@@ -4,6 +4,9 @@
  */
 import { lnAdd } from './log-space.ts';
 
+/** Most experiments never have a step: those share this. */
+const NONE = new Float64Array(0);
+
 /** One process for each hypothesis, all stepped together. */
 export class OnsetProcesses {
   /** Steps so far. */
@@ -16,9 +19,10 @@ export class OnsetProcesses {
   beganAfter: Float64Array;
 
   constructor(hypotheses: number) {
-    this.lnA = new Float64Array(hypotheses).fill(Number.NEGATIVE_INFINITY);
-    this.cusum = new Float64Array(hypotheses);
-    this.beganAfter = new Float64Array(hypotheses);
+    this.lnA = NONE;
+    this.cusum = NONE;
+    this.beganAfter = NONE;
+    this.grow(hypotheses);
   }
 
   /** Adds hypotheses at the end, as if they had been there from the start with nothing to say. */

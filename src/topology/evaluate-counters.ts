@@ -2,7 +2,7 @@
 import { dayText } from '../operators/days.ts';
 import { TO_SEND } from '../state/cells.ts';
 import { type EmptyDay, earliestOf } from './evaluate-days.ts';
-import { EXPOSED_EXPIRY_MS } from './evaluate-experiments.ts';
+import { EXPOSED_EXPIRY_MS, type ExperimentCounts } from './evaluate-experiments.ts';
 import type { EvaluateState } from './evaluate-state.ts';
 import type { CounterOutcome, CounterWrite, Stream } from './types.ts';
 
@@ -32,13 +32,12 @@ export class CounterWrites {
     const { days, experiments, position } = this.#state;
     const { table } = days;
     this.#empty = days.takeEmpty({ monotonicMs, version: position, againMs: this.#rewriteMs });
-    const living = table.size + experiments.living.size;
+    const living = table.size + experiments.living.length;
     const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#rewriteMs);
-    const ids = [...experiments.living.keys()];
     for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
       this.#cursor = this.#cursor % living;
       if (this.#cursor < table.size) table.touchFor(this.#cursor, TO_SEND);
-      else experiments.dirty.add(ids[this.#cursor - table.size]);
+      else experiments.touch(experiments.living[this.#cursor - table.size]);
       this.#cursor++;
     }
   }
@@ -51,8 +50,7 @@ export class CounterWrites {
     days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)));
     this.#takeBack(writes, spendWatermark);
     const watermark = this.#watermarkText('exposures');
-    for (const id of experiments.dirty) writes.push(this.#exposed(id, watermark));
-    experiments.dirty.clear();
+    experiments.takeDirty((counts) => writes.push(this.#exposed(counts, watermark)));
     return writes;
   }
 
@@ -95,14 +93,12 @@ export class CounterWrites {
     return write;
   }
 
-  #exposed(experimentId: string, watermark: string): CounterWrite {
-    const { experiments, loss } = this.#state;
-    const counts = experiments.living.get(experimentId);
-    const fields: Record<string, string> = { contaminated: String(counts?.contaminated ?? 0) };
-    for (const [variant, units] of counts?.units ?? []) fields[`units:${variant}`] = String(units);
+  #exposed(counts: ExperimentCounts, watermark: string): CounterWrite {
+    const fields: Record<string, string> = { contaminated: String(counts.contaminated) };
+    for (const [variant, units] of counts.units) fields[`units:${variant}`] = String(units);
     fields['watermark_ms'] = watermark;
-    const write: CounterWrite = { key: `exposed:{${experimentId}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
-    if (loss.happened) write.keepLarger = true;
+    const write: CounterWrite = { key: `exposed:{${counts.entity.id}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
+    if (this.#state.loss.happened) write.keepLarger = true;
     return write;
   }
 

@@ -1,106 +1,182 @@
 /** What Redis shows of experiments, and for how long: an `exposed:` key lives until 90 days without a change have passed. */
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
-import type { GroupName } from './partials.ts';
+import type { CellTable } from '../state/cells.ts';
+import type { Entity, Groups } from './evaluate-groups.ts';
 
 /** Also the key's expiry after its last write. */
 export const EXPOSED_EXPIRY_MS = 90 * 86_400_000;
 
-export interface ExperimentCounts {
-  /** Units by variant, all allocation versions. */
-  units: Map<string, number>;
-  contaminated: number;
-  /** Any group of the experiment: names it in a commit. */
-  group: number;
-  /** Watermark of the exposures at the commit of its last change; null while that was unknown. */
-  changedMs: number | null;
+/** Where units are counted: totals over all sources. */
+export interface UnitCells {
+  unitsTotal: CellTable;
+  contaminated: CellTable;
 }
 
-/** The counts of an experiment that lives no more are kept: its sources' values go on from them if it comes back. */
-export class Experiments {
-  readonly living = new Map<string, ExperimentCounts>();
-  /** Of the living ones, those to be sent. */
-  readonly dirty = new Set<string>();
-  readonly #groups: readonly GroupName[];
-  readonly #ended = new Map<string, ExperimentCounts>();
-  readonly #changed = new Set<string>();
-  readonly #toCommit = new Set<string>();
+/** One experiment. Its counts are in the cells: nothing is added up twice. */
+export class ExperimentCounts {
+  readonly entity: Entity;
+  /** Watermark of the exposures at the commit of its last change; null while that was unknown. */
+  changedMs: number | null = null;
+  /** False after 90 days without a change, until it comes back: its sources' values then go on from where they were. */
+  isLiving = true;
+  isDirty = false;
+  isChanged = false;
+  readonly #groups: Groups;
+  readonly #cells: UnitCells;
 
-  constructor(groups: readonly GroupName[]) {
+  constructor(entity: Entity, groups: Groups, cells: UnitCells) {
+    this.entity = entity;
     this.#groups = groups;
+    this.#cells = cells;
   }
 
-  /** Ended ones included. */
-  *all(): IterableIterator<[string, ExperimentCounts]> {
-    yield* this.living;
-    yield* this.#ended;
+  /** By variant, all allocation versions. */
+  get units(): Map<string, number> {
+    const { unitsTotal } = this.#cells;
+    const units = new Map<string, number>();
+    for (const group of this.entity.groups) {
+      const index = unitsTotal.find(group, 0, 0);
+      if (index === -1) continue;
+      const { variant } = this.#groups.names[group];
+      units.set(variant, (units.get(variant) ?? 0) + unitsTotal.get(index, 0));
+    }
+    return units;
   }
 
-  grew(name: 'unitsTotal' | 'contaminated', group: number, growth: number): void {
-    const { entity, variant } = this.#groups[group];
-    const counts = this.#live(entity, group);
-    if (name === 'contaminated') counts.contaminated += growth;
-    else counts.units.set(variant, (counts.units.get(variant) ?? 0) + growth);
-    this.dirty.add(entity);
-    this.#changed.add(entity);
+  get contaminated(): number {
+    const { contaminated } = this.#cells;
+    let units = 0;
+    for (const group of this.entity.groups) {
+      const index = contaminated.find(group, 0, 0);
+      if (index !== -1) units += contaminated.get(index, 0);
+    }
+    return units;
+  }
+}
+
+export class Experiments {
+  readonly #groups: Groups;
+  readonly #cells: UnitCells;
+  readonly #byEntity = new Map<Entity, ExperimentCounts>();
+  /** By group; where there is none, of something else. */
+  readonly #byGroup: (ExperimentCounts | null)[] = [];
+  readonly #living: ExperimentCounts[] = [];
+  /** To be sent. */
+  readonly #dirty: ExperimentCounts[] = [];
+  /** Since the last commit. */
+  readonly #changed: ExperimentCounts[] = [];
+  readonly #toCommit = new Set<ExperimentCounts>();
+
+  constructor(groups: Groups, cells: UnitCells) {
+    this.#groups = groups;
+    this.#cells = cells;
+  }
+
+  /** In no particular order. */
+  get living(): readonly ExperimentCounts[] {
+    return this.#living;
+  }
+
+  /** Those that live no more included. */
+  all(): IterableIterator<ExperimentCounts> {
+    return this.#byEntity.values();
+  }
+
+  /** Units of a group, or its contaminated ones, have become more. */
+  grew(group: number): void {
+    const counts = this.#byGroup[group] ?? this.#of(group);
+    if (!counts.isLiving) this.#revive(counts);
+    this.touch(counts);
+    if (counts.isChanged) return;
+    counts.isChanged = true;
+    this.#changed.push(counts);
+  }
+
+  /** It is to be sent. */
+  touch(counts: ExperimentCounts): void {
+    if (counts.isDirty) return;
+    counts.isDirty = true;
+    this.#dirty.push(counts);
   }
 
   touchAll(): void {
-    for (const id of this.living.keys()) this.dirty.add(id);
+    for (const counts of this.#living) this.touch(counts);
+  }
+
+  /** Each living one that is to be sent, once. */
+  takeDirty(each: (counts: ExperimentCounts) => void): void {
+    for (const counts of this.#dirty) {
+      counts.isDirty = false;
+      if (counts.isLiving) each(counts);
+    }
+    this.#dirty.length = 0;
   }
 
   /** Ends those that have not changed for 90 days at this watermark. */
   endOld(watermarkMs: number | null): void {
     if (watermarkMs === null) return;
-    for (const [id, counts] of this.living) {
-      const { changedMs } = counts;
-      if (!this.#changed.has(id) && changedMs !== null && changedMs + EXPOSED_EXPIRY_MS <= watermarkMs) {
-        this.living.delete(id);
-        this.#ended.set(id, counts);
-        this.dirty.delete(id);
-      }
+    let kept = 0;
+    for (const counts of this.#living) {
+      const { isChanged, changedMs } = counts;
+      counts.isLiving = isChanged || changedMs === null || changedMs + EXPOSED_EXPIRY_MS > watermarkMs;
+      if (counts.isLiving) this.#living[kept++] = counts;
     }
+    this.#living.length = kept;
   }
 
   /** The times of all are to be written again. */
   touchTimes(): void {
-    for (const [id] of this.all()) this.#toCommit.add(id);
+    for (const counts of this.all()) this.#toCommit.add(counts);
   }
 
   /** When those changed that did since the last commit; said again once a watermark is known. */
   writeTimes(to: ByteWriter, watermarkMs: number | null): void {
-    for (const id of this.#changed) {
-      const counts = this.living.get(id);
-      if (counts) counts.changedMs = watermarkMs;
-      this.#toCommit.add(id);
+    for (const counts of this.#changed) {
+      counts.changedMs = watermarkMs;
+      this.#toCommit.add(counts);
     }
-    if (watermarkMs !== null) this.#changed.clear();
+    if (watermarkMs !== null) this.#forgetChanged();
     to.varint(this.#toCommit.size);
-    for (const id of this.#toCommit) {
-      const counts = this.living.get(id) ?? this.#ended.get(id);
-      to.varint(counts?.group ?? 0);
-      to.f64(counts?.changedMs ?? Number.NaN);
+    for (const { entity, changedMs } of this.#toCommit) {
+      to.varint(entity.groups[0]);
+      to.f64(changedMs ?? Number.NaN);
     }
     this.#toCommit.clear();
   }
 
   readTimes(from: ByteReader): void {
-    this.#changed.clear();
+    this.#forgetChanged();
     for (let left = from.varint(); left > 0; left--) {
-      const group = from.varint();
-      const { entity } = this.#groups[group];
+      const counts = this.#of(from.varint());
       const changedMs = from.f64();
-      this.#live(entity, group).changedMs = Number.isNaN(changedMs) ? null : changedMs;
-      if (Number.isNaN(changedMs)) this.#changed.add(entity);
+      if (!counts.isLiving) this.#revive(counts);
+      counts.changedMs = Number.isNaN(changedMs) ? null : changedMs;
+      if (!Number.isNaN(changedMs) || counts.isChanged) continue;
+      counts.isChanged = true;
+      this.#changed.push(counts);
     }
   }
 
-  #live(id: string, group: number): ExperimentCounts {
-    let counts = this.living.get(id);
+  #forgetChanged(): void {
+    for (const counts of this.#changed) counts.isChanged = false;
+    this.#changed.length = 0;
+  }
+
+  #revive(counts: ExperimentCounts): void {
+    counts.isLiving = true;
+    this.#living.push(counts);
+  }
+
+  #of(group: number): ExperimentCounts {
+    const entity = this.#groups.entities[group];
+    let counts = this.#byEntity.get(entity);
     if (counts === undefined) {
-      counts = this.#ended.get(id) ?? { units: new Map(), contaminated: 0, group, changedMs: null };
-      this.#ended.delete(id);
-      this.living.set(id, counts);
+      counts = new ExperimentCounts(entity, this.#groups, this.#cells);
+      this.#byEntity.set(entity, counts);
+      this.#living.push(counts);
     }
+    while (this.#byGroup.length <= group) this.#byGroup.push(null);
+    this.#byGroup[group] = counts;
     return counts;
   }
 }

@@ -9,15 +9,26 @@ import { type GroupName, readGroupName } from './partials.ts';
 const GROUP_BYTES = 64;
 const MAX_UTF8_PER_UNIT = 3;
 
+/** A campaign or an experiment. */
+export interface Entity {
+  readonly id: string;
+  /** Its groups, in order of appearance. */
+  readonly groups: number[];
+}
+
 export class Groups {
   readonly names: GroupName[] = [];
+  /** By group: whose it is. So that nobody looks an id up for every cell. */
+  readonly entities: Entity[] = [];
   byteLength = 0;
   /** As they lie in partials and in commits. */
   readonly #ids: Interner;
+  readonly #byId = new Map<string, Entity>();
   #written = 0;
 
-  constructor(hash: SeededHash) {
-    this.#ids = new Interner(hash, Number.POSITIVE_INFINITY);
+  /** @param maxIds so many groups at most: then `of` throws StreamError too_many_ids */
+  constructor(hash: SeededHash, maxIds: number) {
+    this.#ids = new Interner(hash, maxIds);
   }
 
   /** The number of the group whose name, as `writeGroupName` writes it, lies there. Throws what ByteReader does when it is none. */
@@ -26,9 +37,20 @@ export class Groups {
     if (group === this.names.length) {
       const name = readGroupName(new ByteReader(bytes, start, end));
       this.names.push(name);
+      this.#assign(name.entity, group);
       this.byteLength += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
     }
     return group;
+  }
+
+  #assign(id: string, group: number): void {
+    let entity = this.#byId.get(id);
+    if (entity === undefined) {
+      entity = { id, groups: [] };
+      this.#byId.set(id, entity);
+    }
+    entity.groups.push(group);
+    this.entities.push(entity);
   }
 
   /** The same, of a name that lies nowhere: once in a while, for its bytes are made. */

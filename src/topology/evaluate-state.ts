@@ -5,28 +5,27 @@
 import { AlertBook } from '../alerts/book.ts';
 import { type CellPlace, mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
-import { CellTable, type CellWalk, TO_COMMIT } from '../state/cells.ts';
+import { CELL_BLOCK, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { SEED_BYTES, SeededHash } from '../state/hash.ts';
 import type { Adjustment } from './adjustments.ts';
 import { Adjustments } from './evaluate-adjustments.ts';
+import { CommittedCells, makeTables, sizeOf } from './evaluate-commits.ts';
 import { Credits } from './evaluate-credits.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
 import { Groups } from './evaluate-groups.ts';
 import { DirtyHours, type HourKind } from './evaluate-hours.ts';
-import { keptFromMs } from './evaluate-kept.ts';
+import { CELLS_OF_HOURS, isForgotten, keptFromMs } from './evaluate-kept.ts';
 import { Loss } from './evaluate-loss.ts';
 import { isSectioned, readSections, SECTIONS, type Section, skipZones, writeSections } from './evaluate-sections.ts';
+import { SegmentCells } from './evaluate-segments.ts';
 import { Sources } from './evaluate-sources.ts';
 import { Fleet } from './fleet.ts';
-import { CELL_NAMES, CELLS, type CellName, cellOfKind, type GroupName, KINDS_OF_STATE_1 } from './partials.ts';
+import { CELL_NAMES, CELLS, type CellBlock, type CellName, cellOfKind, type GroupName, KINDS_OF_STATE_1 } from './partials.ts';
 import type { Commit } from './types.ts';
 
 const SLOTS_PER_HOUR = CELLS.units.slotMs / CELLS.spend.slotMs;
 const MAX_COLUMNS = 8;
-
-type Tables = Record<CellName, CellTable>;
-const makeTables = (): Tables => Object.fromEntries(CELL_NAMES.map((name) => [name, new CellTable(CELLS[name].columns)])) as Tables;
 
 export class EvaluateState {
   position = 0;
@@ -44,29 +43,36 @@ export class EvaluateState {
   readonly experiments: Experiments;
   readonly hours = new DirtyHours();
   readonly alerts = new AlertBook();
-  /** Filled in partition 0 only. */
+  /** In partition 0 only. */
   readonly fleet = new Fleet();
   /** Cells that came after what they belong to was forgotten: counted, not shown. */
   forgottenCells = 0;
-  /** Told of every total that grows. */
+  /** Of experiments: what nobody adds up before it is asked for. */
+  readonly segments = new SegmentCells(this.bySource.segmentUnits);
+  /** Told of every total that grows; of cells of segments never. `place` is reused. */
   readonly growing: ((name: CellName, place: CellPlace, growth: Float64Array) => void)[] = [];
   /** Told of spend counted on a day. */
   onSpend: ((group: number, day: number, micros: number) => void) | null = null;
   readonly #journal = new ByteWriter(16 * 1024);
   readonly #growth = new Float64Array(MAX_COLUMNS);
   readonly #values = new Float64Array(MAX_COLUMNS);
+  readonly #place: CellPlace = { group: 0, source: 0, time: 0 };
+  readonly #committedCells = new CommittedCells();
   #committed = 0;
   #snapshot: (CellWalk & { name: CellName })[] = [];
   #floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
   #floorRead = this.#floorMs;
   readonly #sections = new Map<number, Section>();
 
-  /** @param hash for tables in memory; nothing of it is kept */
-  constructor(hash = new SeededHash(new Uint8Array(SEED_BYTES))) {
-    this.#groups = new Groups(hash);
+  /**
+   * @param hash for tables in memory; nothing of it is kept
+   * @param maxIds so many groups at most: then StreamError too_many_ids
+   */
+  constructor(hash = new SeededHash(new Uint8Array(SEED_BYTES)), maxIds = Number.POSITIVE_INFINITY) {
+    this.#groups = new Groups(hash, maxIds);
     this.groups = this.#groups.names;
     this.days = new CampaignDays(this.groups, this.totals.spend, this.adjustments);
-    this.experiments = new Experiments(this.groups);
+    this.experiments = new Experiments(this.#groups, this.totals);
     for (const section of this.#ownSections()) this.keep(section);
   }
 
@@ -84,20 +90,36 @@ export class EvaluateState {
     return this.#groups.named({ entity, version: 0, variant: '' });
   }
 
-  /** Reads what `take` will, so that it waits in the cache. The result means nothing. */
-  warm(name: CellName, group: number, source: number, time: number): number {
-    const read = this.bySource[name].warmAt(group, source, time) ^ this.totals[name].warmAt(group, 0, time);
-    return name === 'spend' ? read ^ this.days.warm(group) : read;
+  /** Takes a source's absolute values of some cells. What it returns means nothing: it was read ahead, and must seem to be used. */
+  take(source: number, cells: CellBlock): number {
+    const { name, size, groups, times } = cells;
+    const sources = this.bySource[name];
+    const totals = name === 'segmentUnits' ? null : this.totals[name];
+    const read = this.#warm(source, cells);
+    const place = this.#place;
+    place.source = source;
+    for (let i = 0; i < size; i++) {
+      place.group = groups[i];
+      place.time = times[i];
+      for (let c = 0; c < sources.columns; c++) this.#values[c] = cells.values[i * sources.columns + c];
+      if (isForgotten(name, place.time, this.#floorMs)) this.forgottenCells++;
+      else if (mergeCell(sources, totals, place, { values: this.#values, growth: this.#growth })) this.#grew(name, place);
+    }
+    if (totals === null) this.segments.chain(2 * CELL_BLOCK);
+    return read;
   }
 
-  /** Takes a source's absolute values for one cell. */
-  take(name: CellName, place: { group: number; source: number; time: number }, values: Float64Array): void {
-    if (this.#forgotten(name, place.time)) {
-      this.forgottenCells++;
-      return;
-    }
-    if (mergeCell(this.bySource[name], this.totals[name], place, values, this.#growth) === -1) return;
+  /** Reads what taking them will, so that it waits in the cache. */
+  #warm(source: number, { name, size, groups, times }: CellBlock): number {
+    let read = this.bySource[name].warmAll(groups, source, times, size);
+    if (name !== 'segmentUnits') read += this.totals[name].warmAll(groups, 0, times, size);
+    if (name === 'spend') for (let i = 0; i < size; i++) read += this.days.warm(groups[i]);
+    return read;
+  }
+
+  #grew(name: CellName, place: CellPlace): void {
     const { group, time } = place;
+    if (name === 'segmentUnits') return;
     if (name === 'spend') {
       this.hours.mark('spend', group, Math.floor(time / SLOTS_PER_HOUR));
       const day = this.days.grew(group, time, this.#growth[0], this.#growth[1]);
@@ -105,7 +127,7 @@ export class EvaluateState {
       this.adjustments.cellsGrew(group, time);
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
-    else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(name, group, this.#growth[0]);
+    else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(group);
     for (const told of this.growing) told(name, place, this.#growth);
   }
 
@@ -134,9 +156,9 @@ export class EvaluateState {
   takeCommit(): Commit {
     const out = this.#journal;
     writeSections(out, this.#sections.values());
-    const commit = { from: this.#committed, to: this.position, changes: out.take() };
+    const from = this.#committed;
     this.#committed = this.position;
-    return commit;
+    return { from, to: this.position, changes: out.take() };
   }
 
   /** @throws StreamError state_newer_format */
@@ -151,8 +173,7 @@ export class EvaluateState {
     else this.#readFormat1(new ByteReader(commit.changes));
     this.#floorMs = this.#floorRead;
     this.days.floorMs = this.#floorMs.spend;
-    this.position = commit.to;
-    this.#committed = commit.to;
+    this.begin(commit.to);
   }
 
   /** What a part keeps goes with the commits from now on; before the first `restore`. */
@@ -163,8 +184,7 @@ export class EvaluateState {
 
   /** In the order in which a restore needs them. */
   #ownSections(): Section[] {
-    const { sources, experiments, loss } = this;
-    const groups = this.#groups;
+    const [groups, { sources, experiments, loss }] = [this.#groups, this];
     return [
       { id: SECTIONS.groups, write: (out) => groups.writeNew(out), read: (from) => groups.readNew(from) },
       { id: SECTIONS.sources, write: (out) => sources.writeChanged(out), read: (from) => sources.readChanged(from) },
@@ -203,11 +223,7 @@ export class EvaluateState {
   }
 
   #readCellsOf(name: CellName, from: ByteReader): void {
-    for (let left = from.varint(); left > 0; left--) {
-      const place = { group: from.varint(), source: from.varint(), time: from.varint() };
-      for (let c = 0; c < CELLS[name].columns; c++) this.#values[c] = from.varint();
-      this.take(name, place, this.#values);
-    }
+    this.#committedCells.read(name, from, (source, cells) => this.take(source, cells));
     this.bySource[name].takeChanged(TO_COMMIT, () => {});
   }
 
@@ -224,17 +240,13 @@ export class EvaluateState {
 
   /** What a snapshot would be about as large as. */
   get byteLength(): number {
-    return CELL_NAMES.reduce((sum, name) => sum + this.bySource[name].byteLength, this.#groups.byteLength);
+    return sizeOf(Object.values(this.bySource)).bytes + this.#groups.byteLength;
   }
 
   /** What it holds in memory, for metrics. */
   get sizes(): Record<'cells' | 'ids', { keys: number; bytes: number }> {
     const tables = [...Object.values(this.bySource), ...Object.values(this.totals), this.days.table];
-    const sum = (of: (table: CellTable) => number): number => tables.reduce((total, table) => total + of(table), 0);
-    return {
-      cells: { keys: sum((table) => table.size), bytes: sum((table) => table.byteLength) },
-      ids: { keys: this.groups.length, bytes: this.#groups.byteLength },
-    };
+    return { cells: sizeOf(tables), ids: { keys: this.groups.length, bytes: this.#groups.byteLength } };
   }
 
   /** From here on `snapshotSlice` writes all that a restore needs; all but cells at once. */
@@ -248,9 +260,9 @@ export class EvaluateState {
 
   /** Lists the next cells for the commit; true when all are listed. */
   snapshotSlice(cells: number): boolean {
-    const done = this.#snapshot.every((place) => this.bySource[place.name].touchNext(place, cells, TO_COMMIT));
-    if (done) this.#snapshot = [];
-    return done;
+    if (!this.#snapshot.every((place) => this.bySource[place.name].touchNext(place, cells, TO_COMMIT))) return false;
+    this.#snapshot = [];
+    return true;
   }
 
   begin(position: number): void {
@@ -269,8 +281,7 @@ export class EvaluateState {
       const floorMs = keptFromMs(this.sources, kind === 'spend' ? 'impressions' : 'exposures', retentionMs);
       if (floorMs === null || floorMs <= this.#floorMs[kind]) continue;
       this.#floorMs[kind] = floorMs;
-      const names: CellName[] = kind === 'spend' ? ['spend', 'spendEvidence', 'surfaceSpend'] : ['units', 'exposureEvidence'];
-      for (const name of names) this.#dropForgotten(kind, name);
+      for (const name of CELLS_OF_HOURS[kind]) this.#dropForgotten(kind, name);
       if (kind === 'spend') {
         this.days.floorMs = floorMs;
         this.days.forget();
@@ -281,17 +292,8 @@ export class EvaluateState {
 
   #dropForgotten(kind: HourKind, name: CellName): void {
     const perHour = CELLS.units.slotMs / CELLS[name].slotMs;
-    for (const table of [this.bySource[name], this.totals[name]]) {
-      table.drop((i) => {
-        const time = table.timeOf(i);
-        return this.#forgotten(name, time) && !this.hours.isDirty(kind, table.groupOf(i), Math.floor(time / perHour));
-      });
-    }
-  }
-
-  #forgotten(name: CellName, time: number): boolean {
-    if (CELLS[name].slotMs === 0) return false;
-    const floorMs = name === 'spend' || name === 'spendEvidence' || name === 'surfaceSpend' ? this.#floorMs.spend : this.#floorMs.exposure;
-    return (time + 1) * CELLS[name].slotMs <= floorMs;
+    const isDirty = (group: number, time: number): boolean => this.hours.isDirty(kind, group, Math.floor(time / perHour));
+    for (const table of [this.bySource[name], this.totals[name]])
+      table.drop((i) => isForgotten(name, table.timeOf(i), this.#floorMs) && !isDirty(table.groupOf(i), table.timeOf(i)));
   }
 }

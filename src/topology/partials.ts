@@ -7,6 +7,7 @@
  */
 import { StreamError } from '../errors.ts';
 import type { ByteReader } from '../state/bytes.ts';
+import { CELL_BLOCK } from '../state/cells.ts';
 import type { Stream } from './types.ts';
 import { STREAMS } from './types.ts';
 
@@ -100,13 +101,32 @@ export interface GroupName {
   variant: string;
 }
 
-/** Receives the cells of a record. `values` is reused: its first columns hold the cell's. */
+/** Cells of one kind, as they lie in a record. Reused: valid until the visitor returns. */
+export interface CellBlock {
+  name: CellName;
+  /** At most CELL_BLOCK. */
+  size: number;
+  groups: Int32Array;
+  /** Of a cell of a segment, the segment's group. */
+  times: Float64Array;
+  /** The columns of each cell in turn. */
+  values: Float64Array;
+}
+
+export const makeCellBlock = (): CellBlock => ({
+  name: 'spend',
+  size: 0,
+  groups: new Int32Array(CELL_BLOCK),
+  times: new Float64Array(CELL_BLOCK),
+  values: new Float64Array(CELL_BLOCK * MAX_COLUMNS),
+});
+
+/** Receives the cells of a record. */
 export interface CellVisitor {
   /** A name lies from `start` to `end`; `readGroupName` reads it. */
   group(bytes: Uint8Array, start: number, end: number): number;
-  /** `cell` follows soon, for who wants to look it up ahead. */
-  coming?(name: CellName, group: number, time: number): void;
-  cell(name: CellName, group: number, time: number, values: Float64Array): void;
+  /** The next cells, in their order; a block at a time, so that who looks them up can ask memory for all of them at once. */
+  cells(block: CellBlock): void;
   /** A unit that was counted in a group, for checks that need its id; a few an emission. */
   unit?(group: number, unitId: string): void;
 }
@@ -147,16 +167,12 @@ export function readHeader(from: ByteReader): PartialHeader {
 
 export const readGroupName = (from: ByteReader): GroupName => ({ entity: from.string(), version: from.varint(), variant: from.string() });
 
-/** So many cells are told of before they are given, so that their misses overlap. */
-const AHEAD = 32;
+const block = makeCellBlock();
 
-/** Cells that were read and not yet given; reused. */
-const ahead = {
-  names: new Array<CellName>(AHEAD).fill('spend'),
-  groups: new Int32Array(AHEAD),
-  times: new Float64Array(AHEAD),
-  values: Array.from({ length: AHEAD }, () => new Float64Array(MAX_COLUMNS)),
-};
+function numbered(groups: readonly number[], number: number): number {
+  if (number >= groups.length) throw new RangeError(`group ${number} of ${groups.length}`);
+  return groups[number];
+}
 
 export function readCells(from: ByteReader, visitor: CellVisitor): void {
   const groups: number[] = [];
@@ -167,24 +183,28 @@ export function readCells(from: ByteReader, visitor: CellVisitor): void {
     from.skip(from.varint());
     groups.push(visitor.group(from.buffer, start, from.position));
   }
-  for (let left = from.varint(); left > 0; ) {
-    const count = Math.min(AHEAD, left);
-    for (let i = 0; i < count; i++) {
-      const name = cellOfKind(from.u8(), 'partial_format');
-      ahead.names[i] = name;
-      ahead.groups[i] = groups[from.varint()];
-      const place = from.varint();
-      ahead.times[i] = name === 'segmentUnits' ? groups[place] : place;
-      for (let c = 0; c < CELLS[name].columns; c++) ahead.values[i][c] = from.varint();
-      visitor.coming?.(name, ahead.groups[i], ahead.times[i]);
+  block.size = 0;
+  let kind = -1;
+  for (let left = from.varint(); left > 0; left--) {
+    const next = from.u8();
+    if (next !== kind || block.size === CELL_BLOCK) {
+      if (block.size > 0) visitor.cells(block);
+      block.size = 0;
+      if (next !== kind) block.name = cellOfKind(next, 'partial_format');
+      kind = next;
     }
-    for (let i = 0; i < count; i++) visitor.cell(ahead.names[i], ahead.groups[i], ahead.times[i], ahead.values[i]);
-    left -= count;
+    const i = block.size++;
+    const { columns } = CELLS[block.name];
+    block.groups[i] = numbered(groups, from.varint());
+    const place = from.varint();
+    block.times[i] = block.name === 'segmentUnits' ? numbered(groups, place) : place;
+    for (let c = 0; c < columns; c++) block.values[i * columns + c] = from.varint();
   }
+  if (block.size > 0) visitor.cells(block);
   // Records of version 0.1 end here.
   if (from.done) return;
   for (let left = from.varint(); left > 0; left--) {
-    const group = groups[from.varint()];
+    const group = numbered(groups, from.varint());
     const unitId = from.string();
     visitor.unit?.(group, unitId);
   }

@@ -22,6 +22,8 @@ export interface Stage<Out, Outcome> {
   /** The state is complete and this owner's claim is appended. */
   owned(claim: number, now: Now): void;
   process(batch: RecordBatch, now: Now): void;
+  /** The batch was more than should be done in one go: `process` is to be called with it again, others may run before. */
+  readonly unfinished?: boolean;
   /**
    * What must be written now, or null. With `force`, everything that a commit would cover and that is not yet written.
    * The next call comes only after `delivered`.

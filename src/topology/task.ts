@@ -249,6 +249,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (batch !== null) {
       if (observer.batch) observer.batch(id, batch, () => stage.process(batch, clock.now()));
       else stage.process(batch, clock.now());
+      // To its end, whatever has happened meanwhile: half a batch is no place to commit at.
+      for (; stage.unfinished === true; stage.process(batch, clock.now())) await clock.sleep(0);
     }
     await this.#emit(feed, sink, false);
     if (clock.now().monotonicMs >= this.#commitDueMs) await this.#commit(feed, sink);

@@ -10,7 +10,8 @@ const KIND = 'counts_uncertain';
 /** Raised at the first look that has units, with their number as its content; gone at the campaign `calm`. */
 const manyUnits: MakePart = ({ state, alerts }) => ({
   looked: ({ atMs }) => {
-    const units = [...(state.experiments.living.get('e')?.units.values() ?? [])].reduce((sum, one) => sum + one, 0);
+    const counts = state.experiments.living.find(({ entity }) => entity.id === 'e');
+    const units = [...(counts?.units.values() ?? [])].reduce((sum, one) => sum + one, 0);
     const calm = state.groups.some(({ entity }) => entity === 'calm');
     const texts = { summary: `${units} units`, description: '', nextStep: '', owner: '' };
     const draft: AlertDraft = { kind: KIND, subject: SUBJECT, phase: 'spring', severity: 'page', ...texts, facts: {} };

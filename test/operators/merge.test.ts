@@ -9,22 +9,22 @@ const tables = (columns: number) => {
   const sources = new CellTable(columns);
   const totals = new CellTable(columns);
   const take = (source: number, ...values: number[]) =>
-    mergeCell(sources, totals, { group: 1, source, time: 5 }, Float64Array.from(values), growth);
+    mergeCell(sources, totals, { group: 1, source, time: 5 }, { values: Float64Array.from(values), growth });
   const total = () => Array.from({ length: columns }, (_, c) => totals.get(totals.at(1, 0, 5), c));
   return { sources, totals, take, total };
 };
 
 test('sources add up; a repeat or an older value changes nothing and leaves nothing to commit', () => {
   const { sources, take, total } = tables(2);
-  expect(take(0, 10, 1)).toBe(0);
-  expect(take(3, 5, 2)).toBe(0);
+  expect(take(0, 10, 1)).toBe(true);
+  expect(take(3, 5, 2)).toBe(true);
   expect(total()).toEqual([15, 3]);
   sources.takeChanged(TO_COMMIT, () => {});
-  expect(take(0, 10, 1)).toBe(-1);
-  expect(take(3, 4, 1)).toBe(-1);
+  expect(take(0, 10, 1)).toBe(false);
+  expect(take(3, 4, 1)).toBe(false);
   expect(total()).toEqual([15, 3]);
   expect(sources.changed(TO_COMMIT)).toBe(0);
-  expect(take(3, 9, 2)).toBe(0);
+  expect(take(3, 9, 2)).toBe(true);
   expect([total(), [...growth.subarray(0, 2)]]).toEqual([
     [19, 3],
     [4, 0],

@@ -13,7 +13,8 @@ const KIND = 'counts_uncertain';
 /** Raised for an experiment with at least so many units; the count never goes back, so neither does the condition. */
 export const manyUnits: MakePart = ({ state, alerts }) => ({
   looked: ({ atMs }) => {
-    for (const [id, { units }] of state.experiments.all()) {
+    for (const { entity, units } of state.experiments.all()) {
+      const { id } = entity;
       const count = [...units.values()].reduce((sum, one) => sum + one, 0);
       if (count < MANY_UNITS) continue;
       const texts = { summary: `${count} units`, description: '', nextStep: '', owner: '' };

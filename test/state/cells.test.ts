@@ -111,3 +111,16 @@ test('a value that would pass 2^53 − 1 stops by name and stays as it was', () 
   expect(() => table.add(index, 0, 1)).toThrow(expect.objectContaining({ code: 'total_overflow' }));
   expect(table.get(index, 0)).toBe(Number.MAX_SAFE_INTEGER);
 });
+
+test('no insertion waits for the table to grow: the longest of two million takes no longer than some moves', () => {
+  const table = new CellTable(1);
+  let longestMs = 0;
+  for (let i = 0; i < 2_000_000; i++) {
+    const { user, system } = process.threadCpuUsage();
+    table.at(i % 3000, 0, Math.floor(i / 3000));
+    const now = process.threadCpuUsage();
+    longestMs = Math.max(longestMs, (now.user + now.system - user - system) / 1000);
+  }
+  // A rehash of a million cells in one go takes 40 ms and more.
+  expect(longestMs).toBeLessThan(20);
+});

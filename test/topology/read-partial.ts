@@ -28,9 +28,15 @@ export function readPartial(value: Uint8Array): { header: PartialHeader; cells: 
   const cells: ReadCell[] = [];
   readCells(from, {
     group: (bytes, start, end) => groups.push(readGroupName(new ByteReader(bytes, start, end))) - 1,
-    cell: (name, group, time, values) => {
-      const place = name === 'segmentUnits' ? { time: 0, segment: groups[time] } : { time };
-      cells.push({ name, ...groups[group], ...place, values: [...values.subarray(0, CELLS[name].columns)] });
+    cells: (block) => {
+      const { name, size } = block;
+      const { columns } = CELLS[name];
+      for (let i = 0; i < size; i++) {
+        const time = block.times[i];
+        const place = name === 'segmentUnits' ? { time: 0, segment: groups[time] } : { time };
+        const values = [...block.values.subarray(i * columns, (i + 1) * columns)];
+        cells.push({ name, ...groups[block.groups[i]], ...place, values });
+      }
     },
   });
   if (!from.done) throw new Error(`${from.remaining} bytes are left`);

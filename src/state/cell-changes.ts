@@ -1,0 +1,83 @@
+/** Which cells of a table have changed since they were last sent, and since they were last committed. */
+
+/** Why a cell is listed as changed. */
+export type Purpose = 0 | 1;
+export const TO_SEND: Purpose = 0;
+export const TO_COMMIT: Purpose = 1;
+
+export class CellChanges {
+  /** By cell: a bit for each purpose it is listed for. */
+  #marks: Uint8Array;
+  readonly #lists: [Int32Array, Int32Array];
+  readonly #counts: [number, number] = [0, 0];
+
+  constructor(cells: number) {
+    this.#marks = new Uint8Array(cells);
+    this.#lists = [new Int32Array(cells), new Int32Array(cells)];
+  }
+
+  get byteLength(): number {
+    return this.#marks.byteLength;
+  }
+
+  count(purpose: Purpose): number {
+    return this.#counts[purpose];
+  }
+
+  isListed(index: number): boolean {
+    return this.#marks[index] !== 0;
+  }
+
+  /** Reads what listing a cell will. The result means nothing. */
+  warm(index: number): number {
+    return this.#marks[index];
+  }
+
+  list(index: number, purpose: Purpose): void {
+    const bit = 1 << purpose;
+    if ((this.#marks[index] & bit) !== 0) return;
+    this.#marks[index] |= bit;
+    let list = this.#lists[purpose];
+    const count = this.#counts[purpose]++;
+    if (count === list.length) {
+      list = grown(list, new Int32Array(count * 2));
+      this.#lists[purpose] = list;
+    }
+    list[count] = index;
+  }
+
+  /** Calls with every listed cell, then forgets that they were. The callback must not list any. */
+  take(purpose: Purpose, each: (index: number) => void): void {
+    const list = this.#lists[purpose];
+    const count = this.#counts[purpose];
+    for (let i = 0; i < count; i++) {
+      const index = list[i];
+      this.#marks[index] &= ~(1 << purpose);
+      each(index);
+    }
+    this.#counts[purpose] = 0;
+  }
+
+  makeRoom(cells: number): void {
+    if (this.#marks.length < cells) this.#marks = grown(this.#marks, new Uint8Array(Math.max(cells, 2 * this.#marks.length)));
+  }
+
+  /** A cell has gone to a place before it. `moved` follows. */
+  move(from: number, to: number): void {
+    this.#marks[to] = this.#marks[from];
+  }
+
+  /** Cells have new places, and there are `kept` of them. */
+  moved(places: Int32Array, kept: number): void {
+    this.#marks.fill(0, kept);
+    for (const purpose of [TO_SEND, TO_COMMIT]) {
+      const list = this.#lists[purpose];
+      for (let i = 0; i < this.#counts[purpose]; i++) list[i] = places[list[i]];
+    }
+  }
+}
+
+export function grown<A extends { set(source: ArrayLike<number>): void }>(old: ArrayLike<number>, bigger: A): A {
+  bigger.set(old);
+  return bigger;
+}
