@@ -121,9 +121,8 @@ export class Experiment {
   armOf(variant: string): number {
     const known = this.arms.indexOf(variant);
     if (known !== -1) return known;
-    this.arms.push(variant);
-    this.#markRegistered();
-    return this.arms.length - 1;
+    this.#registered.push(false);
+    return this.arms.push(variant) - 1;
   }
 
   isRegistered(arm: number): boolean {

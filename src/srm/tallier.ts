@@ -105,8 +105,9 @@ export class Tallier implements CountSource {
     const known = this.#groupsOf.get(experiment) ?? [];
     this.#groupsOf.set(experiment, known);
     // In one order, whatever a restart has met first.
+    const isLast = !(known[known.length - 1] > group);
     known.push(group);
-    known.sort((a, b) => a - b);
+    if (!isLast) known.sort((a, b) => a - b);
     return place;
   }
 }
