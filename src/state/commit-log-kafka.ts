@@ -9,7 +9,7 @@ import { LogFold } from './log-fold.ts';
 import type { StateLogger, StateRecord, StateTopic } from './state-topic.ts';
 import type { TopicCopy } from './topic-copy.ts';
 import { type Restorable, TopicLog } from './topic-log.ts';
-import { RecordCodec } from './topic-records.ts';
+import type { RecordCodec } from './topic-records.ts';
 
 /** A line of log each time that so much of a topic was read: every few seconds. */
 const TELL_BYTES = 64 << 20;
@@ -47,11 +47,11 @@ export class KafkaCommitLog implements CommitLog {
   #appending: Promise<unknown> = Promise.resolve();
 
   /** `find` says where the log is; called before the first claim. */
-  constructor(task: string, find: () => Promise<TopicPlace>, logger: StateLogger) {
-    this.#task = task;
+  constructor(codec: RecordCodec, find: () => Promise<TopicPlace>, logger: StateLogger) {
+    this.#task = codec.task;
     this.#find = find;
     this.#logger = logger;
-    this.#codec = new RecordCodec(task);
+    this.#codec = codec;
   }
 
   claim(header: StateHeader): Promise<Claim> {

@@ -13,7 +13,7 @@ import { SEED_BYTES } from './hash.ts';
 import { folderOf } from './state-folder.ts';
 import type { StateLogger, StateTopic, StoredRecord } from './state-topic.ts';
 import { TopicCopy } from './topic-copy.ts';
-import { opened, sealed } from './topic-records.ts';
+import { opened, RecordCodec, sealed } from './topic-records.ts';
 
 /** Every one of these records has a key of its own: of equal ones compaction would keep the last, and the first counts. */
 const SEED_KEY = new TextEncoder().encode('hash-seed/');
@@ -28,6 +28,8 @@ export interface KafkaStateStoreOptions {
   logger: StateLogger;
   /** Where copies lie, below `kafka/`; without it every restore reads the topic. */
   folder?: string;
+  /** Bytes of a commit that go into one record, where not the usual ones. */
+  chunkBytes?: number;
   /** Wins over the seed that the topic keeps (STATE_HASH_SEED): 8 bytes. */
   hashSeed?: Uint8Array;
 }
@@ -51,7 +53,8 @@ export class KafkaStateStore implements StateStore {
 
   open(task: TaskId): CommitLog {
     const name = `${task.stage}/${task.topic}/${task.partition}`;
-    const log = new KafkaCommitLog(name, () => this.#placeOf(task, name), this.#options.logger);
+    const codec = new RecordCodec(name, this.#options.chunkBytes);
+    const log = new KafkaCommitLog(codec, () => this.#placeOf(task, name), this.#options.logger);
     this.#logs.add(log);
     return log;
   }

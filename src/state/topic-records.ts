@@ -16,8 +16,8 @@ const FORMAT = 1;
 const KIND = { claim: 0, bare: 1, complete: 2, chunk: 3 } as const;
 const CRC_BYTES = 4;
 const NONCE_BYTES = 8;
-/** Below the limit of a batch on a broker with default settings, 1 MiB. */
-const CHUNK_BYTES = 900_000;
+/** Of a commit that go into one record: below the limit of a batch on a broker with default settings, 1 MiB. */
+export const CHUNK_BYTES = 900_000;
 
 /** A piece of a commit. */
 export interface ChunkRecord {
@@ -52,11 +52,15 @@ export type LogRecord =
 
 /** Writes and reads the records of one task. */
 export class RecordCodec {
+  readonly task: string;
   readonly #prefix: Uint8Array;
+  readonly #chunkBytes: number;
   /** Makes the keys of every attempt differ. */
   #attempt = 0;
 
-  constructor(task: string) {
+  constructor(task: string, chunkBytes = CHUNK_BYTES) {
+    this.task = task;
+    this.#chunkBytes = chunkBytes;
     const out = new ByteWriter(64);
     out.u8(FORMAT);
     out.string(task);
@@ -73,7 +77,7 @@ export class RecordCodec {
 
   /** How many records a commit is cut into. */
   chunksOf({ changes }: Commit): number {
-    return Math.max(1, Math.ceil(changes.length / CHUNK_BYTES));
+    return Math.max(1, Math.ceil(changes.length / this.#chunkBytes));
   }
 
   chunk({ claim, seq, before }: Link, commit: Commit, chunk: number): StateRecord {
@@ -82,7 +86,7 @@ export class RecordCodec {
     });
     const head = new ByteWriter(32);
     for (const part of [this.chunksOf(commit), commit.from, commit.to, before]) head.varint(part);
-    return sealed(key, [head.take(), commit.changes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES)]);
+    return sealed(key, [head.take(), commit.changes.subarray(chunk * this.#chunkBytes, (chunk + 1) * this.#chunkBytes)]);
   }
 
   complete(claim: number, first: number, end: number): StateRecord {
