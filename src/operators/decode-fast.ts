@@ -61,9 +61,9 @@ export class FastDecoder {
     let i = start;
     do {
       const length = this.#separators.lengthAt(place, view, i, end);
-      let follows: number;
-      if (length > 0) {
-        follows = this.#separators.follows(place);
+      let follows = this.#separators.follows(place);
+      // What had another value last time may have a text now.
+      if (length > 0 && (follows >= UNLISTED || bytes[i + length] !== json.QUOTE)) {
         i += length;
       } else {
         follows = this.#find(place, i, bytes, end);
