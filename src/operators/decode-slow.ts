@@ -20,8 +20,10 @@ const BAD_VERSION = reasonNumber('bad_version');
 
 /** With `ignoreBOM` the decoder keeps a byte-order mark, which JSON.parse then refuses. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-/** Room for all ids of a record at their longest; only a long surface does not fit. */
+/** Room for the texts of some dozens of records. */
 const SCRATCH_BYTES = 16_384;
+/** A longer text gets room of its own. */
+const MOST_SHARED_BYTES = SCRATCH_BYTES / 4;
 
 type PlacedField = Field & { path: string[] };
 
@@ -29,8 +31,8 @@ type PlacedField = Field & { path: string[] };
 export class SlowDecoder {
   readonly #fields: PlacedField[];
   readonly #maxSpendMicros: number;
-  /** What the refs point at: the JSON text may be escaped, refs are not. */
-  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
+  /** What the refs point at: the JSON text may be escaped, refs are not. Never used again: a block of records is judged after it was read. */
+  #scratch = new Uint8Array(SCRATCH_BYTES);
   #used = 0;
 
   constructor(stream: Stream, options: { mapping: FieldMapping; maxSpendMicros: number }) {
@@ -45,7 +47,6 @@ export class SlowDecoder {
     const body = parseJson(text);
     if (body === undefined) return NOT_JSON;
     if (!isObject(body)) return NOT_AN_OBJECT;
-    this.#used = 0;
     clearOptional(into);
     for (const field of this.#fields) {
       const value = memberAt(body, field.path);
@@ -98,7 +99,11 @@ export class SlowDecoder {
 
   #encode(text: string, ref: ByteRef): void {
     const needed = maxEncodedBytes(text);
-    const fits = this.#used + needed <= SCRATCH_BYTES;
+    const fits = needed <= MOST_SHARED_BYTES;
+    if (fits && this.#used + needed > SCRATCH_BYTES) {
+      this.#scratch = new Uint8Array(SCRATCH_BYTES);
+      this.#used = 0;
+    }
     ref.bytes = fits ? this.#scratch : new Uint8Array(needed);
     ref.start = fits ? this.#used : 0;
     ref.end = encodeText(text, ref.bytes, ref.start);

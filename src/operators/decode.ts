@@ -1,9 +1,11 @@
+import type { SeededHash } from '../state/hash.ts';
 import type { RecordView, Stream } from '../topology/types.ts';
 import { FastDecoder } from './decode-fast.ts';
 import { reasonNumber } from './decode-reasons.ts';
 import { SlowDecoder } from './decode-slow.ts';
 import type { DecodedEvent } from './decoded-event.ts';
 import type { FieldMapping } from './field-mapping.ts';
+import { NativeDecoder } from './native-decoder.ts';
 
 export { INVALID_REASONS, type InvalidReason, REASON_TEXTS } from './decode-reasons.ts';
 export { DecodedEvent } from './decoded-event.ts';
@@ -29,16 +31,25 @@ const FRAME_BYTES = 5;
  * not sure of goes to the slow path, JSON.parse and the contract's sentences one by one, which alone says no.
  */
 export class Decoder {
+  readonly #stream: Stream;
+  readonly #options: DecoderOptions;
   readonly #fast: FastDecoder | null;
   readonly #slow: SlowDecoder;
   readonly #maxFutureSkewMs: number;
   readonly #framing: boolean;
 
   constructor(stream: Stream, options: DecoderOptions) {
+    this.#options = options;
+    this.#stream = stream;
     this.#fast = FastDecoder.create(stream, options);
     this.#slow = new SlowDecoder(stream, options);
     this.#maxFutureSkewMs = options.maxFutureSkewMs;
     this.#framing = options.schemaRegistryFraming ?? false;
+  }
+
+  /** The same for usual records, and their hashes with it; null where there is none. @param block the most records of a block */
+  native(hash: SeededHash, block: number): NativeDecoder | null {
+    return NativeDecoder.create(this.#stream, { ...this.#options, hash, block });
   }
 
   /** 0 when the record is good, else the index of its reason in INVALID_REASONS. Allocates nothing on the usual path. */
@@ -64,8 +75,13 @@ export class Decoder {
       const reason = this.#slow.decode(bytes, start, end, into);
       if (reason !== GOOD) return reason;
     }
+    return this.checkRecord(record, into);
+  }
+
+  /** What is wrong with a record whose value is good; 0 when nothing is. */
+  checkRecord(record: RecordView, event: DecodedEvent): number {
     if (record.key === null) return MISSING_KEY;
     // Without a Kafka timestamp (NaN) this is false.
-    return into.eventTs > record.timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
+    return event.eventTs > record.timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
   }
 }

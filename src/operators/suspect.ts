@@ -12,13 +12,16 @@ const ID_LENGTH_BITS = 11;
 /** Longer than any surface. */
 const NO_SURFACE = -1;
 
+/** Whether something ties the event to somebody: an impression may have no user. */
+export const isTied = (stream: Stream, { hasUser }: DecodedEvent): boolean => stream !== 'impressions' || hasUser;
+
 /**
  * Puts the key of this event into the hash's hi and lo, where the hash of its entity must stand before; false when nothing
  * ties it to somebody (an impression without a user). Keys of times 136 years apart may be the same: none lives that long.
  */
 export function suspectKey(stream: Stream, event: DecodedEvent, hash: SeededHash): boolean {
   const isImpression = stream === 'impressions';
-  if (isImpression && !event.hasUser) return false;
+  if (!isTied(stream, event)) return false;
   const { surface, hasSurface } = event;
   const who = isImpression ? event.userId : event.unitId;
   const surfaceLength = isImpression && hasSurface ? surface.end - surface.start : NO_SURFACE;

@@ -44,6 +44,12 @@ export class SeededHash {
     this.id = createHash('sha256').update(seed).digest('hex').slice(0, 16);
   }
 
+  /** For code that hashes alike: the seed, as two words. */
+  writeKey(to: DataView, at: number): void {
+    to.setInt32(at, this.#v0, true);
+    to.setInt32(at + 4, this.#v1 ^ 0xee, true);
+  }
+
   /** Hashes `buffer` from `start` to `end` (exclusive). */
   bytes(buffer: Uint8Array, start: number, end: number): void {
     this.begin(0, 0);

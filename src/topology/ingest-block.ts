@@ -3,7 +3,8 @@
  * already when its turn comes, for the misses of a whole block overlap. They cost more than all else.
  */
 import { DecodedEvent, type Decoder } from '../operators/decode.ts';
-import { suspectKey } from '../operators/suspect.ts';
+import type { NativeDecoder } from '../operators/native-decoder.ts';
+import { isTied, suspectKey } from '../operators/suspect.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { IngestState } from './ingest-state.ts';
 import { type RecordBatch, RecordView, type Stream } from './types.ts';
@@ -26,6 +27,7 @@ export class IngestBlock {
   /** Of records 0 to `size - 1`. */
   size = 0;
   readonly views: RecordView[] = [];
+  /** Valid until the next block. */
   readonly events: DecodedEvent[] = [];
   /** 0 for a record that is good; of others only the view means anything. */
   readonly reasons = new Uint8Array(BLOCK);
@@ -36,11 +38,13 @@ export class IngestBlock {
   readonly tied = new Uint8Array(BLOCK);
   readonly #stream: Stream;
   readonly #decoder: Decoder;
+  readonly #native: NativeDecoder | null;
   readonly #hash: SeededHash;
 
   constructor(stream: Stream, decoder: Decoder, hash: SeededHash) {
     this.#stream = stream;
     this.#decoder = decoder;
+    this.#native = decoder.native(hash, BLOCK);
     this.#hash = hash;
     for (let i = 0; i < BLOCK; i++) {
       this.views.push(new RecordView());
@@ -50,16 +54,12 @@ export class IngestBlock {
 
   /** Takes the next records of a batch; false when there are none. */
   fill(batch: RecordBatch): boolean {
-    this.size = 0;
-    let view = this.views[0];
-    while (this.size < BLOCK && batch.next(view)) {
-      const event = this.events[this.size];
-      const reason = this.#read(this.size++, view, event);
-      // What the slow path has read is overwritten by the next it reads; of an invalid record nothing is looked at again.
-      if (reason === 0 && event.eventId.bytes !== view.value) break;
-      view = this.views[this.size];
-    }
-    return this.size > 0;
+    let size = 0;
+    while (size < BLOCK && batch.next(this.views[size])) size++;
+    this.size = size;
+    this.#native?.take(this.views, size);
+    for (let i = 0; i < size; i++) this.reasons[i] = this.#read(i, this.views[i], this.events[i]);
+    return size > 0;
   }
 
   /** Reads what judging will look up in these tables, so that the misses overlap. The result means nothing. */
@@ -72,8 +72,15 @@ export class IngestBlock {
 
   /** Returns why the record is invalid, 0 when it is good. */
   #read(i: number, view: RecordView, event: DecodedEvent): number {
+    const native = this.#native;
+    if (native?.decode(i, view, event)) {
+      native.copyHash('idHash', this.ids, i);
+      native.copyHash('entityHash', this.entities, i);
+      native.copyHash('suspectHash', this.suspects, i);
+      this.tied[i] = isTied(this.#stream, event) ? 1 : 0;
+      return this.#decoder.checkRecord(view, event);
+    }
     const reason = this.#decoder.decode(view, event);
-    this.reasons[i] = reason;
     if (reason !== 0) return reason;
     const hash = this.#hash;
     const { eventId, entityId } = event;

@@ -1,4 +1,7 @@
 import { DecodedEvent, Decoder, type DecoderOptions, INVALID_REASONS } from '../../src/operators/decode.ts';
+import type { NativeDecoder } from '../../src/operators/native-decoder.ts';
+import { isTied, suspectKey } from '../../src/operators/suspect.ts';
+import { SeededHash } from '../../src/state/hash.ts';
 import { type ByteRef, RecordView, type Stream } from '../../src/topology/types.ts';
 
 export const OPTIONS: DecoderOptions = { mapping: {}, maxSpendMicros: 10 ** 12, maxFutureSkewMs: 300_000 };
@@ -50,16 +53,47 @@ const outcome = (stream: Stream, number: number, event: DecodedEvent): Outcome =
 /** One decoder and one event for all records of a stream, as in a task: what one record leaves behind is seen by the next. */
 export class BothPaths {
   readonly #decoder: Decoder;
+  readonly #hash = new SeededHash(new Uint8Array(8).fill(3));
+  /** Null where the mapping asks for more than it can do. */
+  readonly #native: NativeDecoder | null;
   readonly #event = new DecodedEvent();
   readonly #stream: Stream;
 
   constructor(stream: Stream, options: Partial<DecoderOptions> = {}) {
     this.#stream = stream;
     this.#decoder = new Decoder(stream, { ...OPTIONS, ...options });
+    this.#native = this.#decoder.native(this.#hash, 1);
   }
 
   usual(record: RecordView): Outcome {
     return outcome(this.#stream, this.#decoder.decode(record, this.#event), this.#event);
+  }
+
+  /** What the compiled code says: null where it leaves the record to others. */
+  native(record: RecordView): (Outcome & { hashes: number[] }) | null {
+    const native = this.#native;
+    native?.take([record], 1);
+    if (!native?.decode(0, record, this.#event)) return null;
+    const columns = (['idHash', 'entityHash', 'suspectHash'] as const).map((of) => {
+      const column = { his: new Uint32Array(1), los: new Uint32Array(1) };
+      native.copyHash(of, column, 0);
+      return [column.his[0], column.los[0]];
+    });
+    const hashes = (isTied(this.#stream, this.#event) ? columns : columns.slice(0, 2)).flat();
+    return { ...outcome(this.#stream, this.#decoder.checkRecord(record, this.#event), this.#event), hashes };
+  }
+
+  /** Of the record that another path has read last, what the native one should have hashed. */
+  hashes(): number[] {
+    const { eventId, entityId } = this.#event;
+    const hash = this.#hash;
+    const found: number[] = [];
+    for (const { bytes, start, end } of [eventId, entityId]) {
+      hash.bytes(bytes, start, end);
+      found.push(hash.hi >>> 0, hash.lo >>> 0);
+    }
+    if (suspectKey(this.#stream, this.#event, hash)) found.push(hash.hi >>> 0, hash.lo >>> 0);
+    return found;
   }
 
   slow(record: RecordView): Outcome {

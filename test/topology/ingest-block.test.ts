@@ -42,12 +42,15 @@ test('a run of invalid records fills blocks as good ones do', () => {
   expect(sizes(Array<string>(many).fill('not JSON'))).toEqual([BLOCK, BLOCK, 5]);
 });
 
-test('a record that only the slow path can read ends its block, whatever invalid ones stand around it', () => {
+test('a record that only the slow path can read keeps its texts while others of its block are read', () => {
   const escaped = (eventId: string): string => impression(`\\u0065${eventId}`);
   const values = [impression('a'), 'not JSON', escaped('b'), '{}', escaped('c'), impression('d'), '{}'];
-  expect(blocksOf(values)).toEqual([
-    ['a', null, 'eb'],
-    [null, 'ec'],
-    ['d', null],
-  ]);
+  expect(blocksOf(values)).toEqual([['a', null, 'eb', null, 'ec', 'd', null]]);
+  const many = Array.from({ length: BLOCK }, (_, i) => `${i}${'x'.repeat(200)}`);
+  expect(blocksOf(many.map(escaped))).toEqual([many.map((id) => `e${id}`)]);
+});
+
+test('values too large to be copied, and lying in many buffers, are read all the same', () => {
+  const large = (eventId: string): string => `{"x":"${'y'.repeat(300_000)}",${impression(eventId).slice(1)}`;
+  expect(blocksOf([impression('a'), large('b'), impression('c'), large('d')])).toEqual([['a', 'b', 'c', 'd']]);
 });

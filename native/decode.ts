@@ -1,0 +1,414 @@
+/**
+ * Reads a record's value as FastDecoder does, and hashes what is looked up by it, on bytes that were copied into this memory. It is
+ * AssemblyScript, compiled into src/operators/native-code.ts by `node scripts/build-native.ts`; what calls it is
+ * src/operators/native-decoder.ts, which knows the same places.
+ *
+ * Sure of less than FastDecoder: ASCII, no spaces, times as numbers, objects that are flat. Reading beyond the value does no harm:
+ * there is more memory, positions only grow, and one that arrives anywhere but at its end is not sure.
+ */
+
+/** Where things lie in a configuration. */
+// @ts-ignore: decorator
+@inline const IS_IMPRESSION: usize = 0;
+// @ts-ignore: decorator
+@inline const MAX_SPEND: usize = 8;
+// @ts-ignore: decorator
+@inline const REQUIRED: usize = 16;
+// @ts-ignore: decorator
+@inline const FIELDS: usize = 20;
+// @ts-ignore: decorator
+@inline const KEY: usize = 24;
+// @ts-ignore: decorator
+@inline const TARGETS: usize = 32;
+// @ts-ignore: decorator
+@inline const NAME_STARTS: usize = 64;
+// @ts-ignore: decorator
+@inline const NAMES: usize = 136;
+/** By place: length of the separator, what follows it, a mask of its length, and its bytes. */
+// @ts-ignore: decorator
+@inline const SEPARATORS: usize = 1024;
+// @ts-ignore: decorator
+@inline const SEPARATOR_SIZE: usize = 48;
+// @ts-ignore: decorator
+@inline const RESULT: usize = 4096;
+
+/** Where things lie in a result, in bytes. */
+// @ts-ignore: decorator
+@inline const FLAGS: usize = 0;
+// @ts-ignore: decorator
+@inline const ID_HASH: usize = 4;
+// @ts-ignore: decorator
+@inline const ENTITY_HASH: usize = 12;
+// @ts-ignore: decorator
+@inline const SUSPECT_HASH: usize = 20;
+// @ts-ignore: decorator
+@inline const VERSION: usize = 28;
+/** event_ts, received_ts, assigned_ts, spend_micros. */
+// @ts-ignore: decorator
+@inline const NUMBERS: usize = 32;
+/** Start and end of each text, then of the attributes. */
+// @ts-ignore: decorator
+@inline const TEXTS: usize = 64;
+// @ts-ignore: decorator
+@inline const ATTRIBUTES: usize = 120;
+
+// @ts-ignore: decorator
+@inline const HAS_USER: i32 = 1;
+// @ts-ignore: decorator
+@inline const HAS_SURFACE: i32 = 4;
+// @ts-ignore: decorator
+@inline const VALID: i32 = 8;
+// @ts-ignore: decorator
+@inline const HAS_ATTRIBUTES: i32 = 16;
+
+/** As in src/operators/field-reader.ts. */
+// @ts-ignore: decorator
+@inline const LAST_ID: u32 = 5;
+// @ts-ignore: decorator
+@inline const LAST_TEXT: u32 = 6;
+// @ts-ignore: decorator
+@inline const SPEND: u32 = 10;
+// @ts-ignore: decorator
+@inline const ALLOCATION_VERSION: u32 = 11;
+// @ts-ignore: decorator
+@inline const IS_VALID: u32 = 12;
+// @ts-ignore: decorator
+@inline const FIRST_OPTIONAL_TEXT: u32 = 4;
+
+/** As in src/operators/decode-fast.ts. */
+// @ts-ignore: decorator
+@inline const NONE: u32 = 31;
+// @ts-ignore: decorator
+@inline const UNLISTED: u32 = 32;
+// @ts-ignore: decorator
+@inline const LAST_PLACE: u32 = 63;
+// @ts-ignore: decorator
+@inline const QUOTED: u32 = 64;
+// @ts-ignore: decorator
+@inline const MAX_ID: usize = 256;
+// @ts-ignore: decorator
+@inline const MAX_DIGITS: usize = 15;
+// @ts-ignore: decorator
+@inline const MAX_SEPARATOR: usize = 32;
+
+/** No position: nothing lies at the beginning of the memory. */
+// @ts-ignore: decorator
+@inline const UNSURE: usize = 0;
+
+/** What `digitsEnd` has read, and where the value begins that `find` has found. */
+let integer: i64 = 0;
+let valueAt: usize = 0;
+/** The state of a hash. */
+let s0: i32 = 0;
+let s1: i32 = 0;
+let s2: i32 = 0;
+let s3: i32 = 0;
+
+/** 1 when the value from `start` to `end` is good, and all of it is in the configuration's result; 0 when somebody else has to judge. */
+export function decode(config: usize, start: usize, end: usize): i32 {
+  const result = config + RESULT;
+  store<i32>(result + FLAGS, VALID);
+  store<i32>(result + VERSION, 1);
+  store<f64>(result + NUMBERS + 8, NaN);
+  store<f64>(result + NUMBERS + 16, NaN);
+  const required = load<u32>(config + REQUIRED);
+  let seen: u32 = 0;
+  let unlisted = UNLISTED;
+  let place = NONE;
+  let i = start;
+  do {
+    const length = separatorAt(config, place, i);
+    let follows: u32 = load<u8>(config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE + 1);
+    // What had another value last time may have a text now.
+    if (length !== 0 && (follows >= UNLISTED || load<u8>(i + length) !== 0x22)) {
+      i += length;
+    } else {
+      follows = find(config, place, i, end);
+      if (follows > (QUOTED | UNLISTED)) return 0;
+      i = valueAt;
+    }
+    if (follows === UNLISTED) {
+      place = unlisted;
+      if (unlisted < LAST_PLACE) unlisted++;
+      i = valueEnd(i, end);
+    } else {
+      const field = follows & (QUOTED - 1);
+      const bit: u32 = 1 << field;
+      if ((seen & bit) !== 0) return 0;
+      seen |= bit;
+      place = field;
+      const target: u32 = load<u8>(config + TARGETS + field);
+      i = follows === field ? otherEnd(config, target, i, end) : listedTextEnd(result, target, i, end);
+    }
+    if (i === UNSURE || i >= end) return 0;
+  } while (load<u8>(i) !== 0x7d);
+  if (i + 1 !== end || (seen & required) !== required) return 0;
+  hash(config, result);
+  return 1;
+}
+
+/** How long the separator that is known for the place is, when it lies there; else 0. */
+// @ts-ignore: decorator
+@inline
+function separatorAt(config: usize, place: u32, at: usize): usize {
+  const known = config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE;
+  const mask = load<i32>(known + 4);
+  const low = i8x16.bitmask(i8x16.eq(v128.load(at), v128.load(known + 16)));
+  const high = i8x16.bitmask(i8x16.eq(v128.load(at + 16), v128.load(known + 32)));
+  return ((low | (high << 16)) & mask) === mask ? load<u8>(known) : 0;
+}
+
+/** Reads what lies between two values, and remembers it: returns what follows, at `valueAt`, or more than that can be. */
+function find(config: usize, place: u32, from: usize, end: usize): u32 {
+  if (load<u8>(from) !== (place === NONE ? 0x7b : 0x2c) || load<u8>(from + 1) !== 0x22) return u32.MAX_VALUE;
+  const nameAt = from + 2;
+  const nameEnd = textEnd(nameAt, end);
+  if (nameEnd === UNSURE || load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
+  let follows = fieldOf(config, nameAt, nameEnd - nameAt);
+  let i = nameEnd + 2;
+  if (follows !== UNLISTED && load<u8>(i) === 0x22) {
+    follows |= QUOTED;
+    i++;
+  }
+  valueAt = i;
+  const size = i - from;
+  const known = config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE;
+  store<u8>(known, 0);
+  if (size > MAX_SEPARATOR) return follows;
+  memory.copy(known + 16, from, size);
+  store<u8>(known + 1, <u8>follows);
+  store<i32>(known + 4, size === MAX_SEPARATOR ? -1 : (1 << (<i32>size)) - 1);
+  store<u8>(known, <u8>size);
+  return follows;
+}
+
+function fieldOf(config: usize, at: usize, length: usize): u32 {
+  const fields = load<u32>(config + FIELDS);
+  for (let field: u32 = 0; field < fields; field++) {
+    const start: usize = load<u16>(config + NAME_STARTS + 2 * field);
+    const end: usize = load<u16>(config + NAME_STARTS + 2 * field + 2);
+    if (end - start === length && memory.compare(config + NAMES + start, at, length) === 0) return field;
+  }
+  return UNLISTED;
+}
+
+/** The quote that ends a text of plain ASCII. */
+function textEnd(at: usize, end: usize): usize {
+  let i = at;
+  while (i < end) {
+    const bytes = v128.load(i);
+    // As signed bytes all that is no ASCII is below a space, too.
+    const odd = v128.or(v128.or(i8x16.eq(bytes, i8x16.splat(0x22)), i8x16.eq(bytes, i8x16.splat(0x5c))), i8x16.lt_s(bytes, i8x16.splat(0x20)));
+    const mask = i8x16.bitmask(odd);
+    if (mask !== 0) {
+      const found = i + ctz(mask);
+      return found < end && load<u8>(found) === 0x22 ? found : UNSURE;
+    }
+    i += 16;
+  }
+  return UNSURE;
+}
+
+/** Of a listed field whose value begins with a quote, before `at`. */
+// @ts-ignore: decorator
+@inline
+function listedTextEnd(result: usize, target: u32, at: usize, end: usize): usize {
+  const close = textEnd(at, end);
+  if (close === UNSURE || target > LAST_TEXT) return UNSURE;
+  if (target <= LAST_ID && (close === at || close - at > MAX_ID)) return UNSURE;
+  store<i32>(result + TEXTS + 8 * target, <i32>at);
+  store<i32>(result + TEXTS + 4 + 8 * target, <i32>close);
+  if (target >= FIRST_OPTIONAL_TEXT) store<i32>(result + FLAGS, load<i32>(result + FLAGS) | (1 << (target - FIRST_OPTIONAL_TEXT)));
+  return close + 1;
+}
+
+/** Of a listed field whose value begins otherwise. */
+// @ts-ignore: decorator
+@inline
+function otherEnd(config: usize, target: u32, at: usize, end: usize): usize {
+  const result = config + RESULT;
+  if (target <= LAST_TEXT) return UNSURE;
+  if (target <= ALLOCATION_VERSION) {
+    const after = digitsEnd(at);
+    if (target === SPEND && <f64>integer > load<f64>(config + MAX_SPEND)) return UNSURE;
+    if (target === ALLOCATION_VERSION) {
+      if (integer < 1 || integer > 0x7fffffff) return UNSURE;
+      store<i32>(result + VERSION, <i32>integer);
+    } else {
+      store<f64>(result + NUMBERS + 8 * (target - LAST_TEXT - 1), <f64>integer);
+    }
+    return after;
+  }
+  if (target === IS_VALID) {
+    if (load<u32>(at) === 0x65757274) return at + 4;
+    if (load<u32>(at) !== 0x736c6166 || load<u8>(at + 4) !== 0x65) return UNSURE;
+    store<i32>(result + FLAGS, load<i32>(result + FLAGS) & ~VALID);
+    return at + 5;
+  }
+  const after = load<u8>(at) === 0x7b ? valueEnd(at, end) : UNSURE;
+  store<i32>(result + ATTRIBUTES, <i32>at);
+  store<i32>(result + ATTRIBUTES + 4, <i32>after);
+  store<i32>(result + FLAGS, load<i32>(result + FLAGS) | HAS_ATTRIBUTES);
+  return after;
+}
+
+/** A number written as 1 to 15 digits and nothing else; eight at a time. */
+function digitsEnd(at: usize): usize {
+  let i = at;
+  let value: i64 = 0;
+  while (i - at <= MAX_DIGITS) {
+    let eight = load<u64>(i) ^ 0x3030303030303030;
+    // A byte above 9 has its highest bit, or gets it.
+    const odd = ((eight + 0x7676767676767676) | eight) & 0x8080808080808080;
+    const count: u64 = odd === 0 ? 8 : ctz(odd) >> 3;
+    if (count === 0) break;
+    eight <<= (8 - count) * 8;
+    // Pairs, then all of them.
+    eight = eight * 10 + (eight >> 8);
+    eight = ((eight & 0x000000ff000000ff) * 0x000f424000000064 + ((eight >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32;
+    value = value * powerOfTen(count) + eight;
+    i += <usize>count;
+    if (count < 8) break;
+  }
+  integer = value;
+  const digits = i - at;
+  return digits === 0 || digits > MAX_DIGITS || (digits > 1 && load<u8>(at) === 0x30) ? UNSURE : i;
+}
+
+// @ts-ignore: decorator
+@inline
+function powerOfTen(exponent: u64): i64 {
+  if (exponent === 8) return 100000000;
+  let power: i64 = 1;
+  for (let i: u64 = 0; i < exponent; i++) power *= 10;
+  return power;
+}
+
+/** A text, whole digits, a literal, or a flat object of them. */
+function valueEnd(at: usize, end: usize): usize {
+  if (load<u8>(at) !== 0x7b) return scalarEnd(at, end);
+  let i = at + 1;
+  if (load<u8>(i) === 0x7d) return i + 1;
+  while (i < end) {
+    if (load<u8>(i) !== 0x22) return UNSURE;
+    const close = textEnd(i + 1, end);
+    if (close === UNSURE || load<u8>(close + 1) !== 0x3a) return UNSURE;
+    i = scalarEnd(close + 2, end);
+    if (i === UNSURE) return UNSURE;
+    if (load<u8>(i) === 0x7d) return i + 1;
+    if (load<u8>(i) !== 0x2c) return UNSURE;
+    i++;
+  }
+  return UNSURE;
+}
+
+function scalarEnd(at: usize, end: usize): usize {
+  if (load<u8>(at) === 0x22) {
+    const close = textEnd(at + 1, end);
+    return close === UNSURE ? UNSURE : close + 1;
+  }
+  const word = load<u32>(at);
+  if (word === 0x65757274 || word === 0x6c6c756e) return at + 4;
+  if (word === 0x736c6166) return load<u8>(at + 4) === 0x65 ? at + 5 : UNSURE;
+  return digitsEnd(at);
+}
+
+/** As SeededHash: of the event's id, of its entity, and (suspectKey) of who, what and when. */
+function hash(config: usize, result: usize): void {
+  const k0 = load<i32>(config + KEY);
+  const k1 = load<i32>(config + KEY + 4);
+  begin(k0, k1);
+  absorb(load<i32>(result + TEXTS), load<i32>(result + TEXTS + 4));
+  finish(result + ID_HASH);
+  begin(k0, k1);
+  absorb(load<i32>(result + TEXTS + 8), load<i32>(result + TEXTS + 12));
+  finish(result + ENTITY_HASH);
+  const isImpression = load<i32>(config + IS_IMPRESSION) === 1;
+  const flags = load<i32>(result + FLAGS);
+  if (isImpression && (flags & HAS_USER) === 0) return;
+  const who = result + TEXTS + (isImpression ? 32 : 24);
+  const surface = result + TEXTS + 48;
+  const hasSurface = isImpression && (flags & HAS_SURFACE) !== 0;
+  const surfaceLength = hasSurface ? load<i32>(surface + 4) - load<i32>(surface) : -1;
+  begin(k0 ^ load<i32>(result + ENTITY_HASH), k1 ^ load<i32>(result + ENTITY_HASH + 4));
+  addWord(<i32>(<i64>load<f64>(result + NUMBERS) / 1000));
+  addWord((surfaceLength << 11) | (load<i32>(who + 4) - load<i32>(who)));
+  absorb(load<i32>(who), load<i32>(who + 4));
+  if (hasSurface) absorb(load<i32>(surface), load<i32>(surface + 4));
+  finish(result + SUSPECT_HASH);
+}
+
+// @ts-ignore: decorator
+@inline
+function begin(k0: i32, k1: i32): void {
+  s0 = k0;
+  s1 = k1 ^ 0xee;
+  s2 = 0x6c796765 ^ k0;
+  s3 = 0x74656462 ^ k1;
+}
+
+// @ts-ignore: decorator
+@inline
+function addWord(word: i32): void {
+  s3 ^= word;
+  round();
+  s0 ^= word;
+}
+
+/** With the state in locals: globals of a module lie in memory. */
+// @ts-ignore: decorator
+@inline
+function absorb(start: i32, end: i32): void {
+  const whole = end - ((end - start) & 3);
+  let v0 = s0;
+  let v1 = s1;
+  let v2 = s2;
+  let v3 = s3;
+  for (let at = start; at <= whole; at += 4) {
+    let word = load<i32>(at);
+    if (at === whole) word = (word & ((1 << (8 * (end - whole))) - 1)) | ((end - start) << 24);
+    v3 ^= word;
+    v0 += v1;
+    v1 = rotl(v1, 5) ^ v0;
+    v0 = rotl(v0, 16);
+    v2 += v3;
+    v3 = rotl(v3, 8) ^ v2;
+    v0 += v3;
+    v3 = rotl(v3, 7) ^ v0;
+    v2 += v1;
+    v1 = rotl(v1, 13) ^ v2;
+    v2 = rotl(v2, 16);
+    v0 ^= word;
+  }
+  s0 = v0;
+  s1 = v1;
+  s2 = v2;
+  s3 = v3;
+}
+
+/** The lower word of the hash is behind the upper one. */
+// @ts-ignore: decorator
+@inline
+function finish(to: usize): void {
+  s2 ^= 0xee;
+  for (let i = 0; i < 3; i++) round();
+  store<i32>(to + 4, s1 ^ s3);
+  s1 ^= 0xdd;
+  for (let i = 0; i < 3; i++) round();
+  store<i32>(to, s1 ^ s3);
+}
+
+// @ts-ignore: decorator
+@inline
+function round(): void {
+  s0 += s1;
+  s1 = rotl(s1, 5) ^ s0;
+  s0 = rotl(s0, 16);
+  s2 += s3;
+  s3 = rotl(s3, 8) ^ s2;
+  s0 += s3;
+  s3 = rotl(s3, 7) ^ s0;
+  s2 += s1;
+  s1 = rotl(s1, 13) ^ s2;
+  s2 = rotl(s2, 16);
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { FastDecoder } from '../../src/operators/decode-fast.ts';
+import { DecodedEvent } from '../../src/operators/decoded-event.ts';
+import { SOURCE_DIGEST } from '../../src/operators/native-code.ts';
+import { STREAMS, type Stream } from '../../src/topology/types.ts';
+import { CORPUS } from './decode-corpus.ts';
+import { BothPaths, recordOf } from './decode-helpers.ts';
+
+const usual: Record<Stream, object> = {
+  impressions: { event_id: 'e', campaign_id: 'c', spend_micros: 12_345_678, event_ts: 1_790_000_000_123, user_id: 'u', surface: 'home' },
+  exposures: {
+    event_id: 'e',
+    experiment_id: 'x',
+    variant_id: 'v',
+    unit_id: 'u',
+    event_ts: 1_790_000_000_123,
+    attributes: { country: 'DE' },
+  },
+  assignments: { event_id: 'e', experiment_id: 'x', variant_id: 'v', unit_id: 'u', event_ts: 1_790_000_000_123, allocation_version: 3 },
+};
+
+test('the code is that of its source: else `node scripts/build-native.ts`', () => {
+  const source = readFileSync(join(import.meta.dirname, '..', '..', 'native', 'decode.ts'));
+  expect(createHash('sha256').update(source).digest('hex')).toBe(SOURCE_DIGEST);
+});
+
+test.each(STREAMS)('the usual record of %s is read by the compiled code, with what is hashed of it', (stream) => {
+  const paths = new BothPaths(stream);
+  for (const more of [{}, { unknown: 'text', other: 5, third: true, nothing: null, nested: { a: 1 } }]) {
+    const record = recordOf(JSON.stringify({ ...more, ...usual[stream] }));
+    for (const _ of ['learning', 'guessing']) {
+      const native = paths.native(record);
+      expect(native).toMatchObject(paths.slow(record));
+      expect(native?.hashes).toEqual(paths.hashes());
+    }
+  }
+});
+
+test.each(
+  STREAMS,
+)('of no record of %s in the corpus is the compiled code sure of something wrong, at every length and after every other', (stream) => {
+  const paths = new BothPaths(stream);
+  const good = recordOf(JSON.stringify(usual[stream]));
+  for (const { value } of CORPUS.filter((sample) => sample.stream === stream && sample.value.length < 600)) {
+    const bytes = Buffer.from(value as string);
+    for (let end = 0; end <= bytes.length; end++) {
+      paths.native(good);
+      const record = recordOf(bytes.subarray(0, end));
+      const native = paths.native(record);
+      if (native !== null) expect(native).toMatchObject(paths.slow(record));
+    }
+  }
+});
+
+test.each([
+  ['null', { user_id: null }],
+  ['a number', { user_id: 5 }],
+  ['a time as text', { event_ts: '2026-01-01T00:00:00Z' }],
+  ['another order', { surface: 'x', event_id: 'y' }],
+])('%s in one record does not keep the fast paths from the next', (_what, odd) => {
+  const paths = new BothPaths('impressions');
+  const fast = FastDecoder.create('impressions', { mapping: {}, maxSpendMicros: 1e12 });
+  const isSure = (record: object): boolean => {
+    const bytes = Buffer.from(JSON.stringify(record));
+    return fast?.decode(bytes, 0, bytes.length, new DecodedEvent()) ?? false;
+  };
+  for (let n = 0; n < 3; n++) {
+    isSure({ ...odd, ...usual.impressions, ...odd });
+    paths.native(recordOf(JSON.stringify({ ...usual.impressions, ...odd })));
+    expect([isSure(usual.impressions), paths.native(recordOf(JSON.stringify(usual.impressions))) !== null]).toEqual([true, true]);
+  }
+});
+
+test('a value that ends at the end of the copied bytes, behind others that go on, is not read beyond', () => {
+  const paths = new BothPaths('impressions');
+  const text = JSON.stringify({ ...usual.impressions, spend_micros: 5 });
+  // What was copied before is longer, and would go on with digits, members and a brace.
+  paths.native(recordOf(`${text.slice(0, -1)},"z":${'1'.repeat(12)},"y":"${'x'.repeat(80)}"}`));
+  for (let end = text.length; end > 0; end--) {
+    expect(paths.native(recordOf(text.slice(0, end))) === null).toBe(end < text.length);
+  }
+});
