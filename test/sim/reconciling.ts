@@ -22,8 +22,8 @@ const QUARTER = HOUR / 4;
 const UNTIL = Date.UTC(2030, 0, 1);
 const KILLED_AT_A_STEP = 0.06;
 /** In trouble: runs that are held whatever they find, and persons who approve one of those. */
-const HELD = 0.25;
-const APPROVES = 0.2;
+const HELD = 0.5;
+const APPROVES = 0.5;
 
 /** Zones of the simulation whose days begin within an hour of UTC. */
 const WITH_PARTS = new Set(['Asia/Kathmandu', 'Asia/Kolkata', 'America/St_Johns']);
