@@ -194,7 +194,6 @@ async function explain(client: Client): Promise<void> {
     ['What stands adjusted', sql.STANDING, ['nobody', UNTIL - DAY]],
     ['The last run', sql.LAST_RUN, []],
     ['Interrupted runs', sql.PENDING, []],
-    ['What a run found', sql.DELTAS, ['nobody']],
     [
       'A day of one campaign, as the views show it',
       "select * from exposure_stream.stream_spend_hourly where campaign_id = 'c1' and hour >= $1",

@@ -8,15 +8,25 @@ export interface HoldLimits {
   micros: number;
 }
 
-/** In words, or null when the run may be applied. Only what would be applied counts. */
-export function holdReason(deltas: readonly Delta[], campaigns: number, limits: HoldLimits): string | null {
-  const moving = deltas.filter(({ action, explained }) => (action === 'adjust' || action === 'correct') && !explained);
-  const moved = new Set(moving.map(({ entityId }) => entityId));
-  const micros = moving.reduce((sum, { delta }) => sum + Math.abs(delta.amount), 0);
-  if (moved.size > limits.campaignShare * campaigns) {
-    const percent = (100 * limits.campaignShare).toLocaleString('en-US');
-    return `${moved.size} of ${campaigns} campaigns would move without explanation (more than ${percent} %)`;
+/** What would be applied though nothing explains it. */
+export class Unexplained {
+  readonly #campaigns = new Set<string>();
+  #micros = 0;
+
+  add({ action, explained, entityId, delta }: Delta): void {
+    if (explained || (action !== 'adjust' && action !== 'correct')) return;
+    this.#campaigns.add(entityId);
+    this.#micros += Math.abs(delta.amount);
   }
-  if (micros > limits.micros) return `${micros} micros would move without explanation (more than ${limits.micros})`;
-  return null;
+
+  /** In words, or null when the run may be applied. `campaigns`: all that were compared. */
+  holdReason(campaigns: number, limits: HoldLimits): string | null {
+    const moved = this.#campaigns.size;
+    if (moved > limits.campaignShare * campaigns) {
+      const percent = (100 * limits.campaignShare).toLocaleString('en-US');
+      return `${moved} of ${campaigns} campaigns would move without explanation (more than ${percent} %)`;
+    }
+    if (this.#micros > limits.micros) return `${this.#micros} micros would move without explanation (more than ${limits.micros})`;
+    return null;
+  }
 }

@@ -5,7 +5,7 @@ import type { Adjustment } from '../src/topology/adjustments.ts';
 import { adjustmentsOf } from './adjust.ts';
 import type { LockState } from './lock.ts';
 import type { Measures } from './quality.ts';
-import type { Booked, RunHead, RunOutcome, RunStatus } from './store.ts';
+import type { Booked, RunHead, RunStatus } from './store.ts';
 import {
   type Amounts,
   compareCuts,
@@ -29,7 +29,7 @@ export interface Booking extends Entity {
 export interface KeptRun {
   head: RunHead;
   status: RunStatus;
-  outcome: RunOutcome | null;
+  deltas: readonly Delta[];
   /** The how-many-eth decision it was. */
   decided: number;
 }
@@ -127,7 +127,7 @@ export class MemoryLedger {
   }
 
   /** What applying a run does to the views. */
-  apply({ head, deltas }: Pick<RunOutcome, 'head' | 'deltas'>): { adjusted: number; corrected: number } {
+  apply({ head, deltas }: Pick<KeptRun, 'head' | 'deltas'>): { adjusted: number; corrected: number } {
     const lockedMs = this.lock().lockedMs ?? Number.NEGATIVE_INFINITY;
     const isHistory = (delta: Delta): boolean => delta.hourMs < lockedMs || this.corrections.has(keyOf(delta));
     const { bookedBeforeMs } = head.cut;

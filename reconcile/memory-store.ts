@@ -7,6 +7,7 @@ import { type Booking, isNewer, type KeptRun, keyOf, MemoryLedger } from './memo
 import { checkId } from './quality.ts';
 import {
   type Approval,
+  type Draft,
   notHeld,
   type ReconcileStore,
   type RunHead,
@@ -15,7 +16,7 @@ import {
   type Snapshot,
   STRAGGLERS_MS,
 } from './store.ts';
-import { compareCuts } from './types.ts';
+import { compareCuts, type Delta } from './types.ts';
 
 /** A process's way to the ledger; `step` is awaited before and after each effect, and throwing there is a crash. */
 export class MemoryReconcileStore implements ReconcileStore {
@@ -46,27 +47,21 @@ export class MemoryReconcileStore implements ReconcileStore {
     return snapshotOf(this.#ledger, this.#step);
   }
 
-  async begin(head: RunHead): Promise<void> {
+  async begin(head: RunHead, dryRun: boolean): Promise<Draft> {
     await this.#effect('begin', () => {
       const run = this.#ledger.run(head.runId);
       if (run) run.head = head;
-      else this.#ledger.runs.push({ head, status: 'started', outcome: null, decided: 0 });
+      else if (!dryRun) this.#ledger.runs.push({ head, status: 'started', deltas: [], decided: 0 });
     });
-  }
-
-  async decide(outcome: RunOutcome): Promise<void> {
-    await this.#effect('decide', () => {
-      const { head, status } = outcome;
-      for (const { check } of outcome.checks) {
-        if (!this.#ledger.firstMs.has(checkId(check))) this.#ledger.firstMs.set(checkId(check), head.cut.bookedBeforeMs);
-      }
-      const decided = ++this.#ledger.decisions;
-      if (status === 'dry_run') return void this.#ledger.runs.push({ head, status, outcome, decided });
-      const run = this.#ledger.run(head.runId);
-      if (run?.status !== 'started') throw new StreamError('reconcile_busy', `Run ${head.runId} was finished by another process`);
-      Object.assign(run, { status, outcome, decided });
-      if (status === 'applying') this.#ledger.apply(outcome);
-    });
+    const found: Delta[] = [];
+    return {
+      add: async (deltas) => {
+        await this.#step('add');
+        found.push(...deltas);
+      },
+      decide: (outcome) => this.#effect('decide', () => this.#decide(outcome, found)),
+      close: async () => {},
+    };
   }
 
   async approve(runId: string): Promise<Approval> {
@@ -76,15 +71,15 @@ export class MemoryReconcileStore implements ReconcileStore {
     const newer = this.#ledger.newerThan(run);
     if (run.status !== 'held' || newer !== null) return { approved: false, because: notHeld(run.status, newer) };
     run.status = 'applying';
-    const done = this.#ledger.apply(run.outcome as RunOutcome);
+    const done = this.#ledger.apply(run);
     await this.#step('approve after');
     return { approved: true, ...done };
   }
 
   async *standing(runId: string, fromMs: number): AsyncGenerator<Adjustment[], void> {
     await this.#step('standing');
-    const { outcome, head } = this.#ledger.run(runId) as KeptRun;
-    const own = new Set(adjustmentsOf(outcome?.deltas ?? [], head.cut).map(({ campaignId, hourMs }) => `${hourMs} ${campaignId}`));
+    const { deltas, head } = this.#ledger.run(runId) as KeptRun;
+    const own = new Set(adjustmentsOf(deltas, head.cut).map(({ campaignId, hourMs }) => `${hourMs} ${campaignId}`));
     const wanted = ({ campaignId, hourMs }: Adjustment): boolean => hourMs >= fromMs || own.has(`${hourMs} ${campaignId}`);
     const all = [...this.#ledger.adjustments.values()].filter(wanted);
     if (all.length > 0) yield all;
@@ -98,13 +93,19 @@ export class MemoryReconcileStore implements ReconcileStore {
     });
   }
 
-  async summaryOf(runId: string) {
-    const run = this.#ledger.run(runId);
-    if (!run?.outcome) return null;
-    return { head: run.head, status: run.status, summary: run.outcome.summary, deltas: [...run.outcome.deltas] };
-  }
-
   async close(): Promise<void> {}
+
+  #decide({ head, status, checks }: RunOutcome, deltas: Delta[]): void {
+    for (const { check } of checks) {
+      if (!this.#ledger.firstMs.has(checkId(check))) this.#ledger.firstMs.set(checkId(check), head.cut.bookedBeforeMs);
+    }
+    const decided = ++this.#ledger.decisions;
+    if (status === 'dry_run') return void this.#ledger.runs.push({ head, status, deltas, decided });
+    const run = this.#ledger.run(head.runId);
+    if (run?.status !== 'started') throw new StreamError('reconcile_busy', `Run ${head.runId} was finished by another process`);
+    Object.assign(run, { status, deltas, decided });
+    if (status === 'applying') this.#ledger.apply(run);
+  }
 
   async #effect(label: string, effect: () => void): Promise<void> {
     await this.#step(`${label} before`);

@@ -3,13 +3,16 @@ import { deltasOf } from './adjust.ts';
 import { type Context, classifyEntity } from './classify.ts';
 import { compareAll } from './compare.ts';
 import { Footprint } from './footprint.ts';
-import { holdReason } from './hold.ts';
+import { Unexplained } from './hold.ts';
 import { addMoney, type Budgets, type CampaignDay, moneyOf, NO_MONEY } from './money.ts';
 import { type CheckResult, gateReason } from './quality.ts';
 import type { ReconcileOptions } from './run.ts';
-import type { RunAlert, RunHead, RunOutcome, RunSummary } from './store.ts';
-import { driftRatio, resultFingerprint, Tally } from './tally.ts';
-import type { ComparedEntity, StreamHour, TruthHour } from './types.ts';
+import type { Draft, RunAlert, RunHead, RunOutcome, RunSummary } from './store.ts';
+import { driftRatio, Tally } from './tally.ts';
+import type { ComparedEntity, Delta, StreamHour, TruthHour } from './types.ts';
+import { Worst } from './worst.ts';
+
+const KEEP_AT_ONCE = 2000;
 
 export class Pass {
   readonly #head: RunHead;
@@ -17,10 +20,16 @@ export class Pass {
   readonly #context: Context;
   readonly #tally = new Tally();
   readonly #footprint = new Footprint();
+  readonly #worst = new Worst();
+  readonly #unexplained = new Unexplained();
+  readonly #draft: Draft;
   #money: CampaignDay[] = [];
+  #toKeep: Delta[] = [];
 
-  constructor(head: RunHead, options: ReconcileOptions, context: Context) {
+  /** @param draft gets all that is found, some at a time */
+  constructor({ head, draft }: { head: RunHead; draft: Draft }, options: ReconcileOptions, context: Context) {
     this.#head = head;
+    this.#draft = draft;
     this.#options = options;
     this.#context = context;
   }
@@ -30,20 +39,22 @@ export class Pass {
     const at = { untilMs: cut.untilMs, bookedBeforeMs: cut.bookedBeforeMs, lockedMs };
     for await (const entity of compareAll(stream, truth, { tolerance: this.#options.tolerance, bounds: cut })) {
       this.#one(entity, budgets, at);
+      if (this.#toKeep.length >= KEEP_AT_ONCE) await this.#keep();
     }
+    await this.#keep();
   }
 
   outcome(checks: readonly CheckResult[], dryRun: boolean): RunOutcome {
     this.#tally.check();
-    const { deltas, kinds, campaigns } = this.#tally;
-    const heldBecause = gateReason(checks) ?? holdReason(deltas, campaigns, this.#options.hold);
+    const { kinds, campaigns, actions } = this.#tally;
+    const heldBecause = gateReason(checks) ?? this.#unexplained.holdReason(campaigns, this.#options.hold);
     const summary: RunSummary = {
       kinds,
       driftRatio: driftRatio(kinds),
       campaigns,
-      adjusted: deltas.filter(({ action }) => action === 'adjust').length,
-      corrected: deltas.filter(({ action }) => action === 'correct').length,
-      superseded: deltas.filter(({ action }) => action === 'superseded').length,
+      adjusted: actions.adjust,
+      corrected: actions.correct,
+      superseded: actions.superseded,
       heldBecause,
       money: this.#money.reduce(addMoney, NO_MONEY),
       ...this.#footprint.take(),
@@ -52,12 +63,12 @@ export class Pass {
       head: this.#head,
       status: dryRun ? 'dry_run' : heldBecause === null ? 'applying' : 'held',
       summary,
-      deltas,
+      deltas: this.#worst.take(),
       money: this.#money,
       checks,
       alerts: alertsOf(this.#head, summary, checks, this.#options),
       inputFingerprint: this.#tally.inputFingerprint(),
-      resultFingerprint: resultFingerprint(deltas),
+      resultFingerprint: this.#tally.resultFingerprint(),
     };
   }
 
@@ -65,7 +76,17 @@ export class Pass {
     const deltas = deltasOf(entity, classifyEntity(entity, this.#context), at);
     this.#tally.add(entity, deltas);
     this.#footprint.add(entity, deltas);
+    for (const delta of deltas) {
+      this.#worst.add(delta);
+      this.#unexplained.add(delta);
+      this.#toKeep.push(delta);
+    }
     if (entity.kind === 'spend') this.#money.push(...moneyOf(entity, budgets));
+  }
+
+  async #keep(): Promise<void> {
+    if (this.#toKeep.length > 0) await this.#draft.add(this.#toKeep);
+    this.#toKeep = [];
   }
 }
 

@@ -2,8 +2,8 @@
 import type { GuardrailResult } from './guardrail-run.ts';
 import { measuredText } from './quality.ts';
 import type { RunReport } from './run.ts';
-import type { KindTotal } from './tally.ts';
-import type { Action, Delta, DeltaClass, Kind } from './types.ts';
+import type { ClassTotal, KindTotal } from './tally.ts';
+import type { Action, DeltaClass, Kind } from './types.ts';
 
 const WORST = 15;
 const MICROS = 1_000_000;
@@ -85,27 +85,19 @@ function driftText(kind: Kind, { states, absoluteDelta, truth, missingInStream, 
 }
 
 /** Per class: how much, why, and what was done. */
-function whyOf(kind: Kind, report: RunReport): string[] {
-  const byClass = new Map<DeltaClass, Delta[]>();
-  for (const delta of report.deltas) {
-    if (delta.kind !== kind) continue;
-    const some = byClass.get(delta.class);
-    if (some) some.push(delta);
-    else byClass.set(delta.class, [delta]);
-  }
-  if (byClass.size === 0) return [];
-  const ranked = [...byClass].map(([name, deltas]) => ({ name, deltas, net: deltas.reduce((sum, { delta }) => sum + delta.amount, 0) }));
-  ranked.sort((a, b) => absolute(b.deltas) - absolute(a.deltas));
+function whyOf(kind: Kind, { summary, status }: RunReport): string[] {
+  const ranked = Object.entries(summary.kinds[kind].classes) as [DeltaClass, ClassTotal][];
+  if (ranked.length === 0) return [];
+  ranked.sort(([, a], [, b]) => b.absolute - a.absolute);
   const who = kind === 'spend' ? 'campaigns' : 'variants';
-  const rows = ranked.map(({ name, deltas, net }) => {
-    const entities = new Set(deltas.map(({ entityId, variantId }) => `${entityId}\u0000${variantId}`)).size;
+  const texts = status === 'applying' ? DONE : WOULD;
+  const rows = ranked.map(([name, { hours, entities, net, actions }]) => {
     const amount = signed(kind === 'spend' ? moneyText(net) : grouped(net), net);
-    return `  ${name.padEnd(22)}${grouped(deltas.length).padStart(7)}${grouped(entities).padStart(11)}${amount.padStart(15)}   ${CLASS_TEXTS[name]}; ${doneOf(deltas, report)}`;
+    const done = actions.map((action) => texts[action]).join(', ');
+    return `  ${name.padEnd(22)}${grouped(hours).padStart(7)}${grouped(entities).padStart(11)}${amount.padStart(15)}   ${CLASS_TEXTS[name]}; ${done}`;
   });
   return ['', `  ${'why'.padEnd(22)}${'hours'.padStart(7)}${who.padStart(11)}${'truth − shown'.padStart(15)}`, ...rows];
 }
-
-const absolute = (deltas: readonly Delta[]): number => deltas.reduce((sum, { delta }) => sum + Math.abs(delta.amount), 0);
 
 const DONE: Record<Action, string> = {
   adjust: 'the truth taken over',
@@ -115,12 +107,7 @@ const DONE: Record<Action, string> = {
 };
 const WOULD: Record<Action, string> = { ...DONE, adjust: 'would take the truth over', correct: 'locked: would add a correction' };
 
-function doneOf(deltas: readonly Delta[], { status }: RunReport): string {
-  const texts = status === 'applying' ? DONE : WOULD;
-  return [...new Set(deltas.map(({ action }) => texts[action]))].join(', ');
-}
-
-function worstOf({ deltas }: RunReport): string[] {
+function worstOf({ deltas, summary }: RunReport): string[] {
   const worst = deltas.filter(({ kind }) => kind === 'spend').sort((a, b) => Math.abs(b.delta.amount) - Math.abs(a.delta.amount));
   if (worst.length === 0) return [];
   const head = `  ${'worst hours'.padEnd(NAME_WIDTH)}${'hour (UTC)'.padEnd(18)}${'shown'.padStart(14)}${'truth'.padStart(14)}${'difference'.padStart(14)}   why`;
@@ -132,7 +119,8 @@ function worstOf({ deltas }: RunReport): string[] {
     ];
     return `  ${cut(entityId)}${minuteText(hourMs).padEnd(18)}${amounts.map((text) => text.padStart(14)).join('')}   ${name}`;
   });
-  const more = worst.length > WORST ? [`  … and ${many(worst.length - WORST, 'more hour')} (--json shows all)`] : [];
+  const left = summary.kinds.spend.states.drifted - WORST;
+  const more = left > 0 ? [`  … and ${many(left, 'more hour')} (all are in reconcile_delta)`] : [];
   return ['', head, ...rows, ...more];
 }
 

@@ -195,10 +195,3 @@ export const STANDING = `
   from exposure_stream.stream_count
   where kind = 'spend' and adjusted_cut_event is not null and (adjusted_run = $1 or hour >= ${time('$2')})
   order by entity_id collate "C", hour`;
-
-export const DELTAS = `
-  select kind, entity_id as "entityId", allocation_version as "allocationVersion", variant_id as "variantId", ${ms('hour')} as "hourMs",
-    stream_spend_micros::float8 as "streamMicros", truth_spend_micros::float8 as "truthMicros", stream_count::float8 as "streamCount",
-    truth_count::float8 as "truthCount", raw_spend_micros::float8 as "rawMicros", raw_count::float8 as "rawCount", class, action, explained, evidence
-  from exposure_stream.reconcile_delta where run_id = $1
-  order by kind desc, entity_id collate "C", allocation_version, variant_id collate "C", hour`;

@@ -30,6 +30,7 @@ export function reportJson(report: RunReport, seconds: number): Record<string, u
     exposure: totalJson(summary.kinds.exposure, 'units'),
     money: { ...moneyJson(summary.money), campaign_days: money.map(dayJson) },
     deltas: deltas.map(deltaJson),
+    deltas_left_off: summary.kinds.spend.states.drifted + summary.kinds.exposure.states.drifted - deltas.length,
     checks: checks.map(({ check, mode, passed, measured }) => ({
       check: check.name,
       version: check.version,

@@ -1,7 +1,7 @@
 /** Runs and deltas as Postgres keeps them. JSON has no infinity, so bounds are kept as text. */
 import { copyLine } from '../src/sinks/copy-text.ts';
 import type { RunHead, RunStatus, RunSummary } from './store.ts';
-import { type Action, type Delta, type DeltaClass, type Kind, NO_EVIDENCE, type SourcePosition } from './types.ts';
+import { type Delta, type Kind, NO_EVIDENCE, type SourcePosition } from './types.ts';
 
 type Bounds = Record<'closedMs' | 'completeMs', Record<Kind, string>>;
 
@@ -87,42 +87,4 @@ export function deltaLine(runId: string, delta: Delta): string {
     isSpend ? (stream?.raw.amount ?? null) : null,
     stream?.raw.count ?? null,
   ]);
-}
-
-export interface DeltaRow {
-  kind: Kind;
-  entityId: string;
-  allocationVersion: number;
-  variantId: string;
-  hourMs: number;
-  streamMicros: number | null;
-  truthMicros: number | null;
-  streamCount: number | null;
-  truthCount: number | null;
-  rawMicros: number | null;
-  rawCount: number | null;
-  class: DeltaClass;
-  action: Action;
-  explained: boolean;
-  evidence: Record<'late' | 'duplicate' | 'suspected' | 'invalidTraffic' | 'credits' | 'bookedSince', number>;
-}
-
-export function deltaOfRow(row: DeltaRow): Delta {
-  const { kind, entityId, allocationVersion, variantId, hourMs } = row;
-  const key = { kind, entityId, allocationVersion, variantId, hourMs };
-  const amountOf = (micros: number | null, count: number | null): number => (kind === 'spend' ? (micros ?? 0) : (count ?? 0));
-  const { credits, bookedSince, ...evidence } = row.evidence;
-  const shown = { amount: amountOf(row.streamMicros, row.streamCount), count: row.streamCount ?? 0 };
-  const raw = { amount: amountOf(row.rawMicros, row.rawCount), count: row.rawCount ?? 0 };
-  const truthAmount = amountOf(row.truthMicros, row.truthCount);
-  const hasTruth = (kind === 'spend' ? row.truthMicros : row.truthCount) !== null;
-  return {
-    ...key,
-    stream: row.streamCount === null ? null : { ...key, shown, raw, adjustedAt: null, isCorrected: row.action === 'correct', evidence },
-    truth: !hasTruth ? null : { ...key, amount: truthAmount, count: row.truthCount, credits, bookedSince },
-    delta: { amount: truthAmount - shown.amount, count: (row.truthCount ?? (hasTruth ? shown.count : 0)) - shown.count },
-    class: row.class,
-    explained: row.explained,
-    action: row.action,
-  };
 }

@@ -18,7 +18,7 @@ import type { Budgets } from './money.ts';
 import { Pass } from './pass.ts';
 import { judgeQuality } from './quality.ts';
 import { resetsBetween } from './resets.ts';
-import type { ReconcileStore, RunHead, RunOutcome, Scope, Snapshot } from './store.ts';
+import type { Draft, ReconcileStore, RunHead, RunOutcome, Scope, Snapshot } from './store.ts';
 import { type Cut, DAY_MS, KINDS, type Kind } from './types.ts';
 
 /** Evaluate holds hours for 8 days, and some slack for zones. */
@@ -128,15 +128,19 @@ export class Reconciler {
     const sources = await expected();
     const budgets = budgetsOf(await registry.load());
     const snapshot = await store.snapshot();
-    let outcome: RunOutcome;
+    let [draft, outcome]: [Draft | null, RunOutcome | null] = [null, null];
     try {
-      const head = this.#head(request, { snapshot, sources, begun, startedMs: clock.now().wallMs });
-      if (!request.dryRun) await store.begin(head);
-      outcome = await this.#compute(head, { snapshot, budgets, dryRun: request.dryRun });
+      try {
+        const head = this.#head(request, { snapshot, sources, begun, startedMs: clock.now().wallMs });
+        draft = await store.begin(head, request.dryRun);
+        outcome = await this.#compute({ head, draft }, { snapshot, budgets, dryRun: request.dryRun });
+      } finally {
+        await snapshot.close();
+      }
+      await draft.decide(outcome);
     } finally {
-      await snapshot.close();
+      await draft?.close();
     }
-    await store.decide(outcome);
     if (outcome.status === 'applying') await this.#apply(outcome.head.runId);
     return outcome;
   }
@@ -171,13 +175,13 @@ export class Reconciler {
   }
 
   async #compute(
-    head: RunHead,
+    { head, draft }: { head: RunHead; draft: Draft },
     { snapshot, budgets, dryRun }: { snapshot: Snapshot; budgets: Budgets; dryRun: boolean },
   ): Promise<RunOutcome> {
     const { options } = this.#parts;
     const { cut, scope } = head;
     const booked = { sinceMs: snapshot.last?.cut.bookedBeforeMs ?? null, beforeMs: cut.bookedBeforeMs };
-    const pass = new Pass(head, options, {
+    const pass = new Pass({ head, draft }, options, {
       explainedShare: options.explainedShare,
       settledMs: settledOf(snapshot.last, scope),
       resets: resetsBetween(snapshot.last?.cut.positions ?? null, cut.positions, await this.#parts.expected()),

@@ -57,6 +57,7 @@ export interface RunOutcome {
   head: RunHead;
   status: 'held' | 'applying' | 'dry_run';
   summary: RunSummary;
+  /** The largest, at most 20,000, in order; the run's draft had them all. */
   deltas: readonly Delta[];
   money: readonly CampaignDay[];
   checks: readonly CheckResult[];
@@ -108,19 +109,26 @@ export const notHeld = (status: RunStatus, newer: string | null): string =>
 /** How many hours it has adjusted, and how many locked ones corrected: some may have been locked since it was computed. */
 export type Approval = { approved: true; adjusted: number; corrected: number } | { approved: false; because: string };
 
+/** What a run finds, while it finds it. Nobody else sees it before it is decided. */
+export interface Draft {
+  add(deltas: readonly Delta[]): Promise<void>;
+  /**
+   * One transaction: the run, what was added, results and alerts; with `applying` also what the views show. Rejects with
+   * `reconcile_busy` when the run is not `started` any more: another process has finished it.
+   */
+  decide(outcome: RunOutcome): Promise<void>;
+  /** Drops what was not decided. */
+  close(): Promise<void>;
+}
+
 export interface ReconcileStore {
   /** Nobody else reconciles until the returned function is called or this process dies. Null when it was not to be had in time. */
   lock(waitMs: number): Promise<(() => Promise<void>) | null>;
   /** Runs that were interrupted, oldest first. */
   pending(): Promise<{ head: RunHead; status: 'started' | 'applying' }[]>;
   snapshot(): Promise<Snapshot>;
-  /** Persists the cut. One that is finished after an interruption keeps its id and bounds and takes new positions. */
-  begin(head: RunHead): Promise<void>;
-  /**
-   * One transaction: the run, its deltas and results; with `applying` also what the views show. Rejects with `reconcile_busy`
-   * when the run is not `started` any more: another process has finished it.
-   */
-  decide(outcome: RunOutcome): Promise<void>;
+  /** Persists the cut, but of a dry run. One that is finished after an interruption keeps its id and bounds and takes new positions. */
+  begin(head: RunHead, dryRun: boolean): Promise<Draft>;
   /**
    * held → applying, and what the views show with it, in one transaction: hours that were locked since are corrected, by what then is
    * missing. Not where a run that was decided later over the same hours has been applied.
@@ -130,7 +138,5 @@ export interface ReconcileStore {
   standing(runId: string, fromMs: number): AsyncIterable<Adjustment[]>;
   /** applying → applied; held ones over some of its hours that were decided before it become superseded. */
   applied(runId: string): Promise<void>;
-  /** A run as it was printed, null when there is none. */
-  summaryOf(runId: string): Promise<{ head: RunHead; status: RunStatus; summary: RunSummary; deltas: Delta[] } | null>;
   close(): Promise<void>;
 }

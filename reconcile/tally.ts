@@ -1,13 +1,16 @@
-/** What a run counts while entities go by: totals, fingerprints, and what it must remember. Memory grows with what differs only. */
+/** What a run counts while entities go by: totals and fingerprints. Memory does not grow with what differs. */
 import { createHash, type Hash } from 'node:crypto';
 import { StreamError } from '../src/errors.ts';
-import type { ComparedEntity, Delta, DeltaClass, Entity, HourState, Kind, StreamHour, TruthHour } from './types.ts';
+import type { Action, ComparedEntity, Delta, DeltaClass, Entity, HourState, Kind, StreamHour, TruthHour } from './types.ts';
 
 export interface ClassTotal {
   hours: number;
   entities: number;
-  /** Σ |delta|, in micros of spend or units. */
+  /** Σ |delta| and Σ delta, in micros of spend or units. */
   absolute: number;
+  net: number;
+  /** What becomes of its hours, each once. */
+  actions: Action[];
 }
 
 export interface KindTotal {
@@ -42,8 +45,9 @@ const emptyTotal = (): KindTotal => ({
 
 export class Tally {
   readonly kinds: Record<Kind, KindTotal> = { spend: emptyTotal(), exposure: emptyTotal() };
-  readonly deltas: Delta[] = [];
+  readonly actions: Record<Action, number> = { adjust: 0, correct: 0, report: 0, superseded: 0 };
   readonly #input: Hash = createHash('sha256');
+  readonly #result: Hash = createHash('sha256');
   /** An entity comes twice where it has locked hours besides: by what is counted, who was counted. */
   readonly #counted = new Map<string, Set<string>>();
 
@@ -71,7 +75,10 @@ export class Tally {
     }
     if (deltas.length > 0 && this.#isFirst(`drifted ${entity.kind}`, entity)) total.driftedEntities++;
     this.#classes(total, deltas);
-    this.deltas.push(...deltas);
+    for (const delta of deltas) {
+      this.actions[delta.action]++;
+      this.#result.update(resultLine(delta));
+    }
   }
 
   /**
@@ -90,12 +97,19 @@ export class Tally {
     return this.#input.digest('hex');
   }
 
+  /** SHA-256 of what was found and decided: equal inputs give equal ones, whatever the run's id and times. Call once, at the end. */
+  resultFingerprint(): string {
+    return this.#result.digest('hex');
+  }
+
   #classes(total: KindTotal, deltas: readonly Delta[]): void {
-    for (const { class: name, delta, ...entity } of deltas) {
-      const sum = total.classes[name] ?? { hours: 0, entities: 0, absolute: 0 };
+    for (const { class: name, delta, action, ...entity } of deltas) {
+      const sum = total.classes[name] ?? { hours: 0, entities: 0, absolute: 0, net: 0, actions: [] };
       total.classes[name] = sum;
       sum.hours++;
       sum.absolute += Math.abs(delta.amount);
+      sum.net += delta.amount;
+      if (!sum.actions.includes(action)) sum.actions.push(action);
       if (this.#isFirst(`${name} ${entity.kind}`, entity)) sum.entities++;
     }
   }
@@ -117,14 +131,8 @@ export class Tally {
   }
 }
 
-/** SHA-256 of what was found and decided: equal inputs give equal ones, whatever the run's id and times. */
-export function resultFingerprint(deltas: readonly Delta[]): string {
-  const hash = createHash('sha256');
-  for (const { kind, entityId, allocationVersion, variantId, hourMs, delta, class: name, action } of deltas) {
-    hash.update(`${JSON.stringify([kind, entityId, allocationVersion, variantId, hourMs, delta.amount, delta.count, name, action])}\n`);
-  }
-  return hash.digest('hex');
-}
+const resultLine = ({ kind, entityId, allocationVersion, variantId, hourMs, delta, class: name, action }: Delta): string =>
+  `${JSON.stringify([kind, entityId, allocationVersion, variantId, hourMs, delta.amount, delta.count, name, action])}\n`;
 
 /** Drift of spend as a share of the truth: Σ |delta| / Σ truth of compared hours; 0 where there is neither. */
 export const driftRatio = ({ spend }: Record<Kind, KindTotal>): number =>

@@ -43,12 +43,17 @@ export class Mortal {
       lock: (waitMs) => inner.lock(waitMs),
       pending: around(() => inner.pending()),
       snapshot: around(() => inner.snapshot()),
-      begin: around((head) => inner.begin(head)),
-      decide: around((outcome) => inner.decide(outcome)),
+      begin: around(async (head, dryRun) => {
+        const draft = await inner.begin(head, dryRun);
+        return {
+          add: around((deltas) => draft.add(deltas)),
+          decide: around((outcome) => draft.decide(outcome)),
+          close: () => draft.close(),
+        };
+      }),
       approve: around((runId) => inner.approve(runId)),
       applied: around((runId) => inner.applied(runId)),
       standing: (runId, fromMs) => this.#rows(inner.standing(runId, fromMs)),
-      summaryOf: (runId) => inner.summaryOf(runId),
       close: () => inner.close(),
     };
   }

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { deltasOf } from '../../reconcile/adjust.ts';
 import { type Classified, type Context, classifyEntity } from '../../reconcile/classify.ts';
 import { compareEntity } from '../../reconcile/compare.ts';
-import { holdReason } from '../../reconcile/hold.ts';
+import { type HoldLimits, Unexplained } from '../../reconcile/hold.ts';
 import { resetsBetween } from '../../reconcile/resets.ts';
-import { type Evidence, type Kind, NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
+import { type Delta, type Evidence, type Kind, NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
 
 const HOUR = 3_600_000;
 const FOR_EVER = { spend: Number.POSITIVE_INFINITY, exposure: Number.POSITIVE_INFINITY };
@@ -192,6 +192,11 @@ describe('the circuit breaker', () => {
       const entity = compareEntity(named(ours), named(theirs), OPTIONS);
       return deltasOf(entity, classifyEntity(entity, CONTEXT), { untilMs: HOUR, bookedBeforeMs: HOUR, lockedMs: 0 });
     }).flat();
+  const holdReason = (deltas: readonly Delta[], campaigns: number, most: HoldLimits): string | null => {
+    const unexplained = new Unexplained();
+    for (const delta of deltas) unexplained.add(delta);
+    return unexplained.holdReason(campaigns, most);
+  };
   const limits = { campaignShare: 0.05, micros: 100 * MILLION };
 
   test('holds what moves without explanation in more than one campaign in twenty', () => {

@@ -5,7 +5,16 @@ import { type CompareOptions, compareAll } from '../../reconcile/compare.ts';
 import { closedUntilMs, parseInstant, parseUntil } from '../../reconcile/cut.ts';
 import { lockedBeforeMs } from '../../reconcile/lock.ts';
 import { truthHourOf } from '../../reconcile/rows.ts';
-import { type ComparedEntity, compareEntities, compareTexts, NO_EVIDENCE, type StreamHour, type TruthHour } from '../../reconcile/types.ts';
+import {
+  type ComparedEntity,
+  compareEntities,
+  compareTexts,
+  type Delta,
+  NO_EVIDENCE,
+  type StreamHour,
+  type TruthHour,
+} from '../../reconcile/types.ts';
+import { Worst } from '../../reconcile/worst.ts';
 
 const HOUR = 3_600_000;
 const FOR_EVER = { spend: Number.POSITIVE_INFINITY, exposure: Number.POSITIVE_INFINITY };
@@ -168,4 +177,11 @@ describe('the cut', () => {
     expect(lockedBeforeMs(8 * DAY + 23 * HOUR, 7)).toBe(2 * DAY);
     expect(lockedBeforeMs(8 * DAY - HOUR, 7)).toBe(DAY);
   });
+});
+
+test('of many differences the largest are told, in their order', () => {
+  const worst = new Worst(3);
+  const amounts = [5, -9, 1, 7, 2, 0, -7, 3, 8];
+  for (const amount of amounts) worst.add({ delta: { amount, count: 0 } } as Delta);
+  expect(worst.take().map(({ delta }) => delta.amount)).toEqual([-9, 7, 8]);
 });
