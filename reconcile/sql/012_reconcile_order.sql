@@ -6,17 +6,24 @@ create index reconcile_run_lock on exposure_stream.reconcile_run (locked_before 
 create index reconcile_run_decided on exposure_stream.reconcile_run (decided_at) where status = 'applied';
 
 -- "Which hours were booked in since?": a day of bookings is read from the index alone, each run. Takes the place of the one on booked_at.
-create index billable_impression_booked_hour on exposure_stream.billable_impression (booked_at) include (event_ts, campaign_id);
-drop index exposure_stream.billable_impression_booked;
+create index if not exists billable_impression_booked_hour on exposure_stream.billable_impression (booked_at) include (event_ts, campaign_id);
+drop index if exists exposure_stream.billable_impression_booked;
 
 -- A unit counts once, where it was exposed first. The hour is asked of each exposure by itself, so that a run reads its own hours
 -- (experiment_exposure_hour) and asks of each of their exposures whether there was one before (experiment_exposure_first).
--- A view that its company has pointed elsewhere stays as it is.
+-- Only where the view is still the one of 004: what its company has made of it stays.
+create view exposure_stream.truth_exposure_hourly_of_004 as
+  select experiment_id, allocation_version, variant_id, hour, count(*)::bigint as units, booked_at
+  from (
+    select distinct on (experiment_id, unit_id) experiment_id, allocation_version, variant_id,
+      date_trunc('hour', event_ts, 'UTC') as hour, booked_at
+    from exposure_stream.experiment_exposure
+    order by experiment_id, unit_id, event_ts, event_id
+  ) as first_exposure
+  group by experiment_id, allocation_version, variant_id, hour, booked_at;
 do $$
 begin
-  if exists (select from pg_depend join pg_rewrite on pg_rewrite.oid = pg_depend.objid
-    where pg_depend.classid = 'pg_rewrite'::regclass and pg_rewrite.ev_class = 'exposure_stream.truth_exposure_hourly'::regclass
-      and pg_depend.refobjid = 'exposure_stream.experiment_exposure'::regclass) then
+  if pg_get_viewdef('exposure_stream.truth_exposure_hourly'::regclass) = pg_get_viewdef('exposure_stream.truth_exposure_hourly_of_004'::regclass) then
     create or replace view exposure_stream.truth_exposure_hourly as
       select experiment_id, allocation_version, variant_id, date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00') as hour,
         1::bigint as units, booked_at
@@ -27,5 +34,6 @@ begin
           and (before.event_ts, before.event_id) < (exposed.event_ts, exposed.event_id));
   end if;
 end $$;
-create index experiment_exposure_hour on exposure_stream.experiment_exposure
+drop view exposure_stream.truth_exposure_hourly_of_004;
+create index if not exists experiment_exposure_hour on exposure_stream.experiment_exposure
   (date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00'));

@@ -49,18 +49,27 @@ describeIntegration('migrations', ({ databaseUrl }) => {
     await fresh.end();
   });
 
-  it('leave a contract view alone that its company has pointed at its own table, from whichever migration they go on', async () => {
+  it('leave a contract view as its company has made it, from whichever migration they go on, and bring their own up to date', async () => {
     const all = await readMigrations();
     const since = all.findIndex(({ name }) => name.startsWith('004'));
+    const views = {
+      own: `create table public.mine (experiment_id varchar(9), allocation_version smallint, variant_id varchar(9), hour timestamptz, units integer, booked_at timestamptz);
+        drop view exposure_stream.truth_exposure_hourly; create view exposure_stream.truth_exposure_hourly as select * from public.mine`,
+      filtered: `create or replace view exposure_stream.truth_exposure_hourly as select experiment_id, allocation_version, variant_id,
+        date_trunc('hour', event_ts, 'UTC') as hour, count(*) as units, booked_at from exposure_stream.experiment_exposure where unit_id <> 'test' group by 1, 2, 3, 4, 6`,
+      kept: 'select 1',
+    };
     for (let done = since + 1; done < all.length; done++) {
-      const fresh = openPool(await freshDatabase(databaseUrl), 1);
-      await migrate(fresh, { log, migrations: all.slice(0, done) });
-      await fresh.query(`create table public.mine (experiment_id varchar(9), allocation_version smallint, variant_id varchar(9), hour timestamptz, units integer, booked_at timestamptz);
-        drop view exposure_stream.truth_exposure_hourly; create view exposure_stream.truth_exposure_hourly as select * from public.mine`);
-      await migrate(fresh, { log, migrations: all });
-      const { rows } = await fresh.query("select pg_get_viewdef('exposure_stream.truth_exposure_hourly'::regclass) as is");
-      expect(rows[0].is, `after ${all[done - 1].name}`).toContain('FROM mine');
-      await fresh.end();
+      for (const [how, sql] of Object.entries(views)) {
+        const fresh = openPool(await freshDatabase(databaseUrl), 1);
+        await migrate(fresh, { log, migrations: all.slice(0, done) });
+        await fresh.query(sql);
+        await migrate(fresh, { log, migrations: all });
+        const { rows } = await fresh.query("select pg_get_viewdef('exposure_stream.truth_exposure_hourly'::regclass) as is");
+        const expected = { own: 'FROM mine', filtered: "'test'", kept: 'NOT (EXISTS' }[how as keyof typeof views];
+        expect(rows[0].is, `${how} after ${all[done - 1].name}`).toContain(expected);
+        await fresh.end();
+      }
     }
   });
 
