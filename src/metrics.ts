@@ -71,6 +71,11 @@ export const METRICS = {
     labels: ['stage', 'topic', 'partition'],
     says: 'What a restore that is under way has read; absent when none is.',
   },
+  restore_ratio: {
+    type: 'gauge',
+    labels: ['stage', 'topic', 'partition', 'phase'],
+    says: 'How far a restore that is under way has come in its phase, 0 to 1: first `reading` what of the log counts, then `applying` it.',
+  },
   task_failures_total: { type: 'counter', labels: ['stage', 'code'], says: 'Failures of tasks by error code.' },
   sources_with_lost_state: {
     type: 'gauge',

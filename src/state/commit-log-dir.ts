@@ -9,7 +9,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StreamError } from '../errors.ts';
-import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
+import type { Claim, Commit, CommitLog, LogRead, StateHeader } from '../topology/types.ts';
 import {
   COMPLETE_MARK,
   type Counted,
@@ -27,6 +27,11 @@ import { unwritable } from './state-folder.ts';
 
 const NAME = /^(\d{10})\.log$/;
 const nameOf = (claim: number): string => `${String(claim).padStart(10, '0')}.log`;
+
+interface Claimant {
+  header: StateHeader;
+  told?: ((read: LogRead) => void) | undefined;
+}
 
 export class DirCommitLog implements CommitLog {
   readonly #folder: string;
@@ -52,11 +57,11 @@ export class DirCommitLog implements CommitLog {
     this.#task = task;
   }
 
-  claim(header: StateHeader): Promise<Claim> {
+  claim(header: StateHeader, told?: (read: LogRead) => void): Promise<Claim> {
     return this.#inTurn(async () => {
       await this.#writing(() => makeFolder(this.#folder));
       const [claim, file] = await this.#createSegment();
-      return this.#take(claim, file, header);
+      return this.#take(claim, file, { header, told });
     });
   }
 
@@ -77,7 +82,7 @@ export class DirCommitLog implements CommitLog {
       this.#owned();
       await this.#refuseIfLost();
       const file = await this.#createNext();
-      await this.#take(this.#claim + 1, file, (this.#head as SegmentHead).header);
+      await this.#take(this.#claim + 1, file, { header: (this.#head as SegmentHead).header });
       this.#snapshot = 'begun';
     });
   }
@@ -157,19 +162,19 @@ export class DirCommitLog implements CommitLog {
   }
 
   /** Finds out what counts before our claim, and writes it down. The file is ours to close, whatever happens. */
-  async #take(claim: number, file: FileHandle, header: StateHeader): Promise<Claim> {
+  async #take(claim: number, file: FileHandle, as: Claimant): Promise<Claim> {
     try {
-      return await this.#takeOver(claim, file, header);
+      return await this.#takeOver(claim, file, as);
     } catch (error) {
       if (this.#file !== file) await file.close();
       throw error;
     }
   }
 
-  async #takeOver(claim: number, file: FileHandle, header: StateHeader): Promise<Claim> {
+  async #takeOver(claim: number, file: FileHandle, { header, told }: Claimant): Promise<Claim> {
     const latest = Math.max(0, ...(await this.#claims()).filter((other) => other < claim));
     const current = this.#certain && latest === this.#claim;
-    const known = current ? this.#asEarlier() : await this.#earlier(latest);
+    const known = current ? this.#asEarlier() : await this.#earlier(latest, told);
     await this.#file?.close();
     this.#file = file;
     this.#claim = claim;
@@ -230,9 +235,9 @@ export class DirCommitLog implements CommitLog {
   }
 
   /** What counts of the segments up to `latest`, by the newest one whose owner came to write its head. */
-  async #earlier(latest: number): Promise<Earlier> {
+  async #earlier(latest: number, told?: (read: LogRead) => void): Promise<Earlier> {
     for (const claim of (await this.#claims()).filter((other) => other <= latest).reverse()) {
-      const found = await readEnd(this.#path(claim), this.#task);
+      const found = await readEnd(this.#path(claim), this.#task, told);
       if (found !== null) return withEarlier(claim, found.head, found);
     }
     return { counted: [], header: null };

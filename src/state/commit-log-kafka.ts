@@ -4,15 +4,12 @@
  */
 
 import { StreamError } from '../errors.ts';
-import type { Claim, Commit, CommitLog, StateHeader } from '../topology/types.ts';
+import type { Claim, Commit, CommitLog, LogRead, StateHeader } from '../topology/types.ts';
 import { LogFold } from './log-fold.ts';
 import type { StateLogger, StateRecord, StateTopic } from './state-topic.ts';
 import type { TopicCopy } from './topic-copy.ts';
 import { type Restorable, TopicLog } from './topic-log.ts';
 import type { RecordCodec } from './topic-records.ts';
-
-/** A line of log each time that so much of a topic was read: every few seconds. */
-const TELL_BYTES = 64 << 20;
 
 /** Where a task's log lies. */
 export interface TopicPlace {
@@ -54,7 +51,7 @@ export class KafkaCommitLog implements CommitLog {
     this.#codec = codec;
   }
 
-  claim(header: StateHeader): Promise<Claim> {
+  claim(header: StateHeader, told?: (read: LogRead) => void): Promise<Claim> {
     return this.#inTurn(async () => {
       this.#records ??= await this.#found();
       const { topic, partition } = this.#records;
@@ -62,7 +59,7 @@ export class KafkaCommitLog implements CommitLog {
       this.#certain = false;
       this.#snapshot = -1;
       const claim = await topic.append(partition, () => [this.#codec.claim(header)]);
-      const fold = await this.#foldTo(claim);
+      const fold = await this.#foldTo(claim, told);
       const current = ours >= 0 && fold.claim === ours;
       const previous = fold.segments.at(-1)?.header ?? null;
       const restorable = { segments: fold.segments.map((segment) => ({ ...segment })), nextSeq: fold.nextSeq, until: claim };
@@ -194,12 +191,12 @@ export class KafkaCommitLog implements CommitLog {
   }
 
   /** What counts of all records before `until`. The copy and what is in memory are believed only as far as the topic goes on from them. */
-  async #foldTo(until: number): Promise<LogFold> {
+  async #foldTo(until: number, told?: (read: LogRead) => void): Promise<LogFold> {
     // A topic that ends before what was read of it is another one.
     if (this.#folded > until) this.#fold = null;
     if (this.#fold === null) await this.#loadCopy(until);
     if (this.#fold !== null) {
-      await this.#readOn(until);
+      await this.#readOn(until, told);
       if (this.#fold.broken === null) return this.#fold;
       this.#logger.warn(
         { task: this.#task, why: this.#fold.broken },
@@ -209,7 +206,7 @@ export class KafkaCommitLog implements CommitLog {
     await this.#copy?.discard();
     this.#fold = new LogFold();
     this.#folded = 0;
-    await this.#readOn(until);
+    await this.#readOn(until, told);
     if (this.#fold.broken === null) return this.#fold;
     const why = this.#fold.broken;
     this.#fold = null;
@@ -233,18 +230,9 @@ export class KafkaCommitLog implements CommitLog {
   }
 
   /** Feeds the fold, and the copy with what counts. */
-  async #readOn(until: number): Promise<void> {
+  async #readOn(until: number, told?: (read: LogRead) => void): Promise<void> {
     const fold = this.#fold as LogFold;
-    const from = this.#folded;
-    let told = 0;
-    let bytes = 0;
-    for await (const { offset, record } of this.#log.records(from, until)) {
-      if (record.kind === 'chunk') bytes += record.bytes.length;
-      if (bytes - told >= TELL_BYTES) {
-        told = bytes;
-        const share = Math.round((100 * (offset - from)) / (until - from));
-        this.#logger.info({ task: this.#task, bytes, offset, until, percent: share }, 'reading the state topic');
-      }
+    for await (const { offset, record } of this.#log.records(this.#folded, until, told)) {
       const { complete } = fold;
       const counted = fold.add(offset, record);
       this.#folded = offset + 1;

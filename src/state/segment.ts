@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { StreamError } from '../errors.ts';
-import type { Commit, StateHeader } from '../topology/types.ts';
+import type { Commit, LogRead, StateHeader } from '../topology/types.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { FRAME_HEAD_BYTES, findFrame, frameHead, KIND, MAGIC, readFrames, writeDurably } from './segment-file.ts';
 
@@ -64,7 +64,11 @@ export function commitParts({ from, to, changes }: Commit): Uint8Array[] {
 export const COMPLETE_MARK = Uint8Array.of(KIND.complete);
 
 /** The head of the newest segment and where its sound frames end; null for a claim that came to nothing. A torn tail is cut. */
-export async function readEnd(path: string, task: string): Promise<({ head: SegmentHead } & SegmentEnd) | null> {
+export async function readEnd(
+  path: string,
+  task: string,
+  told?: (read: LogRead) => void,
+): Promise<({ head: SegmentHead } & SegmentEnd) | null> {
   const file = await open(path, constants.O_RDONLY);
   try {
     // What is about to count must survive a power cut, whoever wrote it.
@@ -79,6 +83,7 @@ export async function readEnd(path: string, task: string): Promise<({ head: Segm
       end = frame.end;
       headEnd ||= end;
       complete ||= frame.payload[0] === KIND.complete;
+      told?.({ bytes: end, share: end / size });
     }
     const sound = end < size ? await findFrame(file, end + 1, size) : null;
     if (sound !== null) throw corrupt(path, end, `a broken frame, and a sound one after it at ${sound}`);

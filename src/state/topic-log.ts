@@ -1,7 +1,7 @@
 /** One task's records in its partition of the state topic, which it may share with others: what reading alone can do. */
 
 import { StreamError } from '../errors.ts';
-import type { Commit } from '../topology/types.ts';
+import type { Commit, LogRead } from '../topology/types.ts';
 import { type FoldedSegment, LogFold } from './log-fold.ts';
 import type { StateTopic } from './state-topic.ts';
 import type { LogRecord, RecordCodec } from './topic-records.ts';
@@ -29,14 +29,21 @@ export class TopicLog {
     this.#codec = codec;
   }
 
-  /** The task's records with from ≤ offset < to. Rejects with `state_newer_format`. */
-  async *records(from: number, to: number): AsyncGenerator<{ offset: number; record: LogRecord }, void> {
+  /**
+   * The task's records with from ≤ offset < to; others' are known by their keys, and their values are not looked at. `told` hears
+   * of those too, fetch by fetch. Rejects with `state_newer_format`.
+   */
+  async *records(from: number, to: number, told?: (read: LogRead) => void): AsyncGenerator<{ offset: number; record: LogRecord }, void> {
     if (from >= to) return;
+    let bytes = 0;
     for await (const list of this.topic.read(this.partition, from, to)) {
       for (const stored of list) {
+        bytes += stored.value?.length ?? 0;
         const record = this.#codec.read(stored);
         if (record !== null) yield { offset: stored.offset, record };
       }
+      const last = list.at(-1);
+      if (last) told?.({ bytes, share: (last.offset + 1 - from) / (to - from) });
     }
   }
 

@@ -10,16 +10,20 @@ export const makeTables = (): Tables => Object.fromEntries(CELL_NAMES.map((name)
 export type TakeCells = (source: number, cells: CellBlock) => void;
 
 /** Reads what tables have written, a block at a time; a block is of one source, of which commits have long runs. */
+const CELLS_A_STEP = 8192;
+
 export class CommittedCells {
   readonly #block = makeCellBlock();
   #source = 0;
 
-  read(name: CellName, from: ByteReader, take: TakeCells): void {
+  /** Some ms a step. */
+  *read(name: CellName, from: ByteReader, take: TakeCells): Generator<void> {
     const block = this.#block;
     const { columns } = CELLS[name];
     block.name = name;
     block.size = 0;
     for (let left = from.varint(); left > 0; left--) {
+      if (left % CELLS_A_STEP === 0) yield;
       const [group, source, time] = [from.varint(), from.varint(), from.varint()];
       if (block.size === CELL_BLOCK || source !== this.#source) this.#flush(take);
       this.#source = source;

@@ -8,6 +8,7 @@ import { type GroupName, readGroupName } from './partials.ts';
 /** Of a group, besides its text: what a snapshot needs for it at most. */
 const GROUP_BYTES = 64;
 const MAX_UTF8_PER_UNIT = 3;
+const GROUPS_A_STEP = 8192;
 
 /** A campaign or an experiment. */
 export interface Entity {
@@ -70,8 +71,10 @@ export class Groups {
     for (; this.#written < this.names.length; this.#written++) out.bytes(this.#ids.bytesOf(this.#written));
   }
 
-  readNew(from: ByteReader): void {
+  /** Some ms a step. */
+  *readNew(from: ByteReader): Generator<void> {
     for (let left = from.varint(); left > 0; left--) {
+      if (left % GROUPS_A_STEP === 0) yield;
       const start = from.position;
       readGroupName(from);
       this.of(from.buffer, start, from.position);

@@ -32,8 +32,8 @@ export interface Section {
   readonly id: number;
   /** Everything that has changed since the last call; nothing where nothing has. */
   write(out: ByteWriter): void;
-  /** `from` ends where the section does. */
-  read(from: ByteReader): void;
+  /** `from` ends where the section does. Where it may be long, what is returned reads it, some ms a step. */
+  read(from: ByteReader): Iterable<void> | void;
   /** All of it is to be written again: the next commits are to be a snapshot. Left out where `write` always writes all. */
   touchAll?(): void;
 }
@@ -59,10 +59,10 @@ export function writeSections(out: ByteWriter, sections: Iterable<Section>): voi
 }
 
 /**
- * Reads what `writeSections` wrote, whatever the order.
+ * Reads what `writeSections` wrote, whatever the order, some ms a step.
  * @throws StreamError state_newer_format when there is a section that this program does not know
  */
-export function readSections(changes: Uint8Array, sections: ReadonlyMap<number, Section>): void {
+export function* readSections(changes: Uint8Array, sections: ReadonlyMap<number, Section>): Generator<void> {
   const from = new ByteReader(changes, MARK.length);
   while (!from.done) {
     const id = from.varint();
@@ -76,7 +76,7 @@ export function readSections(changes: Uint8Array, sections: ReadonlyMap<number, 
     }
     const start = from.position;
     from.bytes(length);
-    section.read(new ByteReader(changes, start, start + length));
+    yield* section.read(new ByteReader(changes, start, start + length)) ?? [];
   }
 }
 

@@ -161,16 +161,16 @@ export class EvaluateState {
     return { from, to: this.position, changes: out.take() };
   }
 
-  /** @throws StreamError state_newer_format */
-  restore(commit: Commit): void {
+  /** Some ms a step; half read it is of no use. @throws StreamError state_newer_format */
+  *restore(commit: Commit): Generator<void> {
     this.days.restoring();
     this.sources.readArriving(null);
     const floorMs = this.#floorMs;
     // Until all is read: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
     this.#floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
     this.#floorRead = floorMs;
-    if (isSectioned(commit.changes)) readSections(commit.changes, this.#sections);
-    else this.#readFormat1(new ByteReader(commit.changes));
+    if (isSectioned(commit.changes)) yield* readSections(commit.changes, this.#sections);
+    else yield* this.#readFormat1(new ByteReader(commit.changes));
     this.#floorMs = this.#floorRead;
     this.days.floorMs = this.#floorMs.spend;
     this.begin(commit.to);
@@ -217,22 +217,22 @@ export class EvaluateState {
     }
   }
 
-  #readCells(from: ByteReader): void {
+  *#readCells(from: ByteReader): Generator<void> {
     this.#floorRead = { spend: from.f64(), exposure: from.f64() };
-    while (!from.done) this.#readCellsOf(cellOfKind(from.u8(), 'state_newer_format'), from);
+    while (!from.done) yield* this.#readCellsOf(cellOfKind(from.u8(), 'state_newer_format'), from);
   }
 
-  #readCellsOf(name: CellName, from: ByteReader): void {
-    this.#committedCells.read(name, from, (source, cells) => this.take(source, cells));
+  *#readCellsOf(name: CellName, from: ByteReader): Generator<void> {
+    yield* this.#committedCells.read(name, from, (source, cells) => this.take(source, cells));
     this.bySource[name].takeChanged(TO_COMMIT, () => {});
   }
 
   /** States of version 0.1: the same without sections, and six kinds of cells. */
-  #readFormat1(from: ByteReader): void {
-    this.#groups.readNew(from);
+  *#readFormat1(from: ByteReader): Generator<void> {
+    yield* this.#groups.readNew(from);
     this.sources.readChanged(from);
     this.#floorRead = { spend: from.f64(), exposure: from.f64() };
-    for (let kind = 0; kind < KINDS_OF_STATE_1; kind++) this.#readCellsOf(cellOfKind(kind, 'state_newer_format'), from);
+    for (let kind = 0; kind < KINDS_OF_STATE_1; kind++) yield* this.#readCellsOf(cellOfKind(kind, 'state_newer_format'), from);
     skipZones(from);
     this.experiments.readTimes(from);
     this.loss.read(from);

@@ -118,8 +118,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   }
 
   restore(commit: Commit): Iterable<void> {
-    this.#state.restore(commit);
-    return [];
+    return this.#state.restore(commit);
   }
 
   skipTo(position: number): void {

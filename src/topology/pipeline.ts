@@ -16,6 +16,7 @@ import { evaluateSink } from './evaluate-sink.ts';
 import { fencedCounters } from './fenced-counters.ts';
 import { IngestStage } from './ingest.ts';
 import { Runner } from './runner.ts';
+import { SnapshotTurns } from './snapshotter.ts';
 import { Task, type TaskObserver } from './task.ts';
 import { TotalsFlusher } from './totals-flusher.ts';
 import type {
@@ -81,6 +82,7 @@ export class Pipeline {
   readonly #ports: PipelinePorts;
   readonly #options: PipelineOptions;
   readonly #stopping = new AbortController();
+  readonly #snapshotTurns = new SnapshotTurns();
   readonly #totals: TotalsFlusher;
   readonly #alerts: AlertPublisher;
   #ingest: Runner<IngestTask> | null = null;
@@ -234,7 +236,9 @@ export class Pipeline {
     const { acceptStateLoss, settings } = this.#options;
     const observer: TaskObserver = { ...this.#options.observer, failed: (task, error, backoffMs) => this.#failed(task, error, backoffMs) };
     const snapshot = { minBytes: settings.limits.snapshotBytes, ratio: settings.limits.snapshotRatio };
-    return { id, log: stateStore.open(id), clock, commitMs: settings.pace.commitMs, snapshot, header, acceptStateLoss, observer };
+    const { commitMs } = settings.pace;
+    const log = stateStore.open(id);
+    return { id, log, clock, commitMs, snapshot, snapshotTurns: this.#snapshotTurns, header, acceptStateLoss, observer };
   }
 
   #header(partitionCounts: Record<string, number>, hash: SeededHash): StateHeader {

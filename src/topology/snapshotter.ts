@@ -1,7 +1,7 @@
 /**
  * Replaces a log that has grown well beyond its state by a snapshot: a slice with every commit while it is written, and its
- * read-back beside the loop. Nothing waits for it. Made anew whenever a task opens its state: a snapshot that was under way
- * then is just commits.
+ * read-back beside the loop. No commit waits for it; a snapshot waits for those of the process's other tasks. Made anew
+ * whenever a task opens its state: a snapshot that was under way then is just commits.
  */
 import { asError } from '../errors.ts';
 import type { CommitLog } from './types.ts';
@@ -20,6 +20,29 @@ export interface SnapshotPolicy {
   ratio: number;
 }
 
+/**
+ * Of a process, so many snapshots at once. Each doubles its log for a while and is read back over disk or network: tasks whose
+ * logs have grown alike would do all that in the same minute.
+ */
+export class SnapshotTurns {
+  #free: number;
+
+  constructor(atOnce = 1) {
+    this.#free = atOnce;
+  }
+
+  /** How to give the turn back, once; null while others have theirs. */
+  take(): (() => void) | null {
+    if (this.#free === 0) return null;
+    this.#free--;
+    let isOurs = true;
+    return () => {
+      if (isOurs) this.#free++;
+      isOurs = false;
+    };
+  }
+}
+
 export interface Snapshotted {
   readonly byteLength: number;
   beginSnapshot(): void;
@@ -30,15 +53,18 @@ export class Snapshotter {
   readonly #log: CommitLog;
   readonly #stage: Snapshotted;
   readonly #policy: SnapshotPolicy;
+  readonly #turns: SnapshotTurns;
+  #giveBack: (() => void) | null = null;
   #state: 'none' | 'writing' | 'written' | 'ending' = 'none';
   #slices = SLICES;
   /** Why the last one could not be ended; the task is opened again. */
   failure: Error | null = null;
 
-  constructor(log: CommitLog, stage: Snapshotted, policy: SnapshotPolicy) {
+  constructor(log: CommitLog, stage: Snapshotted, policy: SnapshotPolicy, turns = new SnapshotTurns()) {
     this.#log = log;
     this.#stage = stage;
     this.#policy = policy;
+    this.#turns = turns;
   }
 
   /** Whether a commit has something to add, changes or none. */
@@ -58,21 +84,31 @@ export class Snapshotter {
   async afterCommit(): Promise<void> {
     if (this.#state === 'written') {
       this.#state = 'ending';
-      this.#log.endSnapshot().then(
-        () => {
-          this.#state = 'none';
-        },
-        (error: unknown) => {
-          this.failure = asError(error);
-        },
-      );
+      this.#log
+        .endSnapshot()
+        .then(
+          () => {
+            this.#state = 'none';
+          },
+          (error: unknown) => {
+            this.failure = asError(error);
+          },
+        )
+        .finally(this.#giveBack);
     } else if (this.#state === 'none' && this.#log.sizeBytes() > this.#threshold()) {
+      this.#giveBack = this.#turns.take();
+      if (this.#giveBack === null) return;
       await this.#log.beginSnapshot();
       this.#stage.beginSnapshot();
       const slices = this.#stage.byteLength / SLOT_BYTES / SLICE / COMMITS;
       this.#slices = Math.min(MOST_SLICES, Math.max(SLICES, Math.ceil(slices)));
       this.#state = 'writing';
     }
+  }
+
+  /** Nothing more is committed through this one. What is being read back keeps its turn until it is. */
+  over(): void {
+    if (this.#state !== 'ending') this.#giveBack?.();
   }
 
   #threshold(): number {

@@ -3,26 +3,18 @@
  * Five awaits, five places to crash, each harmless: a restart goes on at the last commit, and all that was written since
  * is written again with the same values.
  */
-import { actionOf, asError, codeOf, StreamError } from '../errors.ts';
+import { actionOf, asError, codeOf } from '../errors.ts';
 import { checkHeader } from '../state/header.ts';
 import { Lifecycle, type TaskState } from './lifecycle.ts';
 import { placeStage } from './place-stage.ts';
-import { type SnapshotPolicy, Snapshotter } from './snapshotter.ts';
+import { Restore, type RestoreProgress } from './restore.ts';
+import { type SnapshotPolicy, type SnapshotTurns, Snapshotter } from './snapshotter.ts';
 import type { Sink, Stage } from './stage.ts';
-import type { Claim, Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
+import type { Clock, CommitLog, PartitionFeed, RecordBatch, StateHeader, TaskId } from './types.ts';
 
 const MAX_WAIT_MS = 1000;
-const TELL_MS = 2000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
-
-/** What a restore has read so far. */
-export interface RestoreProgress {
-  commits: number;
-  bytes: number;
-  /** Of the last commit applied. */
-  position: number;
-}
 
 /** What is told about a task while it runs; for logs and metrics. */
 export interface TaskObserver {
@@ -44,6 +36,8 @@ export interface TaskParts<Out, Outcome> {
   clock: Clock;
   commitMs: number;
   snapshot: SnapshotPolicy;
+  /** Shared by the tasks of the process; alone where not given. */
+  snapshotTurns?: SnapshotTurns;
   /** What this process is; recorded with each claim. */
   header: () => StateHeader;
   /** A new, empty stage. */
@@ -70,7 +64,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   #committed = -1;
   #endAtStart: number | null = null;
   #error: Error | null = null;
-  #restored: RestoreProgress | null = null;
+  #restore: Restore | null = null;
 
   constructor(parts: TaskParts<Out, Outcome>) {
     this.id = parts.id;
@@ -99,7 +93,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
 
   /** How far a restore that is under way has come; null when none is. */
   get restored(): Readonly<RestoreProgress> | null {
-    return this.#restored;
+    return this.#restore?.progress ?? null;
   }
 
   /** What the task last failed with, null once it runs again. */
@@ -115,9 +109,11 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
         await this.#open(feed);
         await this.#drive(feed);
       } catch (error) {
+        this.#snapshotter?.over();
         if (!(await this.#failed(asError(error), feed))) return;
         continue;
       }
+      this.#snapshotter?.over();
       this.#life.to('idle');
     }
   }
@@ -150,7 +146,7 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
   /** True when the task should try again. */
   async #failed(error: Error, feed: PartitionFeed): Promise<boolean> {
     const { id, clock, observer } = this.#parts;
-    this.#restored = null;
+    this.#restore = null;
     if (feed.lost || (this.#over(feed) && codeOf(error) === 'partition_lost')) {
       this.#life.to('idle');
       return false;
@@ -179,7 +175,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     const { id, log, clock, observer } = this.#parts;
     const header = this.#parts.header();
     const startedMs = clock.now().monotonicMs;
-    const claim = await log.claim(header);
+    const restore = this.#restoring(feed);
+    const claim = await restore.claim(header);
     // After the claim: a state that another owner has committed meanwhile would seem to be ahead of older bounds.
     const bounds = await feed.bounds();
     this.#endAtStart ??= bounds.end;
@@ -193,8 +190,10 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
       this.#life.to('restoring');
       this.#forget();
       this.#stage = this.#parts.stage();
-      commits = await this.#restore(claim, this.#stage, feed);
+      commits = await restore.apply(claim, this.#stage);
+      this.#begun = commits > 0;
     }
+    this.#restore = null;
     const stage = this.#stage as Stage<Out, Outcome>;
     if (!resumed && this.#begun && claim.previous && claim.previous.epoch < header.epoch) stage.newEpoch();
     placeStage(stage, { task: id, hasState: this.#begun, bounds, acceptStateLoss: this.#parts.acceptStateLoss });
@@ -204,33 +203,18 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     if (!resumed) this.#committed = stage.position;
     this.#commitDueMs = startedMs + this.#parts.commitMs;
     this.#clean = true;
-    this.#snapshotter = new Snapshotter(log, stage, this.#parts.snapshot);
+    this.#snapshotter = new Snapshotter(log, stage, this.#parts.snapshot, this.#parts.snapshotTurns);
     this.#error = null;
     this.#life.to('running');
     observer.restored?.(id, { commits, position: stage.position, durationMs: clock.now().monotonicMs - startedMs, resumed });
   }
 
-  /** Applies every commit that counts; reading them leaves the event loop to others between two. */
-  async #restore(claim: Claim, stage: Stage<Out, Outcome>, feed: PartitionFeed): Promise<number> {
-    const { id, clock, observer } = this.#parts;
-    const progress: RestoreProgress = { commits: 0, bytes: 0, position: 0 };
-    this.#restored = progress;
-    let toldMs = clock.now().monotonicMs;
-    for await (const commit of claim.commits()) {
-      // A long restore of what has gone elsewhere, or on the way out, would only hold memory and time.
-      if (this.#over(feed)) throw new StreamError('partition_lost', 'the restore was broken off');
-      for (const _ of stage.restore(commit)) await clock.sleep(0, this.#stopping.signal);
-      this.#begun = true;
-      progress.commits++;
-      progress.bytes += commit.changes.length;
-      progress.position = commit.to;
-      const nowMs = clock.now().monotonicMs;
-      if (nowMs - toldMs < TELL_MS) continue;
-      toldMs = nowMs;
-      observer.restoring?.(id, progress);
-    }
-    this.#restored = null;
-    return progress.commits;
+  #restoring(feed: PartitionFeed): Restore {
+    const { id, log, clock, observer } = this.#parts;
+    const isOver = (): boolean => this.#over(feed);
+    const tell = (progress: Readonly<RestoreProgress>): void => observer.restoring?.(id, progress);
+    this.#restore = new Restore({ log, clock, stopping: this.#stopping.signal, isOver, tell });
+    return this.#restore;
   }
 
   async #drive(feed: PartitionFeed): Promise<void> {

@@ -158,12 +158,21 @@ export interface Claim {
   commits(): AsyncIterable<Commit>;
 }
 
+/** How far a log was read to find out what of it counts. */
+export interface LogRead {
+  /** Of what lies there, others' records included. */
+  bytes: number;
+  /** From 0 to 1. */
+  share: number;
+}
+
 /**
  * The durable state of one task (design §3 must 2). An owner claims, reads the commits up to its claim, then appends.
  * A commit counts iff its claim is the latest before it and its `from` is the position then; all else is as if never written.
  */
 export interface CommitLog {
-  claim(header: StateHeader): Promise<Claim>;
+  /** `told` is called while it is read what counts, where that takes long; what it throws ends the claim. */
+  claim(header: StateHeader, told?: (read: LogRead) => void): Promise<Claim>;
   /** Durable when it resolves. Rejects with code `claim_lost` when a later claim is seen. */
   append(commit: Commit): Promise<void>;
   /**

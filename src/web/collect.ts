@@ -23,6 +23,7 @@ export function collect(metrics: Metrics, pipeline: Pipeline, { wallMs, monotoni
     'consumer_lag_records',
     'tasks',
     'restored_bytes',
+    'restore_ratio',
     'state_keys',
     'state_bytes',
     'campaigns',
@@ -69,7 +70,12 @@ function collectPacing(metrics: Metrics, pipeline: Pipeline, now: Now): void {
 function collectTask(metrics: Metrics, pipeline: Pipeline, task: IngestTask | EvaluateTask): void {
   const { stage, topic, partition } = task.id;
   metrics.gauge('tasks').inc({ stage, state: task.state });
-  if (task.restored !== null) metrics.gauge('restored_bytes').set({ stage, topic, partition: String(partition) }, task.restored.bytes);
+  if (task.restored !== null) {
+    const { bytes, phase, share } = task.restored;
+    const labels = { stage, topic, partition: String(partition) };
+    metrics.gauge('restored_bytes').set(labels, bytes);
+    metrics.gauge('restore_ratio').set({ ...labels, phase }, share);
+  }
   const lag = pipeline.lagOf(task);
   const stream = pipeline.ingestTasks.find((one) => one === task)?.stage?.stream ?? 'partials';
   if (lag !== null) metrics.gauge('consumer_lag_records').set({ stream, partition: String(partition) }, lag);

@@ -51,7 +51,7 @@ export const STATUS_PAGE = `<!doctype html>
       ready.textContent = s.ready ? 'ready' : 'not ready'; ready.className = s.ready ? 'good' : 'bad';
       document.getElementById('waiting').replaceChildren(...s.waiting_for.map(w => cell('li', w)));
       table('watermarks', [['stream', w => w.stream], ['watermark (UTC)', w => time(w.watermark_ms)], ['held back by', w => w.held_by]], s.watermarks);
-      const common = [['partition', place], ['state', t => t.error ?? t.state], ['position', t => n(t.position), 1], ['committed', t => n(t.committed), 1], ['lag', t => n(t.lag_records), 1]];
+      const common = [['partition', place], ['state', t => t.error ?? (t.restored ? t.state + ', ' + t.restored.phase + ' ' + Math.floor(t.restored.share * 100) + ' %' : t.state)], ['position', t => n(t.position), 1], ['committed', t => n(t.committed), 1], ['lag', t => n(t.lag_records), 1]];
       const counts = ['accepted', 'duplicate', 'late', 'invalid'].map(d => [d, t => n(t.dispositions?.[d]), 1]);
       table('ingest', [...common, ['watermark (UTC)', t => time(t.watermark_ms)], ...counts], s.ingest);
       table('evaluate', common, s.evaluate);

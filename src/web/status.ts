@@ -1,5 +1,6 @@
 /** The state of this process as plain JSON: what the status API shows, and what metrics are made of. */
 import type { EvaluateTask, IngestTask, Pipeline } from '../topology/pipeline.ts';
+import type { RestoreProgress } from '../topology/restore.ts';
 import { DISPOSITIONS, STREAMS, type Stream } from '../topology/types.ts';
 
 export interface TaskStatus {
@@ -12,7 +13,7 @@ export interface TaskStatus {
   lag_records: number | null;
   error: string | null;
   /** Of a restore that is under way. */
-  restored: { commits: number; bytes: number; position: number } | null;
+  restored: RestoreProgress | null;
 }
 
 export interface IngestStatus extends TaskStatus {
@@ -38,7 +39,7 @@ export function statusOf(pipeline: Pipeline, wallMs: number, unavailable: readon
   const evaluate = pipeline.evaluateTasks.map((task) => ({ ...taskStatus(task), lag_records: pipeline.lagOf(task) }));
   const restoring = [...ingest, ...evaluate]
     .filter((task) => task.state !== 'running')
-    .map((task) => `${task.stage} ${task.topic}/${task.partition}: ${task.error ?? task.state}`);
+    .map((task) => `${task.stage} ${task.topic}/${task.partition}: ${task.error ?? doing(task)}`);
   const joining = pipeline.joined ? [] : ['joining the consumer groups'];
   const unregistered = pipeline.registry === null && pipeline.registryError !== null ? [`the registry: ${pipeline.registryError}`] : [];
   const { registry } = pipeline;
@@ -51,6 +52,9 @@ export function statusOf(pipeline: Pipeline, wallMs: number, unavailable: readon
     registry_age_ms: registry === null ? null : Math.max(0, wallMs - registry.loadedWallMs),
   };
 }
+
+const doing = ({ state, restored }: TaskStatus): string =>
+  restored === null ? state : `${state}, ${restored.phase} its state, ${Math.floor(restored.share * 100)} %`;
 
 function taskStatus(task: IngestTask | EvaluateTask): TaskStatus {
   const { id, state, stage, committed, error } = task;

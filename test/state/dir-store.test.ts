@@ -274,3 +274,21 @@ test('every flipped bit of a complete snapshot is noticed, but in what comes las
   }
   expect(await restored()).toEqual(['5→5 s5-5']);
 });
+
+test('how far a segment is read is told, and a claim that is broken off there can be made again', async () => {
+  await owners(1);
+  const shares: number[] = [];
+  const log = opened();
+  const broken = log.claim(HEADER, ({ share }) => {
+    shares.push(share);
+    if (shares.length === 2) throw new Error('no longer wanted');
+  });
+  await expect(broken).rejects.toThrow('no longer wanted');
+  const claim = await log.claim(HEADER, ({ share }) => shares.push(share));
+  // Its head and three commits, twice as far as the second frame.
+  expect(shares).toHaveLength(6);
+  expect(shares.at(-1)).toBe(1);
+  expect(await read(claim)).toHaveLength(3);
+  await log.append(step(3, 4));
+  expect(await restored()).toHaveLength(4);
+});

@@ -362,3 +362,29 @@ test('a state topic with another number of partitions is refused by name', async
   broker.partition(TOPIC, 0).append(seed);
   await expect(opened().claim(HEADER)).rejects.toMatchObject({ code: 'partition_count_changed' });
 });
+
+test('how far the topic is read is told, foreign records included, and a claim that is broken off there can be made again', async () => {
+  const whole = short(await history());
+  const foreign = store().open({ ...TASK, partition: TASK.partition + 1 });
+  await foreign.claim(HEADER);
+  for (let i = 0; i < 3; i++) await foreign.append(step(i, i + 1));
+  const shares: number[] = [];
+  let bytes = 0;
+  const log = opened({ folder });
+  const broken = log.claim(HEADER, (read) => {
+    shares.push(read.share);
+    bytes = read.bytes;
+    if (shares.length === 2) throw new Error('no longer wanted');
+  });
+  await expect(broken).rejects.toThrow('no longer wanted');
+  expect(shares).toHaveLength(2);
+  const claim = await log.claim(HEADER, (read) => {
+    expect(read.share).toBeGreaterThan(0);
+    shares.push(read.share);
+    bytes = Math.max(bytes, read.bytes);
+  });
+  expect(shares.length).toBeGreaterThan(3);
+  expect(Math.max(...shares)).toBe(1);
+  expect(bytes).toBeGreaterThan(1_000_000);
+  expect(short(await read(claim))).toEqual(whole);
+});

@@ -129,7 +129,7 @@ describe('hours for Postgres', () => {
       parts: EVALUATE_PARTS,
     });
     next.register(zoned('UTC'));
-    next.restore(fed.stage.takeCommit());
+    for (const _ of next.restore(fed.stage.takeCommit()));
     expect(next.takeHours(100)?.rows).toMatchObject([{ entityId: 'c', spendMicros: 5 }]);
   });
 });

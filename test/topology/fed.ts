@@ -69,7 +69,7 @@ export class Fed {
   constructor({ registered = zoned('UTC'), lostBefore = 0, commits = [], parts = EVALUATE_PARTS }: FedOptions = {}) {
     this.stage = new EvaluateStage({ topic: PARTIALS, partition: 0, partialsPartitions: 1, pace, pacing, limits, srm, parts });
     if (registered) this.stage.register(registered);
-    for (const commit of commits) this.stage.restore(commit);
+    for (const commit of commits) for (const _ of this.stage.restore(commit));
     if (commits.length === 0) this.stage.begin(lostBefore, lostBefore > 0);
     this.#offset = this.stage.position;
     this.stage.owned();

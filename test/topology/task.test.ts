@@ -377,6 +377,25 @@ describe('a partition that goes and comes back', () => {
   });
 });
 
+describe('a snapshot', () => {
+  test('that is cut short because its partition goes elsewhere lets another task have its turn', async () => {
+    const story = new Story({ partitions: 2, settings: { limits: { snapshotBytes: 1, snapshotRatio: 0 } } });
+    const process = await story.started({ stages: ['ingest'] });
+    const only = (partition: number) => process.ingestSource.reassign([{ topic: 'impressions', partition }]);
+    const has = (what: 'complete' | 'commit', partition: number): boolean =>
+      (story.disk.logs.get(`ingest/impressions/${partition}`) ?? []).some((entry) => what in entry);
+    only(0);
+    story.impression({ at: 0, partition: 0 });
+    while (!has('commit', 0)) await story.pass(50);
+    await story.pass(50);
+    expect(has('complete', 0)).toBe(false);
+    only(1);
+    story.impression({ at: 0, partition: 1 });
+    await story.pass(5 * SECOND);
+    expect([has('complete', 0), has('complete', 1)]).toEqual([false, true]);
+  });
+});
+
 describe('an error', () => {
   test('that ends the process rejects the run; one that ends the task does not', async () => {
     const story = new Story();
