@@ -1,6 +1,4 @@
-/** native/decode.ts, compiled by `node scripts/build-native.ts` (assemblyscript@0.28.20). Not to be edited. */
-
-export const SOURCE_DIGEST = 'f6a8525e6dbc27449e6719b5ae6b615969822f291f800dd88c973b0b659b2ebe';
+/** native/decode.ts, compiled by `npm run build:native`. Not to be edited. */
 
 export const NATIVE_CODE = [
   'AGFzbQEAAAABIAVgAn9/AX9gAX8Bf2ACf38AYAR/f39/AX9gA39/fwF/Ag8BA2VudgZtZW1vcnkCAAADBwYAAAECAwQGHwZ+AUIAC38BQQALfwFBAAt/AUEA',

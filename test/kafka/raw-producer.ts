@@ -4,8 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const PRODUCE = 0;
-/** The oldest that has nothing but record batches. */
-const VERSION = 3;
+/** The oldest that takes every codec. */
+const VERSION = 7;
 const ACKS_ALL = -1;
 const TIMEOUT_MS = 30_000;
 /** Unknown topic, no leader, leader elsewhere. */
