@@ -23,7 +23,7 @@ const START = Date.UTC(2026, 2, 2);
 const DAY_TEXT = '2026-03-02';
 const CREDITED_SHARE = 0.1;
 const HUNDRED_DOLLARS = 100_000_000;
-/** Demand allows a campaign's delivery when it could be had with so much less of it, knowing the day, along the plan. */
+/** Demand allows a campaign's delivery when it could be had of so much less than was offered, knowing the day, along the plan. */
 const AMPLE = 1.3;
 
 const LARGE: Draw = { wins: [2000, 20_000], capDollars: [100, 100_000], demandOverCap: [0.5, 10], maxPerS: 20 };
@@ -43,7 +43,7 @@ interface Outcome {
   spec: CampaignSpec;
   /** Spent over the cap, as a share of it; negative when below. */
   over: number;
-  /** The same in wins at the mean price. */
+  /** The same in wins, at the highest price that was won for. */
   overWins: number;
   /** Of what is to be spent: the cap, or 95 % of it where that is where it stops. */
   delivered: number;
@@ -57,14 +57,15 @@ const quantile = (values: readonly number[], share: number): number => {
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function outcomeOf(world: World, spec: CampaignSpec): Outcome {
-  const { micros, largestMicros } = world.market.spentOf(spec.id);
+  const spent = world.market.spentOf(spec.id);
+  const { micros, largestMicros } = spent;
   const goal = spec.policy === 'strict' ? spec.capMicros * 0.95 : spec.capMicros;
   return {
     spec,
     over: micros / spec.capMicros - 1,
     overWins: (micros - spec.capMicros) / Math.max(1, largestMicros),
     delivered: micros / goal,
-    isAmple: attainableMicros(spec, START, 1 / AMPLE) >= goal,
+    isAmple: attainableMicros(spec, spent, START, 1 / AMPLE) >= goal,
   };
 }
 
@@ -183,16 +184,26 @@ async function wiped(): Promise<void> {
   figure('spend and pace of all are right again after', tookMs / 1000, 's', { max: 5 });
 }
 
-/** Campaigns that have stopped at their caps, and of whose first hour the reconciler then takes a tenth back. */
+/** Campaigns that have stopped at their caps within the first hour, of which the reconciler then takes a tenth back. */
 async function credited(): Promise<void> {
   const random = new Random(seed + 3);
   const specs = Array.from({ length: Math.min(200, count) }, (_, at): CampaignSpec => {
-    const spec = drawCampaign(`k${at}`, { ...LARGE, demandOverCap: [60, 120] }, random.fork());
-    return { ...spec, policy: 'graceful', curve: 'accelerated' };
+    const perS = 2 + 18 * random.next();
+    const capS = (20 + 25 * random.next()) * 60;
+    const priceMicros = 10_000;
+    return {
+      ...drawCampaign(`k${at}`, LARGE, random.fork()),
+      capMicros: Math.round(perS * capS * priceMicros),
+      priceMicros,
+      policy: 'graceful',
+      curve: 'accelerated',
+      demand: new Array<number>(288).fill(perS),
+    };
   });
   const world = new World(specs, START, seed + 3);
   await world.start();
   await world.goTo(START + HOUR + 5 * MINUTE);
+  const going = specs.filter(({ id }) => world.redis.field(`pace:{${id}}`, 'state') !== 'stopped');
   const credits = new Map(specs.map(({ id }) => [id, Math.floor(world.spendMicros(id, DAY_TEXT) * CREDITED_SHARE)]));
   const cut = { hourMs: START, untilMs: START + HOUR, bookedBeforeMs: START + HOUR + 5 * MINUTE };
   world.adjust(
@@ -209,6 +220,7 @@ async function credited(): Promise<void> {
   const net = netShares();
   world.gate.close();
   print(`\na tenth of the first hour credited to ${specs.length} campaigns that had stopped at their caps`);
+  figure('campaigns that had not stopped by then', going.length, '', { max: 0 });
   figure('spent within the hour after, of what was credited, mean', 100 * (mean(damped) - 1 + CREDITED_SHARE) * (1 / CREDITED_SHARE), '%', {
     max: 82,
   });

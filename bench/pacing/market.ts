@@ -41,6 +41,8 @@ export interface Spent {
   micros: number;
   wins: number;
   largestMicros: number;
+  /** What all candidates of each stretch would have cost. */
+  offeredMicros: number[];
 }
 
 interface Bidding {
@@ -71,7 +73,8 @@ export class Market {
     this.#check = check;
     const random = new Random(seed);
     for (const spec of specs) {
-      const bidding = { atMs: startMs, spec, random: random.fork(), spent: { micros: 0, wins: 0, largestMicros: 0 } };
+      const spent = { micros: 0, wins: 0, largestMicros: 0, offeredMicros: spec.demand.map(() => 0) };
+      const bidding = { atMs: startMs, spec, random: random.fork(), spent };
       this.#campaigns.set(spec.id, bidding);
       this.#schedule(bidding);
     }
@@ -92,9 +95,11 @@ export class Market {
   /** The next candidate; the clock stands at its time. */
   auction(): void {
     const bidding = this.#auctions.pop();
-    const { spec, random, atMs } = bidding;
+    const { spec, random, spent, atMs } = bidding;
     this.checks += 1;
-    if (random.next() < this.#check(spec.id)) this.#win(bidding, atMs);
+    const micros = Math.max(1, Math.round(spec.priceMicros * (0.5 + random.next())));
+    spent.offeredMicros[Math.floor((atMs - this.#startMs) / STRETCH_MS)] += micros;
+    if (random.next() < this.#check(spec.id)) this.#win(bidding, micros);
     this.#schedule(bidding);
   }
 
@@ -121,9 +126,8 @@ export class Market {
     }
   }
 
-  #win({ spec, random, spent }: Bidding, atMs: number): void {
+  #win({ spec, random, spent, atMs }: Bidding, micros: number): void {
     const shownMs = Math.floor(atMs + shownAfterMs(random));
-    const micros = Math.max(1, Math.round(spec.priceMicros * (0.5 + random.next())));
     this.wins += 1;
     if (shownMs < this.#startMs + DAY) {
       spent.micros += micros;
@@ -196,14 +200,14 @@ function sharesOf({ demand }: CampaignSpec): WeekShares {
 export const planOf = (spec: CampaignSpec, startMs: number): readonly number[] =>
   dayCurve({ curve: spec.curve, capMicros: spec.capMicros, shares: sharesOf(spec), day: startMs / DAY, zone: spec.zone });
 
-/** What could be spent by who knows the demand, has `share` of it, and never runs ahead of the plan. */
-export function attainableMicros(spec: CampaignSpec, startMs: number, share: number): number {
+/** What could be spent by who knows what will be offered, has `share` of it, and never runs ahead of the plan. */
+export function attainableMicros(spec: CampaignSpec, { offeredMicros }: Spent, startMs: number, share: number): number {
   const plan = planOf(spec, startMs);
   const day = { startMs, endMs: startMs + DAY };
-  return spec.demand.reduce((spent, perS, at) => {
-    const wonMicros = ((perS * STRETCH_MS) / SECOND) * spec.priceMicros * share;
-    return Math.min(spent + wonMicros, targetMicrosAt(plan, day, startMs + (at + 1) * STRETCH_MS));
-  }, 0);
+  return offeredMicros.reduce(
+    (spent, micros, at) => Math.min(spent + micros * share, targetMicrosAt(plan, day, startMs + (at + 1) * STRETCH_MS)),
+    0,
+  );
 }
 
 /** As registered from the beginning of time. */
