@@ -1,9 +1,11 @@
 /** A Redis for a study: the fences of the real one, and nothing copied that need not be, for it is asked a hundred million times. */
-import { ABSENT, PACE_FIELDS, SEPARATOR } from '../../src/gate/pace-fields.ts';
+import { BRIEF_FIELDS, PACE_FIELDS } from '../../src/gate/pace-fields.ts';
+import { ABSENT, type PaceText, paceText, SEPARATOR } from '../../src/gate/pace-text.ts';
 import type { PaceReader, PaceReading } from '../../src/gate/reader.ts';
 import type { CounterOutcome, CounterSink, CounterWrite, CounterWriter } from '../../src/topology/types.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
+const NOTHING = paceText(ABSENT);
 /** As the real sink waits at most. */
 const RETRY_MS = 500;
 
@@ -12,8 +14,8 @@ interface Stored {
   epoch: number;
   version: number;
   updatedMs: number;
-  /** As a gate reads it, once one has. */
-  text: string | null;
+  /** As a gate reads it, once one has: whole, and the brief fields. */
+  texts: [PaceText | null, PaceText | null];
 }
 
 type Fence = Pick<Stored, 'epoch' | 'version'>;
@@ -50,7 +52,7 @@ export class StudyRedis implements PaceReader {
     const before = this.#held.get(key);
     if (before === undefined && onlyExisting) return null;
     if (before !== undefined && isBehind({ epoch, version }, before)) return before;
-    this.#held.set(key, { fields, epoch, version, updatedMs: this.timeMs, text: null });
+    this.#held.set(key, { fields, epoch, version, updatedMs: this.timeMs, texts: [null, null] });
     return null;
   }
 
@@ -61,20 +63,22 @@ export class StudyRedis implements PaceReader {
     return expected !== null && (stored === undefined || isBehind(stored, expected));
   }
 
-  read(keys: readonly string[]): Promise<PaceReading> {
+  read(keys: readonly string[], areWhole: boolean): Promise<PaceReading> {
     if (this.isDown) return Promise.reject(new Error('Redis is down'));
-    return Promise.resolve({ redisMs: this.timeMs, texts: keys.map((key) => this.#text(key)) });
+    return Promise.resolve({ redisMs: this.timeMs, texts: keys.map((key) => this.#text(key, areWhole)) });
   }
 
   reconnect(): void {}
 
   close(): void {}
 
-  #text(key: string): string {
+  #text(key: string, areWhole: boolean): PaceText {
     const stored = this.#held.get(key);
-    if (stored === undefined) return ABSENT;
-    stored.text ??= PACE_FIELDS.map((name) => this.#value(stored, name)).join(SEPARATOR);
-    return stored.text;
+    if (stored === undefined) return NOTHING;
+    const which = areWhole ? 0 : 1;
+    const fields = areWhole ? PACE_FIELDS : BRIEF_FIELDS;
+    stored.texts[which] ??= paceText(fields.map((name) => this.#value(stored, name)).join(SEPARATOR));
+    return stored.texts[which];
   }
 
   #value(stored: Stored, name: string): string {

@@ -2,7 +2,8 @@
 import { StreamError } from '../errors.ts';
 import { targetMicrosAt } from '../gate/curve.ts';
 import { type GateAnswer, openGate } from '../gate/index.ts';
-import { ABSENT, PACE_FIELDS, type PaceFields, paceKey, parsePace, SEPARATOR } from '../gate/pace-fields.ts';
+import { PACE_FIELDS, type PaceFields, paceKey } from '../gate/pace-fields.ts';
+import { parsePace, SEPARATOR } from '../gate/pace-text.ts';
 import { ageMs, projectedMicros } from '../gate/projection.ts';
 import { openRedis } from '../sinks/redis-client.ts';
 import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
@@ -57,8 +58,7 @@ async function ask(host: Host, campaignId: string, options: CommonOptions): Prom
     const raw = await redis.hgetall(paceKey(keyPrefix, campaignId));
     const [seconds, micros] = (await redis.time()).map(Number);
     const text = PACE_FIELDS.map((field) => raw[field] ?? '').join(SEPARATOR);
-    const fields = text === ABSENT ? null : parsePace(text, { text: '', curve: [] });
-    return { answer: gate.check(campaignId), raw, fields, redisMs: seconds * 1000 + Math.floor(micros / 1000) };
+    return { answer: gate.check(campaignId), raw, fields: parsePace(text), redisMs: seconds * 1000 + Math.floor(micros / 1000) };
   } catch (cause) {
     if (cause instanceof StreamError) throw cause;
     throw new StreamError('redis_unreachable', `Redis does not answer: ${cause instanceof Error ? cause.message : failure}.`, { cause });

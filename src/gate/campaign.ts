@@ -1,6 +1,7 @@
 /** What the gate holds of one campaign, and which reading of it to believe. */
 import { answer, closed, type GateAnswer, type Sight, troubleOf } from './answer.ts';
-import { ABSENT, type KnownCurve, type PaceFields, parsePace } from './pace-fields.ts';
+import { copyFields, noFields, type PaceFields } from './pace-fields.ts';
+import { isAbsent, type KnownPace, noCurve, type PaceText, readPace } from './pace-text.ts';
 import { ageMs, isStale } from './projection.ts';
 
 /** The gate's view of time and of Redis as a whole; one object, brought up to date before each use. */
@@ -16,20 +17,28 @@ export interface Surroundings {
   recoverMs: number;
 }
 
-/** What became of a reading. `outdated`: older than what is known, so what is known stands. */
-export type Taken = 'taken' | 'outdated' | 'missing' | 'unreadable';
+/**
+ * What became of a reading. `outdated`: older than what is known, so what is known stands. `replanned`: it names a plan that
+ * is not known, so the whole key is to be read before any of it counts.
+ */
+export type Taken = 'taken' | 'outdated' | 'missing' | 'unreadable' | 'replanned';
+
+/** What the next reading of any campaign says. */
+const reading = noFields();
 
 export class Campaign {
   readonly key: string;
   checkedMs: number;
   /** A read of it is under way: it is not asked for again meanwhile. */
   isAsked = false;
-  /** Nobody checks it, so it is not refreshed: that its values grow old says nothing about Redis. */
+  /** When it was last asked for, monotonic. */
+  askedMs = Number.NEGATIVE_INFINITY;
+  /** Nobody checks it, so it is seldom refreshed: that its values grow old says nothing about Redis. */
   isResting = false;
-  #fields: PaceFields | null = null;
-  readonly #curve: KnownCurve = { text: '', curve: [] };
+  readonly #known: KnownPace = { fields: null, curve: noCurve() };
   #fault: 'key_missing' | 'key_unreadable' | null = null;
   #wasRead = false;
+  #isReplanned = false;
   /** Monotonic: when either time of the values last moved on, and when a reading last found them not to be trusted. */
   #countedMovedMs = 0;
   #updatedMovedMs = 0;
@@ -41,8 +50,9 @@ export class Campaign {
     this.checkedMs = monotonicMs;
   }
 
-  get known(): PaceFields | null {
-    return this.#fields;
+  /** The same object from reading to reading. */
+  get known(): Readonly<PaceFields> | null {
+    return this.#known.fields;
   }
 
   /** It was asked for at least once, and Redis answered. */
@@ -50,34 +60,52 @@ export class Campaign {
     return this.#wasRead;
   }
 
+  /** The brief fields would not do. */
+  get needsWhole(): boolean {
+    return this.#isReplanned || !this.#known.fields?.plan;
+  }
+
   answer(now: Surroundings): GateAnswer {
-    if (this.#fields === null) return closed(now.isRedisGone ? 'redis_gone' : (this.#fault ?? 'not_read_yet'));
-    return answer(this.#fields, this.#look(now));
+    const { fields } = this.#known;
+    if (fields === null) return closed(now.isRedisGone ? 'redis_gone' : (this.#fault ?? 'not_read_yet'));
+    return answer(fields, this.#look(now));
   }
 
   /** One reading, as `PaceReader` gives it. */
-  take(text: string, now: Surroundings): Taken {
+  take(text: PaceText, now: Surroundings): Taken {
     this.#wasRead = true;
     const wasInTrouble = this.#isInTrouble(now);
     this.isResting = false;
-    const fields = text === ABSENT ? null : parsePace(text, this.#curve, this.#fields);
-    if (fields === null) {
-      this.#fault = text === ABSENT ? 'key_missing' : 'key_unreadable';
-      return text === ABSENT ? 'missing' : 'unreadable';
+    if (isAbsent(text)) {
+      this.#fault = 'key_missing';
+      return 'missing';
+    }
+    const read = readPace(text, this.#known, reading);
+    if (read === 'unreadable') {
+      this.#fault = 'key_unreadable';
+      return 'unreadable';
+    }
+    if (read !== 'same' && !this.#isBelievable(reading, now)) {
+      this.#fault = null;
+      return 'outdated';
+    }
+    if (read === 'other_plan') {
+      this.#isReplanned = true;
+      return 'replanned';
     }
     this.#fault = null;
-    const isNews = fields !== this.#fields;
-    if (isNews && !this.#isBelievable(fields, now)) return 'outdated';
-    if (isNews) this.#keep(fields, now.monotonicMs);
+    if (read === 'read') this.#keep(reading, now.monotonicMs);
+    this.#isReplanned = false;
     if (wasInTrouble) this.#troubledMs = now.monotonicMs;
     return 'taken';
   }
 
   #keep(fields: PaceFields, monotonicMs: number): void {
-    const known = this.#fields;
-    if (known?.countedUntilMs !== fields.countedUntilMs) this.#countedMovedMs = monotonicMs;
-    if (known?.updatedMs !== fields.updatedMs) this.#updatedMovedMs = monotonicMs;
-    this.#fields = fields;
+    this.#known.fields ??= noFields();
+    const known = this.#known.fields;
+    if (known.countedUntilMs !== fields.countedUntilMs) this.#countedMovedMs = monotonicMs;
+    if (known.updatedMs !== fields.updatedMs) this.#updatedMovedMs = monotonicMs;
+    copyFields(fields, known);
   }
 
   /**
@@ -85,7 +113,7 @@ export class Campaign {
    * all there is: once the known is stale, fresh values are believed at any position (a deployment begun anew).
    */
   #isBelievable(fields: PaceFields, now: Surroundings): boolean {
-    const known = this.#fields;
+    const known = this.#known.fields;
     if (known === null) return true;
     const ahead = fields.epoch - known.epoch || fields.version - known.version || fields.updatedMs - known.updatedMs;
     if (ahead >= 0) return true;
@@ -94,8 +122,9 @@ export class Campaign {
   }
 
   #isInTrouble(now: Surroundings): boolean {
-    if (this.#fields === null || this.isResting) return false;
-    const trouble = troubleOf(this.#fields, this.#look(now));
+    const { fields } = this.#known;
+    if (fields === null || this.isResting) return false;
+    const trouble = troubleOf(fields, this.#look(now));
     return trouble !== null && trouble !== 'recovering';
   }
 

@@ -2,6 +2,12 @@ import { Campaign } from './campaign.ts';
 import { paceKey } from './pace-fields.ts';
 import type { GateSettings } from './settings.ts';
 
+/** Of the time after which values are stale: so often is read what nobody checks. */
+const RESTING_SHARE = 0.5;
+/** Of the room; above it, campaigns are forgotten after this share of the usual time. */
+const SHORT_OF_ROOM = 0.9;
+const SHORT_OF_ROOM_SHARE = 1 / 24;
+
 /** The campaigns that are held: bounded in number, refreshed while somebody checks them, forgotten when nobody does. */
 export class Campaigns {
   readonly #settings: GateSettings;
@@ -26,19 +32,32 @@ export class Campaigns {
     return campaign;
   }
 
-  /** Whom to read now. One whose last read is still unanswered is not asked for again. */
+  /**
+   * Whom to read now. One whose last read is still unanswered is not asked for again. One that nobody checks any more is
+   * read just so often that it is not stale when somebody does: with many bidders each sees most campaigns seldom.
+   */
   due(monotonicMs: number): Campaign[] {
     const due: Campaign[] = [];
+    const { restAfterMs, staleAfterMs } = this.#settings;
+    const forgetAfterMs = this.#forgetAfterMs;
     this.#refreshed = 0;
     for (const [id, campaign] of this.#held) {
       const idleMs = monotonicMs - campaign.checkedMs;
-      if (idleMs <= this.#settings.restAfterMs) {
-        this.#refreshed += 1;
-        if (!campaign.isAsked) due.push(campaign);
-      } else if (campaign.known === null || idleMs > this.#settings.forgetAfterMs) this.#held.delete(id);
-      else campaign.isResting = true;
+      campaign.isResting = idleMs > restAfterMs;
+      if (!campaign.isResting) this.#refreshed += 1;
+      else if (campaign.known === null || idleMs > forgetAfterMs) {
+        this.#held.delete(id);
+        continue;
+      } else if (monotonicMs - campaign.askedMs < staleAfterMs * RESTING_SHARE) continue;
+      if (!campaign.isAsked) due.push(campaign);
     }
     return due;
+  }
+
+  /** Where room grows short, those go first that were not checked for long. */
+  get #forgetAfterMs(): number {
+    const { forgetAfterMs, maxCampaigns } = this.#settings;
+    return this.#held.size > maxCampaigns * SHORT_OF_ROOM ? forgetAfterMs * SHORT_OF_ROOM_SHARE : forgetAfterMs;
   }
 
   unread(): Campaign[] {

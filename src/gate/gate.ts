@@ -7,6 +7,7 @@ import type { Campaign, Surroundings, Taken } from './campaign.ts';
 import { Campaigns } from './campaigns.ts';
 import { DONE, type GateClock } from './clock.ts';
 import { Outlook } from './outlook.ts';
+import type { PaceText } from './pace-text.ts';
 import type { PaceReader, ReaderListener } from './reader.ts';
 import { type GateSettings, gateSettings } from './settings.ts';
 
@@ -20,7 +21,7 @@ export type GateEvent =
   | { kind: 'read'; campaigns: number; tookMs: number }
   | { kind: 'read_failed'; campaigns: number; message: string }
   | { kind: 'redis_gone' | 'redis_back' }
-  | { kind: Exclude<Taken, 'taken'>; key: string };
+  | { kind: Exclude<Taken, 'taken' | 'replanned'>; key: string };
 
 export interface GateParts {
   clock: GateClock;
@@ -180,12 +181,20 @@ export class PacingGate {
   }
 
   async #read(campaigns: readonly Campaign[]): Promise<void> {
-    for (const campaign of campaigns) campaign.isAsked = true;
     const sentMs = this.#clock.monotonicMs();
+    for (const campaign of campaigns) {
+      campaign.isAsked = true;
+      campaign.askedMs = sentMs;
+    }
     this.#reads += 1;
     this.#underWay += 1;
     try {
-      const { redisMs, texts } = await this.#inTime(this.#reader.read(campaigns.map(({ key }) => key)));
+      const { redisMs, texts } = await this.#inTime(
+        this.#reader.read(
+          keysOf(campaigns),
+          campaigns.some(({ needsWhole }) => needsWhole),
+        ),
+      );
       if (this.#closing.signal.aborted) return;
       this.#outlook.answered(redisMs, sentMs);
       const now = this.#outlook.now();
@@ -203,10 +212,15 @@ export class PacingGate {
     }
   }
 
-  #take(campaign: Campaign, text: string | null, now: Surroundings): void {
+  #take(campaign: Campaign, text: PaceText | null, now: Surroundings): void {
     if (text === null) return;
     const taken = campaign.take(text, now);
     if (taken === 'taken') return;
+    if (taken === 'replanned') {
+      campaign.isAsked = false;
+      this.#hurry(campaign);
+      return;
+    }
     if (taken === 'outdated') this.#outdated += 1;
     this.#say({ kind: taken, key: campaign.key });
   }
@@ -240,8 +254,14 @@ export class PacingGate {
   }
 }
 
+const keysOf = (campaigns: readonly Campaign[]): string[] => campaigns.map(({ key }) => key);
+
+/** Those of which the whole key is needed apart: of the others not even half is read. */
 function slicesOf(campaigns: readonly Campaign[]): Campaign[][] {
   const slices: Campaign[][] = [];
-  for (let from = 0; from < campaigns.length; from += KEYS_PER_READ) slices.push(campaigns.slice(from, from + KEYS_PER_READ));
+  for (const needsWhole of [false, true]) {
+    const alike = campaigns.filter((campaign) => campaign.needsWhole === needsWhole);
+    for (let from = 0; from < alike.length; from += KEYS_PER_READ) slices.push(alike.slice(from, from + KEYS_PER_READ));
+  }
   return slices;
 }

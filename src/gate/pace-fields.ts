@@ -1,6 +1,6 @@
 /** The hash `pace:{<campaign_id>}` as the gate reads it. */
-import { type BudgetDay, CURVE_POINTS, parseCurve } from './curve.ts';
-import { PACE_POLICIES, PACE_STATES, type PacePolicy, type PaceState } from './ladder.ts';
+import type { BudgetDay } from './curve.ts';
+import type { PacePolicy, PaceState } from './ladder.ts';
 import type { Counted } from './projection.ts';
 
 export interface PaceFields extends Counted {
@@ -11,6 +11,8 @@ export interface PaceFields extends Counted {
   /** 0…1. */
   multiplier: number;
   reason: string;
+  /** Names the fields that follow; empty where the writer gives no name. */
+  plan: string;
   policy: PacePolicy;
   day: BudgetDay;
   capMicros: number;
@@ -18,8 +20,11 @@ export interface PaceFields extends Counted {
   curve: readonly number[];
 }
 
-/** The fields that are asked for, in this order. `inflight_micros` may be absent and is 0 then; all others must be there. */
-export const PACE_FIELDS = [
+/**
+ * What changes from second to second, in the order in which it is asked for. `inflight_micros` and `plan` may be absent;
+ * all others must be there, and all of the plan.
+ */
+export const BRIEF_FIELDS = [
   'epoch',
   'version',
   'counted_until_ms',
@@ -30,151 +35,56 @@ export const PACE_FIELDS = [
   'multiplier',
   'state',
   'reason',
-  'policy',
-  'cap_micros',
-  'day_start_ms',
-  'day_end_ms',
-  'curve',
+  'plan',
 ] as const;
 
-/** A reading of one key is one text: the values of `PACE_FIELDS`, an absent one empty, with this between them. */
-export const SEPARATOR = '\n';
-const SEPARATOR_CODE = 10;
+/** Most of a key, and a few times a day another: while `plan` is the same, so are these, and are not asked for. */
+export const PLAN_FIELDS = ['policy', 'cap_micros', 'day_start_ms', 'day_end_ms', 'curve'] as const;
 
-/** What a key that is not there reads as. */
-export const ABSENT = SEPARATOR.repeat(PACE_FIELDS.length - 1);
+/** A whole key. */
+export const PACE_FIELDS = [...BRIEF_FIELDS, ...PLAN_FIELDS] as const;
 
 export const paceKey = (keyPrefix: string, campaignId: string): string => `${keyPrefix}pace:{${campaignId}}`;
 
-/** A curve is parsed when it changes: a few times a day. */
-export interface KnownCurve {
-  text: string;
-  curve: readonly number[];
+/** To be read into. Numbers that are not whole from the beginning: their places in memory then never have to be widened. */
+export const noFields = (): PaceFields => ({
+  epoch: Number.NaN,
+  version: Number.NaN,
+  countedUntilMs: Number.NaN,
+  updatedMs: Number.NaN,
+  spendMicros: Number.NaN,
+  inflightMicros: Number.NaN,
+  rateMicrosPerS: Number.NaN,
+  multiplier: Number.NaN,
+  capMicros: Number.NaN,
+  day: { startMs: Number.NaN, endMs: Number.NaN },
+  state: 'stopped',
+  policy: 'graceful',
+  reason: '',
+  plan: '',
+  curve: [],
+});
+
+/** In place: ten thousand a second, each made anew and living for a second, would cost more garbage collection than reading. */
+export function copyFields(from: PaceFields, to: PaceFields): void {
+  to.epoch = from.epoch;
+  to.version = from.version;
+  to.countedUntilMs = from.countedUntilMs;
+  to.updatedMs = from.updatedMs;
+  to.spendMicros = from.spendMicros;
+  to.inflightMicros = from.inflightMicros;
+  to.rateMicrosPerS = from.rateMicrosPerS;
+  to.multiplier = from.multiplier;
+  to.state = from.state;
+  to.reason = from.reason;
+  to.plan = from.plan;
+  copyPlan(from, to);
 }
 
-/**
- * Null for a text that is no reading of a whole `pace:` key. `known` itself when it was written at the same position and at
- * the same time, so that most campaigns of a quiet day cost next to nothing.
- */
-export function parsePace(text: string, knownCurve: KnownCurve, known: PaceFields | null = null): PaceFields | null {
-  const values = new Values(text);
-  const epoch = values.whole();
-  const version = values.whole();
-  const countedUntilMs = values.whole();
-  const updatedMs = values.whole();
-  if (known !== null && known.updatedMs === updatedMs && known.countedUntilMs === countedUntilMs) {
-    if (known.version === version && known.epoch === epoch) return known;
-  }
-  const fields: PaceFields = {
-    epoch,
-    version,
-    countedUntilMs,
-    updatedMs,
-    spendMicros: values.whole(),
-    inflightMicros: values.isEmpty() ? 0 : values.whole(),
-    rateMicrosPerS: values.number(),
-    multiplier: values.number(),
-    state: values.oneOf(PACE_STATES),
-    reason: values.code(),
-    policy: values.oneOf(PACE_POLICIES),
-    capMicros: values.whole(),
-    day: { startMs: values.whole(), endMs: values.whole() },
-    curve: values.curve(knownCurve),
-  };
-  return values.areGood && fields.multiplier <= 1 && fields.day.startMs < fields.day.endMs ? fields : null;
-}
-
-/**
- * Takes one value after the other. Read by character, without a text for each: a bidder reads ten thousand keys a second
- * beside its auctions. After a value that is not what it should be, `areGood` is false.
- */
-class Values {
-  areGood = true;
-  readonly #text: string;
-  #at = 0;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  /** The next value is empty, and is taken then. */
-  isEmpty(): boolean {
-    if (this.#text.charCodeAt(this.#at) !== SEPARATOR_CODE) return false;
-    this.#at += 1;
-    return true;
-  }
-
-  /** Decimal digits, at most 2^53 − 1. */
-  whole(): number {
-    const from = this.#at;
-    let value = 0;
-    let at = from;
-    for (; at < this.#text.length; at++) {
-      const digit = this.#text.charCodeAt(at) - 48;
-      if (digit < 0 || digit > 9) break;
-      value = value * 10 + digit;
-    }
-    this.#at = at;
-    if (at === from || !Number.isSafeInteger(value)) this.areGood = false;
-    this.#endValue();
-    return value;
-  }
-
-  /** At least 0, with a fraction or without. */
-  number(): number {
-    const text = this.#next();
-    const value = Number(text);
-    if (!/^\d+(\.\d+)?(e-?\d+)?$/.test(text) || value === Number.POSITIVE_INFINITY) this.areGood = false;
-    return value;
-  }
-
-  oneOf<Value extends string>(values: readonly Value[]): Value {
-    const text = this.#next();
-    for (const value of values) if (value === text) return value;
-    this.areGood = false;
-    return values[0];
-  }
-
-  code(): string {
-    return ownCopy(this.#next());
-  }
-
-  /** The last value. */
-  curve(known: KnownCurve): readonly number[] {
-    const text = this.#text.slice(this.#at);
-    if (text === known.text && known.curve.length === CURVE_POINTS) return known.curve;
-    const curve = parseCurve(text);
-    if (curve === null) {
-      this.areGood = false;
-      return [];
-    }
-    known.text = text;
-    known.curve = curve;
-    return curve;
-  }
-
-  #next(): string {
-    const end = this.#text.indexOf(SEPARATOR, this.#at);
-    const text = this.#text.slice(this.#at, end < 0 ? this.#text.length : end);
-    this.#at += text.length;
-    this.#endValue();
-    return text;
-  }
-
-  #endValue(): void {
-    if (this.#text.charCodeAt(this.#at) !== SEPARATOR_CODE) this.areGood = false;
-    this.#at += 1;
-  }
-}
-
-const MAX_CODES = 1000;
-const codes = new Map<string, string>();
-
-/** The same few texts for all campaigns; a slice would keep the whole reading alive. */
-function ownCopy(text: string): string {
-  const known = codes.get(text);
-  if (known !== undefined || codes.size >= MAX_CODES) return known ?? text;
-  const copy = JSON.parse(JSON.stringify(text)) as string;
-  codes.set(copy, copy);
-  return copy;
+export function copyPlan(from: PaceFields, to: PaceFields): void {
+  to.policy = from.policy;
+  to.capMicros = from.capMicros;
+  to.day.startMs = from.day.startMs;
+  to.day.endMs = from.day.endMs;
+  to.curve = from.curve;
 }

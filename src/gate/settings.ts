@@ -14,9 +14,9 @@ export interface GateSettings {
   goneAfterMs: number;
   /** A read that takes longer is given up and its connection broken off. */
   timeoutMs: number;
-  /** Not checked for this long, a campaign is not refreshed until it is checked again. */
+  /** Not checked for this long, a campaign is refreshed only twice in `staleAfterMs` until it is checked again. */
   restAfterMs: number;
-  /** Not checked for this long, it is forgotten. */
+  /** Not checked for this long, it is forgotten; sooner (a 24th) where nine tenths of `maxCampaigns` are held. */
   forgetAfterMs: number;
   /** More than these are not held: a check of another one answers closed. */
   maxCampaigns: number;
@@ -30,7 +30,7 @@ export const GATE_DEFAULTS: GateSettings = {
   goneAfterMs: 5000,
   timeoutMs: 2000,
   restAfterMs: 60_000,
-  forgetAfterMs: 3_600_000,
+  forgetAfterMs: 86_400_000,
   maxCampaigns: 100_000,
 };
 

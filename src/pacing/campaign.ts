@@ -1,4 +1,5 @@
 /** One campaign on its budget day: how it was steered so far, and what the bidder is told. No clock but the one it is given. */
+import { hash } from 'node:crypto';
 import { type BudgetDay, formatCurve, targetMicrosAt } from '../gate/curve.ts';
 import { ladder, type PaceState } from '../gate/ladder.ts';
 import { projectedMicros } from '../gate/projection.ts';
@@ -200,7 +201,7 @@ export class Campaign {
     this.day = dayAt(nowMs, plan.zone);
     this.bounds = dayBounds(this.day, plan.zone);
     this.curve = dayCurve({ ...plan, shares: this.shares, day: this.day });
-    this.#texts = {
+    const texts = {
       policy: plan.policy,
       day: dayText(this.day),
       day_start_ms: String(this.bounds.startMs),
@@ -208,6 +209,8 @@ export class Campaign {
       cap_micros: String(plan.capMicros),
       curve: formatCurve(this.curve),
     };
+    // So that a bidder need not read all of it each second to see that it is the same.
+    this.#texts = { ...texts, plan: hash('sha1', Object.values(texts).join(' ')).slice(0, 16) };
     const { day, multiplier } = this.#steered;
     if (day === this.day) return;
     const next = day === NO_DAY ? multiplier : nextDayMultiplier(multiplier);

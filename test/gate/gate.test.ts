@@ -102,6 +102,56 @@ describe('a campaign', () => {
   });
 });
 
+describe('of a key', () => {
+  it('no more is read than changes, and the rest as soon as the plan has another name', async () => {
+    const { clock, redis, gate, live, write } = story();
+    await live(2);
+    redis.wholeKeys = 0;
+    await live(5);
+    expect(redis.wholeKeys).toBe(0);
+    write({ cap_micros: 100_000_000, spend_micros: 120_000_000 });
+    await clock.pass(1000);
+    await clock.pass(10);
+    expect(gate.check('c')).toMatchObject({ state: 'killed', reason: 'overspent' });
+    expect(redis.wholeKeys).toBe(1);
+    await live(5, { cap_micros: 100_000_000, spend_micros: 120_000_000 });
+    expect(redis.wholeKeys).toBe(1);
+  });
+
+  it('all is read each time where its writer gives plans no name', async () => {
+    const { redis, gate, live } = story();
+    await live(2, { plan: '' });
+    redis.wholeKeys = 0;
+    await live(2, { plan: '' });
+    await live(2, { plan: '', cap_micros: 100_000_000, spend_micros: 120_000_000 });
+    expect(redis.wholeKeys).toBe(4);
+    expect(gate.check('c').state).toBe('killed');
+  });
+
+  it('that is an old dump with another plan only the brief fields are read, and none is believed', async () => {
+    const { redis, gate, live, clock } = story();
+    await live(2);
+    redis.set('c', paceHash({ version: 3, cap_micros: 5, updated_ms: NOON - HOUR }));
+    redis.wholeKeys = 0;
+    await clock.pass(3000);
+    expect(gate.check('c')).toEqual(open);
+    expect(redis.wholeKeys).toBe(0);
+    expect(gate.stats.outdated).toBe(3);
+  });
+
+  it('whose whole could not be read, it is asked for again with the next read', async () => {
+    const { redis, gate, live, clock, write } = story();
+    await live(2);
+    write({ cap_micros: 100_000_000, spend_micros: 120_000_000 });
+    redis.failsWhole = true;
+    await clock.pass(1010);
+    expect(gate.check('c')).toEqual(open);
+    redis.failsWhole = false;
+    await clock.pass(1000);
+    expect(gate.check('c').state).toBe('killed');
+  });
+});
+
 describe('when evaluate stands still', () => {
   it('the gate goes on by itself for 30 s, then conservatively, and comes back 5 s after the first fresh values', async () => {
     const { clock, gate, live, write } = story();
@@ -259,29 +309,61 @@ describe('when Redis', () => {
 });
 
 describe('memory and manners', () => {
-  it('a campaign that nobody checks is not refreshed, and is read at once when it is checked again', async () => {
+  it('a campaign that nobody checks is refreshed just so often that it is not stale when somebody does', async () => {
     const { clock, redis, gate, write } = story();
     write();
     gate.check('c');
     await clock.pass(62_000);
     redis.reads.length = 0;
-    await clock.pass(10_000);
-    expect(redis.reads.every((keys) => keys === 0)).toBe(true);
-    write();
-    expect(gate.check('c')).toMatchObject({ state: 'conservative', reason: 'stale' });
+    for (let second = 0; second < 60; second++) {
+      write({ multiplier: second / 100 });
+      await clock.pass(1000);
+    }
+    expect(redis.reads.filter((keys) => keys > 0)).toHaveLength(4);
+    expect(gate.check('c')).toMatchObject({ state: 'open' });
     await clock.pass(20);
-    expect(gate.check('c')).toEqual(open);
+    expect(gate.check('c')).toMatchObject({ multiplier: 0.59, state: 'open' });
   });
 
-  it('a campaign of which nothing is known is forgotten after a minute, any other after an hour', async () => {
+  it('a campaign that is asked for once in six hours, as one bidder of many does, is open each time', async () => {
+    const { clock, gate, write } = story();
+    write();
+    gate.check('c');
+    await clock.pass(20);
+    const answers = [];
+    for (let second = 1; second <= 12 * 3600; second++) {
+      if (second % 3 === 0) write({ day_end_ms: NOON + 24 * HOUR });
+      await clock.pass(1000);
+      if (second % (6 * 3600) === 0) answers.push(gate.check('c').state);
+    }
+    expect(answers).toEqual(['open', 'open']);
+  });
+
+  it('a campaign of which nothing is known is forgotten after a minute, any other after a day', async () => {
     const { clock, gate, write } = story();
     write();
     gate.check('c');
     gate.check('unknown');
     await clock.pass(62_000);
     expect(gate.stats).toMatchObject({ campaigns: 1, known: 1, refreshed: 0 });
+    await clock.pass(23 * HOUR);
+    expect(gate.stats.campaigns).toBe(1);
     await clock.pass(HOUR);
     expect(gate.stats.campaigns).toBe(0);
+  });
+
+  it('where room grows short, what nobody has checked for an hour makes room', async () => {
+    const { clock, gate, write } = story({ maxCampaigns: 2 });
+    for (const id of ['c', 'd']) {
+      write({}, id);
+      gate.check(id);
+    }
+    await clock.pass(HOUR / 2);
+    gate.check('d');
+    expect(gate.check('e').reason).toBe('too_many_campaigns');
+    await clock.pass(HOUR / 2 + 2000);
+    expect(gate.check('d').state).not.toBe('closed');
+    expect(gate.check('e').reason).toBe('not_read_yet');
   });
 
   it('no more campaigns are held than the setting says', async () => {

@@ -1,14 +1,18 @@
 /** A Redis with `pace:` keys in memory: its own clock, slow or hanging or gone as the story wants. */
 import type { GateClock } from '../../src/gate/clock.ts';
-import { ABSENT, paceKey } from '../../src/gate/pace-fields.ts';
+import { BRIEF_FIELDS, PACE_FIELDS, paceKey } from '../../src/gate/pace-fields.ts';
+import { type PaceText, paceText, SEPARATOR } from '../../src/gate/pace-text.ts';
 import type { PaceReader, PaceReading } from '../../src/gate/reader.ts';
 import type { HandClock } from '../topology/hand-clock.ts';
-import { type PaceHash, textOf } from './pace-key.ts';
+import type { PaceHash } from './pace-key.ts';
 
 export class MemoryPace implements PaceReader {
   readonly hashes = new Map<string, PaceHash>();
   /** What it was asked, in order: how many keys. */
   readonly reads: number[] = [];
+  /** Of these, for how many the whole key was asked. */
+  wholeKeys = 0;
+  failsWhole = false;
   state: 'up' | 'down' | 'hangs' = 'up';
   delayMs = 0;
   /** Its clock minus the story's. */
@@ -30,11 +34,12 @@ export class MemoryPace implements PaceReader {
     this.hashes.set(paceKey('', campaignId), hash);
   }
 
-  async read(keys: readonly string[]): Promise<PaceReading> {
+  async read(keys: readonly string[], areWhole: boolean): Promise<PaceReading> {
     this.reads.push(keys.length);
-    if (this.state === 'down') throw new Error('connection refused');
+    if (areWhole) this.wholeKeys += keys.length;
+    if (this.state === 'down' || (areWhole && this.failsWhole)) throw new Error('connection refused');
     if (this.state === 'hangs') return new Promise<never>(() => undefined);
-    const reading = { redisMs: this.timeMs, texts: keys.map((key) => this.#text(key)) };
+    const reading = { redisMs: this.timeMs, texts: keys.map((key) => this.#text(key, areWhole)) };
     if (this.delayMs > 0) await this.#clock.sleep(this.delayMs);
     return reading;
   }
@@ -47,9 +52,10 @@ export class MemoryPace implements PaceReader {
     this.isClosed = true;
   }
 
-  #text(key: string): string {
-    const hash = this.hashes.get(key);
-    return hash === undefined ? ABSENT : textOf(hash);
+  #text(key: string, areWhole: boolean): PaceText {
+    const hash = this.hashes.get(key) ?? {};
+    const fields = areWhole ? PACE_FIELDS : BRIEF_FIELDS;
+    return paceText(fields.map((field) => hash[field] ?? '').join(SEPARATOR));
   }
 }
 

@@ -1,5 +1,7 @@
 /** A `pace:` key as evaluate writes it, for stories. */
-import { PACE_FIELDS, SEPARATOR } from '../../src/gate/pace-fields.ts';
+import { hash } from 'node:crypto';
+import { PACE_FIELDS, PLAN_FIELDS } from '../../src/gate/pace-fields.ts';
+import { SEPARATOR } from '../../src/gate/pace-text.ts';
 
 export const HOUR = 3_600_000;
 export const DAY_START = 20_000 * 24 * HOUR;
@@ -28,8 +30,10 @@ export const paceHash = (changes: Record<string, string | number> = {}): PaceHas
     updated_ms: NOON,
     ...changes,
   };
+  // Another one wherever one of these is, as evaluate's is.
+  fields['plan'] ??= hash('sha1', PLAN_FIELDS.map((name) => fields[name]).join(' ')).slice(0, 16);
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
 };
 
-/** As a reader gives it. */
+/** As a reader gives it, in text. */
 export const textOf = (hash: PaceHash): string => PACE_FIELDS.map((field) => hash[field] ?? '').join(SEPARATOR);

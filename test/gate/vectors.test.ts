@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { GateAnswer, Trouble } from '../../src/gate/answer.ts';
 import { Campaign, type Surroundings } from '../../src/gate/campaign.ts';
-import { ABSENT, parsePace } from '../../src/gate/pace-fields.ts';
+import { ABSENT, paceText, parsePace } from '../../src/gate/pace-text.ts';
 import { GATE_DEFAULTS } from '../../src/gate/settings.ts';
 import { type PaceHash, textOf } from './pace-key.ts';
 
@@ -46,9 +46,9 @@ const readingOf = (trouble: AnswerCase['trouble']): string | null =>
 describe('answers', () => {
   it.each(answers)('$name', ({ fields, now_ms, unmoved_ms = 0, trouble, answer }) => {
     const campaign = new Campaign('pace:{c}', 0);
-    if (fields !== null) campaign.take(textOf(fields), at(now_ms, 0));
+    if (fields !== null) campaign.take(paceText(textOf(fields)), at(now_ms, 0));
     const reading = readingOf(trouble);
-    if (reading !== null) campaign.take(reading, at(now_ms, 0));
+    if (reading !== null) campaign.take(paceText(reading), at(now_ms, 0));
     const isRedisGone = trouble === 'redis_gone';
     const around = at(now_ms, unmoved_ms, trouble === 'recovering' ? { redisBackMs: unmoved_ms } : { isRedisGone });
     expect(campaign.answer(around)).toEqual({ ...answer, multiplier: expect.closeTo(answer.multiplier, 8) });
@@ -58,10 +58,10 @@ describe('answers', () => {
 describe('readings', () => {
   it.each(readings)('$name: keeps the $keeps', ({ known, read, now_ms, unmoved_ms, keeps }) => {
     const campaign = new Campaign('pace:{c}', 0);
-    campaign.take(textOf(known), at(now_ms, 0));
-    campaign.take(read === null ? ABSENT : textOf(read), at(now_ms, unmoved_ms));
+    campaign.take(paceText(textOf(known)), at(now_ms, 0));
+    campaign.take(paceText(read === null ? ABSENT : textOf(read)), at(now_ms, unmoved_ms));
     const kept = keeps === 'read' && read !== null ? read : known;
-    expect(campaign.known).toEqual(parsePace(textOf(kept), { text: '', curve: [] }));
+    expect(campaign.known).toEqual(parsePace(textOf(kept)));
   });
 });
 

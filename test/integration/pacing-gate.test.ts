@@ -27,6 +27,7 @@ async function story(redisUrl: string, options: Partial<GateOptions> = {}) {
   return { gate, writer, events, key: `${keyPrefix}pace:{c}`, keyPrefix };
 }
 
+const name = (at: number): string => `größe_${at}`;
 const until = (gate: PacingGate, answer: object) => vi.waitFor(() => expect(gate.check('c')).toMatchObject(answer), WAIT);
 
 describeIntegration('the gate before a real Redis', ({ redisUrl }) => {
@@ -139,6 +140,26 @@ describeIntegration('the gate before a real Redis', ({ redisUrl }) => {
     await writer.client.set(key, 'somebody else’s');
     await until(gate, { state: 'closed', reason: 'key_unreadable' });
     expect(events).toContainEqual({ kind: 'unreadable', key });
+  });
+
+  it('reads campaigns of any name, each its own, a broken one among them', async () => {
+    const { gate, writer, keyPrefix } = await story(redisUrl);
+    const names = ['ü', '{}:', 'a\r\nb', ' ', '💶', '__proto__', '$-1\r\n', '7:x'];
+    const writers = names.map((name) => new PaceWriter(redisUrl, [`${keyPrefix}pace:{${name}}`]));
+    for (const [at, one] of writers.entries()) {
+      endings.push(() => one.close());
+      one.fields = { ...one.fields, multiplier: String(at / 10), reason: name(at) };
+      await one.start();
+    }
+    await writer.client.hset(`${keyPrefix}pace:{broken}`, { version: '1\n2\n3', reason: '9:\n' });
+    expect(await gate.preload([...names, 'broken', 'nobody'])).toBe(true);
+    for (let round = 0; round < 3; round++) {
+      for (const [at, one] of names.entries()) expect(gate.check(one)).toEqual({ multiplier: at / 10, state: 'open', reason: name(at) });
+      expect(gate.check('broken').reason).toBe('key_unreadable');
+      expect(gate.check('nobody').reason).toBe('key_missing');
+      const { reads } = gate.stats;
+      await vi.waitFor(() => expect(gate.stats.reads).toBeGreaterThan(reads + 1), WAIT);
+    }
   });
 
   it('a password that is refused is not shown in any event', async () => {
