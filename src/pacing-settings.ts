@@ -20,6 +20,9 @@ export const PACING_SECTION = z
       .positive()
       .default(10_000_000)
       .describe('A campaign is judged by its plan only where the plan, by now, is at least this much (micros).'),
-    creditMs: ms(hour, 'After a credit 80 % of what remains may be spent within this time: until the reconciler has looked again.'),
+    creditMs: ms(
+      2 * hour,
+      'After a credit 80 % of what remains may be spent until the reconciler has run again; after this time all of it, if it has not.',
+    ),
   })
   .prefault({});

@@ -1,7 +1,7 @@
 /** One campaign on its budget day: how it was steered so far, and what the bidder is told. No clock but the one it is given. */
 import { hash } from 'node:crypto';
 import { type BudgetDay, formatCurve, targetMicrosAt } from '../gate/curve.ts';
-import { ladder, type PaceState } from '../gate/ladder.ts';
+import { ladder, nearCapMicros, type PaceState } from '../gate/ladder.ts';
 import { projectedMicros } from '../gate/projection.ts';
 import { dayAt, dayBounds, dayText } from '../operators/days.ts';
 import type { WeekShares } from '../sinks/registry.ts';
@@ -17,7 +17,7 @@ export interface PacingTimes {
   reactionMs: number;
   /** Over how long rates are averaged. */
   rateMs: number;
-  /** How long a credit is damped: until the reconciler will have looked again. */
+  /** How long a credit is damped at most: no word came that the reconciler has looked again. */
   creditMs: number;
 }
 
@@ -130,6 +130,8 @@ export class Campaign {
     this.plan = plan;
     this.shares = shares;
     if (isSame) return this.roll(nowMs);
+    // What is held back of a credit stays so much, whatever the cap is now.
+    if (before !== UNPLANNED) this.#steered.dampedMicros += plan.capMicros - before.capMicros;
     this.#begin(nowMs);
     return true;
   }
@@ -149,6 +151,19 @@ export class Campaign {
   /** The reconciler has lowered the spend of this day. */
   credited(day: number): void {
     if (day === this.day) this.#credited = true;
+  }
+
+  /** After a credit only a part of what remains may be spent. */
+  isDamped(nowMs: number): boolean {
+    return this.#credited || nowMs < this.#steered.dampedUntilMs;
+  }
+
+  /** The reconciler has looked again since. */
+  undamp(): void {
+    if (this.#credited) this.#steered.killed = false;
+    this.#credited = false;
+    this.#steered.dampedMicros = Number.POSITIVE_INFINITY;
+    this.#steered.dampedUntilMs = 0;
   }
 
   rateMicrosPerS(countedUntilMs: number | null, times: PacingTimes): number {
@@ -224,15 +239,17 @@ export class Campaign {
     const { capMicros, policy } = this.plan;
     if (this.#credited) {
       this.#credited = false;
-      if (this.told !== null && this.told.state !== 'open') {
-        steered.dampedMicros = spendMicros + Math.floor(Math.max(0, capMicros - spendMicros) * DAMPED_SHARE);
+      if (nowMs < steered.dampedUntilMs || (this.told !== null && this.told.state !== 'open')) {
+        const limitMicros = policy === 'strict' ? nearCapMicros(capMicros) : capMicros;
+        steered.dampedMicros = spendMicros + Math.floor(Math.max(0, limitMicros - spendMicros) * DAMPED_SHARE);
         steered.dampedUntilMs = nowMs + creditMs;
       }
       steered.killed = false;
     }
+    if (nowMs >= steered.dampedUntilMs) this.undamp();
     const step = ladder({ spendMicros, projectedMicros: projected }, { capMicros, policy }, steered.killed);
     steered.killed = step.state === 'killed';
-    if (step.state === 'killed' || step.state === 'stopped' || nowMs >= steered.dampedUntilMs) return step;
+    if (step.state === 'killed' || step.state === 'stopped') return step;
     const damped = Math.min(capMicros, steered.dampedMicros);
     if (projected >= damped) return { state: 'stopped', multiplier: 0 };
     return step;

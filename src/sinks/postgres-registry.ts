@@ -12,6 +12,7 @@ import {
   type Registry,
   type RegistryRows,
   type RegistrySource,
+  type RunCut,
   type VariantRow,
   type WeekShares,
 } from './registry.ts';
@@ -19,14 +20,20 @@ import {
 /** More bad rows than this are only counted in the log. */
 const BAD_ROWS_NAMED = 20;
 
+const ms = (column: string, as: string): string => `round(extract(epoch from ${column})::float8 * 1000) as "${as}"`;
+
 /** Also the registry's own clock: "valid now" must mean the same to every process. */
 const STAMP = `
-  select r.version::float8 as version, r.curve_version::float8 as "curveVersion", e.epoch::float8 as epoch, floor(extract(epoch from clock_timestamp())::float8 * 1000) as "asOfMs"
-  from exposure_stream.registry_version r, exposure_stream.stream_epoch e`;
+  select r.version::float8 as version, r.curve_version::float8 as "curveVersion", e.epoch::float8 as epoch, floor(extract(epoch from clock_timestamp())::float8 * 1000) as "asOfMs",
+    ${ms('run.cut_event_time', 'untilMs')}, ${ms('run.cut_booked_at', 'bookedBeforeMs')}
+  from exposure_stream.registry_version r
+  cross join exposure_stream.stream_epoch e
+  left join lateral (
+    select cut_event_time, cut_booked_at from exposure_stream.reconcile_run
+    where status = 'applied' and not is_backfill order by cut_event_time desc, cut_booked_at desc limit 1) run on true`;
 /** One row, asked for every other second: a server that hangs is noticed here first. */
 const STAMP_SOON = { text: STAMP, query_timeout: 5_000 };
 
-const ms = (column: string, as: string): string => `round(extract(epoch from ${column})::float8 * 1000) as "${as}"`;
 const VALIDITY = `${ms('valid_from', 'fromMs')}, ${ms("coalesce(valid_to, 'infinity')", 'toMs')}`;
 
 const CAMPAIGNS = `
@@ -60,7 +67,13 @@ interface Stamp {
   curveVersion: number;
   epoch: number;
   asOfMs: number;
+  /** Of the reconciler's last run; null before the first. */
+  untilMs: number | null;
+  bookedBeforeMs: number | null;
 }
+
+const reconciledOf = ({ untilMs, bookedBeforeMs }: Stamp): RunCut | null =>
+  untilMs === null || bookedBeforeMs === null ? null : { untilMs, bookedBeforeMs };
 
 const groupBy = <Row>(rows: readonly Row[], idOf: (row: Row) => string): Map<string, Row[]> => {
   const groups = new Map<string, Row[]>();
@@ -102,7 +115,8 @@ export class PostgresRegistry implements RegistrySource {
     try {
       const { rows } = await this.#pool.query<Stamp>(STAMP_SOON);
       const stamp = rows[0].version === this.#held?.version ? rows[0] : await this.#reload();
-      return makeRegistry(this.#held!.rows, { ...stamp, loadedWallMs, loadedMonotonicMs });
+      const { version, epoch, asOfMs } = stamp;
+      return makeRegistry(this.#held!.rows, { version, epoch, asOfMs, reconciled: reconciledOf(stamp), loadedWallMs, loadedMonotonicMs });
     } catch (error) {
       throw namePostgresError(error, 'The registry was not read');
     }

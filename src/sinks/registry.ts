@@ -67,6 +67,16 @@ export interface RegistryRows {
   allocations: ReadonlyMap<string, readonly AllocationRow[]>;
 }
 
+/** The cut of a run of the reconciler, epoch ms: hours before the first, bookings before the second. */
+export interface RunCut {
+  untilMs: number;
+  bookedBeforeMs: number;
+}
+
+/** Whether a run has looked at more than another: a later one has. */
+export const isLaterCut = (one: RunCut, other: RunCut): boolean =>
+  one.untilMs > other.untilMs || (one.untilMs === other.untilMs && one.bookedBeforeMs > other.bookedBeforeMs);
+
 export interface Registry extends RegistryRows {
   /** Grows with every change of a row; equal versions hold equal rows (the same maps). */
   version: number;
@@ -78,6 +88,8 @@ export interface Registry extends RegistryRows {
   loadedWallMs: number;
   /** Monotonic ms of this process then: so that "valid now" goes on while the registry cannot be read. */
   loadedMonotonicMs: number;
+  /** Of the reconciler's last run that was applied, no backfill; null before the first. No row: it leaves the version as it is. */
+  reconciled: RunCut | null;
   /** The campaign's zones by time; UTC if unregistered. */
   zonesOf(campaignId: string): ZoneSpans;
 }
@@ -107,10 +119,11 @@ const zonesOf = (rows: readonly CampaignRow[] | undefined): ZoneSpans => {
 
 export const makeRegistry = (
   rows: RegistryRows,
-  at: { version: number; epoch: number; asOfMs: number; loadedWallMs: number; loadedMonotonicMs?: number },
+  at: Pick<Registry, 'version' | 'epoch' | 'asOfMs' | 'loadedWallMs'> & Partial<Pick<Registry, 'loadedMonotonicMs' | 'reconciled'>>,
 ): Registry => ({
   ...rows,
   loadedMonotonicMs: 0,
+  reconciled: null,
   ...at,
   zonesOf: (campaignId) => zonesOf(rows.campaigns.get(campaignId)),
 });
@@ -131,6 +144,8 @@ export class StaticRegistry implements RegistrySource {
   #version = 0;
   readonly #epoch: number;
   readonly #clock: Clock | null;
+  /** As the reconciler's last run leaves it. */
+  reconciled: RunCut | null = null;
 
   /** @param clock what "valid now" goes by; without one, rows that have begun at the end of time are valid */
   constructor(rows: Partial<RegistryRows> = {}, epoch = 1, clock: Clock | null = null) {
@@ -147,7 +162,7 @@ export class StaticRegistry implements RegistrySource {
   async load(): Promise<Registry> {
     const now = this.#clock?.now();
     const times = { asOfMs: now?.wallMs ?? Number.MAX_SAFE_INTEGER, loadedWallMs: 0, loadedMonotonicMs: now?.monotonicMs ?? 0 };
-    return makeRegistry(this.#rows, { version: this.#version, epoch: this.#epoch, ...times });
+    return makeRegistry(this.#rows, { version: this.#version, epoch: this.#epoch, reconciled: this.reconciled, ...times });
   }
 
   async close(): Promise<void> {}

@@ -6,6 +6,7 @@
  * proportion to what the stream has in them, evenly where it has nothing, the remainder to the last. Kept is what this adds to
  * each quarter hour's cells; so days are sums of cells and of these.
  */
+import { isLaterCut, type RunCut } from '../sinks/registry.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { CellTable } from '../state/cells.ts';
 import type { Adjustment } from './adjustments.ts';
@@ -18,10 +19,8 @@ const SLOTS = HOUR_MS / CELLS.spend.slotMs;
 /** Gets what is to be added to a campaign's quarter hour. */
 export type AddToSlot = (group: number, slot: number, spendMicros: number, impressions: number) => void;
 
-interface AdjustedHour {
+interface AdjustedHour extends RunCut {
   total: readonly [spendMicros: number, impressions: number];
-  untilMs: number;
-  bookedBeforeMs: number;
   /** Per quarter hour: what it adds to the cells' micros and impressions. */
   added: number[];
 }
@@ -63,6 +62,13 @@ export class Adjustments implements Section {
     this.#touch(group, hour);
     this.#spread(group, hour);
     return true;
+  }
+
+  /** The latest cut that a campaign's adjustments are of; null where it has none. */
+  cutOf(group: number): RunCut | null {
+    let latest: RunCut | null = null;
+    for (const hour of this.#hours.get(group)?.values() ?? []) if (latest === null || isLaterCut(hour, latest)) latest = hour;
+    return latest;
   }
 
   /** The cells of a quarter hour have grown: the hour's total stays, its spread may not. */

@@ -9,6 +9,7 @@ import { dayText } from '../operators/days.ts';
 import type { Campaign } from '../pacing/campaign.ts';
 import type { Expected } from '../pacing/platform.ts';
 import type { Span } from '../pacing/spend-rate.ts';
+import { isLaterCut } from '../sinks/registry.ts';
 import type { EvaluateState } from './evaluate-state.ts';
 import { PacedCampaigns, type PacedRegistry } from './paced-campaigns.ts';
 import type { FeedStatus } from './stage.ts';
@@ -197,8 +198,16 @@ export class Pacing {
     return Array.from({ length: Math.ceil(list.length * share) }, () => list[this.#cursor++ % list.length]);
   }
 
+  /** The reconciler has run since its last word on this campaign. */
+  #wasLookedAtAgain({ group }: Campaign): boolean {
+    const reconciled = this.#registry?.reconciled ?? null;
+    const credited = this.#state.adjustments.cutOf(group);
+    return reconciled !== null && (credited === null || isLaterCut(reconciled, credited));
+  }
+
   /** False when it may wait. */
   #write(campaign: Campaign, at: Moment, steering: boolean, writes: CounterWrite[]): boolean {
+    if (campaign.isDamped(at.nowMs) && this.#wasLookedAtAgain(campaign)) campaign.undamp();
     const spendMicros = this.#state.days.spendMicros(campaign.group, campaign.day);
     const decision = campaign.decide({ ...at, spendMicros }, this.#settings, steering);
     const isNews = decision.state !== campaign.told?.state;

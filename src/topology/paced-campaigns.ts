@@ -1,7 +1,7 @@
 /** The registered campaigns of a partition, as the registry has them now, and how they were steered so far (kept in the state). */
 import { Campaign, type Steered } from '../pacing/campaign.ts';
 import { planOf } from '../pacing/plan.ts';
-import type { RegistryRows } from '../sinks/registry.ts';
+import type { RegistryRows, RunCut } from '../sinks/registry.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { SECTIONS, type Section } from './evaluate-sections.ts';
 import { partitionOf } from './sources/murmur2.ts';
@@ -14,6 +14,8 @@ const GONE_MS = 10 * 60_000;
 export interface PacedRegistry
   extends Pick<RegistryRows, 'campaigns' | 'budgets' | 'curveShares'>,
     Partial<Pick<RegistryRows, 'forecast'>> {
+  /** Of the reconciler's last run; unknown where there is none. */
+  reconciled?: RunCut | null;
   asOfMs: number;
   loadedMonotonicMs: number;
   zonesOf(campaignId: string): ZoneSpans;

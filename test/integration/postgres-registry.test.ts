@@ -91,6 +91,25 @@ describeIntegration('tables that others write', ({ databaseUrl }) => {
       await source.close();
     });
 
+    it('the cut of the reconciler’s last run comes along, without another version; backfills and what was not applied do not count', async () => {
+      const source = open();
+      const before = await source.load();
+      expect(before.reconciled).toBeNull();
+      const run = `insert into exposure_stream.reconcile_run
+        (run_id, status, started_at, cut_event_time, cut_booked_at, positions, code_version, config_version, is_backfill)
+        values ($1, $2, now(), $3, $4, '{}', '', '', $5)`;
+      await pool.query(run, ['one', 'applied', '2026-03-02T10:00Z', '2026-03-02T10:05:00.123Z', false]);
+      await pool.query(run, ['two', 'applied', '2026-03-02T11:00Z', '2026-03-02T11:05Z', true]);
+      await pool.query(run, ['three', 'held', '2026-03-02T11:00Z', '2026-03-02T11:05Z', false]);
+      const after = await source.load();
+      expect(after.version).toBe(before.version);
+      expect(after.reconciled).toEqual({
+        untilMs: Date.parse('2026-03-02T10:00Z'),
+        bookedBeforeMs: Date.parse('2026-03-02T10:05:00.123Z'),
+      });
+      await source.close();
+    });
+
     it('a zone that nobody knows is named, read as UTC, and stops nothing; an offset is refused', async () => {
       await pool.query(register, ['typo', 'Europe/Berln']);
       const warned: string[] = [];

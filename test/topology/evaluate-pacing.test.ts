@@ -346,8 +346,81 @@ describe('a credit of the reconciler', () => {
     story.impression({ at: HOUR, spend_micros: 400_000 });
     await quiet();
     expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
-    await leapTo(HOUR + 10 * MINUTE);
+    // The run that has credited it is told of as well, and is no later look.
+    const hourMs = START;
+    story.registry.reconciled = { untilMs: hourMs + HOUR, bookedBeforeMs: hourMs + 1 };
+    await story.pass(10 * SECOND);
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+    story.registry.reconciled = { untilMs: hourMs + HOUR, bookedBeforeMs: hourMs + 2 };
+    await story.pass(10 * SECOND);
     expect(told('state', 'spend_micros')).toEqual(['open', '900000']);
+  });
+
+  test('is damped for two hours where nothing is heard of the reconciler, also by who takes over meanwhile', async () => {
+    register({ pacingCurve: 'accelerated' });
+    const first = await story.started();
+    win(CAP);
+    await quiet();
+    settle(500_000, 1);
+    await story.pass(5 * SECOND);
+    first.kill();
+    await story.started();
+    story.impression({ at: HOUR, spend_micros: 400_000 });
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+    await leapTo(HOUR + 50 * MINUTE);
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+    await leapTo(2 * HOUR + 10 * MINUTE);
+    expect(told('state', 'spend_micros')).toEqual(['open', '900000']);
+  });
+
+  test('in two parts reopens for four fifths of all that remains then', async () => {
+    register({ pacingCurve: 'accelerated' });
+    await story.started();
+    win(CAP);
+    await quiet();
+    settle(900_000, 1);
+    await story.pass(5 * SECOND);
+    expect(told('state')).toEqual(['open']);
+    settle(500_000, 2);
+    await story.pass(5 * SECOND);
+    story.impression({ at: HOUR, spend_micros: 390_000 });
+    await quiet();
+    expect(told('state', 'spend_micros')).toEqual(['open', '890000']);
+    story.impression({ at: HOUR, spend_micros: 10_000 });
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+  });
+
+  test('is damped below the 95 % of a strict campaign too', async () => {
+    register({ pacingCurve: 'accelerated', pacingPolicy: 'strict' });
+    await story.started();
+    win(950_000);
+    await quiet();
+    settle(900_000, 1);
+    await story.pass(5 * SECOND);
+    expect(told('state')).toEqual(['open']);
+    story.impression({ at: HOUR, spend_micros: 40_000 });
+    await quiet();
+    expect(told('state', 'reason', 'spend_micros')).toEqual(['stopped', 'credit_damped', '940000']);
+  });
+
+  test('holds back as much as before when the cap is raised, and no more', async () => {
+    register({ pacingCurve: 'accelerated' });
+    await story.started();
+    win(CAP);
+    await quiet();
+    settle(500_000, 1);
+    await story.pass(5 * SECOND);
+    story.impression({ at: HOUR, spend_micros: 400_000 });
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
+    register({ pacingCurve: 'accelerated' }, [budgetForever('c', 2 * CAP)]);
+    await story.pass(5 * SECOND);
+    expect(told('state')).toEqual(['open']);
+    story.impression({ at: HOUR, spend_micros: CAP });
+    await quiet();
+    expect(told('state', 'reason')).toEqual(['stopped', 'credit_damped']);
   });
 
   test('is none where cells grow below an adjustment, or the truth is higher', async () => {
