@@ -3,32 +3,28 @@
  * hours, with the largest of them by campaign, advertiser and surface; the owner adds up, remembers two weeks, and raises.
  */
 import type { AlertBook } from '../alerts/book.ts';
-import { expectedOf, isTooMuch, type Part, type PlatformHour, platformDraft, SPLITS, type Split } from '../pacing/platform.ts';
+import { expectedOf, isTooMuch, type PlatformHour, platformDraft } from '../pacing/platform.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
-import type { CellTable } from '../state/cells.ts';
 import type { Pacing } from './evaluate-pacing.ts';
 import type { EvaluatePart } from './evaluate-part.ts';
 import { SECTIONS, type Section } from './evaluate-sections.ts';
 import type { EvaluateState } from './evaluate-state.ts';
 import type { FleetSection } from './fleet.ts';
+import { addTold, PlatformScan, type Told } from './platform-scan.ts';
 import type { Now } from './types.ts';
 
 const LOOK_MS = 10_000;
 const HOUR_MS = 3_600_000;
-const SLOTS_PER_HOUR = 4;
 const DAY_HOURS = 24;
 /** Late impressions change the last hours; older ones are final. */
 const TOLD_HOURS = 3;
-/** Of each split, the largest of a partition. */
-const NAMED = 20;
+/** So often the hours before the present one. */
+const WHOLE_MS = 60_000;
+/** So many looks make a whole one, where campaigns are many; a look at fewer than these costs nothing to speak of. */
+const SLICES = 40;
+const LEAST_GROUPS = 500;
 const KEPT_HOURS = 15 * 24;
 const FLEET_ID = 10;
-
-interface Told {
-  hour: number;
-  micros: number;
-  parts: Record<Split, Part[]>;
-}
 
 export class PlatformSpend implements EvaluatePart {
   readonly fleet: FleetSection = { id: FLEET_ID, write: (out) => this.#told !== '' && out.string(this.#told) };
@@ -40,6 +36,11 @@ export class PlatformSpend implements EvaluatePart {
   /** JSON; nothing before the first look. */
   #told = '';
   #lookedMs = Number.NEGATIVE_INFINITY;
+  /** The hours before the present one, as they were at the last look at them, and when that began. */
+  #before: Told[] = [];
+  #wholeMs = Number.NEGATIVE_INFINITY;
+  /** A look that is under way. */
+  #scan: PlatformScan | null = null;
 
   constructor(parts: { pacing: Pacing; state: EvaluateState; alerts: AlertBook; partition: number }) {
     this.#parts = parts;
@@ -54,14 +55,33 @@ export class PlatformSpend implements EvaluatePart {
   }
 
   ticked(now: Now): void {
-    const { pacing, partition } = this.#parts;
+    const { pacing, state, partition } = this.#parts;
     const nowMs = pacing.redisMs(now);
-    if (nowMs === null || now.monotonicMs - this.#lookedMs < LOOK_MS) return;
-    this.#lookedMs = now.monotonicMs;
-    const hour = Math.floor(nowMs / HOUR_MS);
-    if (hour < DAY_HOURS) return; // a Redis that stands at the epoch has no yesterday
-    this.#told = JSON.stringify(Array.from({ length: TOLD_HOURS }, (_, i) => this.#own(hour - i)));
-    if (partition === 0) this.#judge(hour, nowMs);
+    if (nowMs === null) return;
+    if (this.#scan === null) {
+      if (now.monotonicMs - this.#lookedMs < LOOK_MS) return;
+      this.#lookedMs = now.monotonicMs;
+      const hour = Math.floor(nowMs / HOUR_MS);
+      if (hour < DAY_HOURS) return; // a Redis that stands at the epoch has no yesterday
+      this.#scan = this.#begin(hour, now.monotonicMs);
+    }
+    const told = this.#scan.go(Math.max(LEAST_GROUPS, Math.ceil(state.groups.length / SLICES / this.#scan.hours)));
+    if (told === null) return;
+    this.#scan = null;
+    const [latest, ...before] = told;
+    if (before.length > 0) this.#before = before;
+    this.#told = JSON.stringify([latest, ...this.#before]);
+    if (partition === 0) this.#judge(latest.hour, nowMs);
+  }
+
+  #begin(hour: number, monotonicMs: number): PlatformScan {
+    const { state, pacing } = this.#parts;
+    const { spend, surfaceSpend } = state.totals;
+    const advertiserOf = (id: string): string => pacing.advertiserOf(id);
+    const isWhole = this.#before[0]?.hour !== hour - 1 || monotonicMs - this.#wholeMs >= WHOLE_MS;
+    if (isWhole) this.#wholeMs = monotonicMs;
+    const hours = Array.from({ length: isWhole ? TOLD_HOURS : 1 }, (_, i) => hour - i);
+    return new PlatformScan(hours, { groups: state.groups, spend, surfaceSpend, advertiserOf });
   }
 
   #judge(hour: number, nowMs: number): void {
@@ -94,31 +114,6 @@ export class PlatformSpend implements EvaluatePart {
     }
   }
 
-  /** What this partition's campaigns spent in an hour. */
-  #own(hour: number): Told {
-    const { state, pacing } = this.#parts;
-    const { spend, surfaceSpend } = state.totals;
-    const campaigns: Part[] = [];
-    const surfaces: Part[] = [];
-    const advertisers = new Map<string, Part>();
-    let micros = 0;
-    state.groups.forEach(({ entity }, group) => {
-      const part = { name: entity, micros: spentIn(spend, group, hour), yesterday: spentIn(spend, group, hour - DAY_HOURS) };
-      if (part.micros > 0 || part.yesterday > 0) {
-        micros += part.micros;
-        campaigns.push(part);
-        addPart(advertisers, { ...part, name: pacing.advertiserOf(entity) });
-      }
-      const surface = { name: entity, micros: cellOf(surfaceSpend, group, hour), yesterday: cellOf(surfaceSpend, group, hour - DAY_HOURS) };
-      if (surface.micros > 0 || surface.yesterday > 0) surfaces.push(surface);
-    });
-    return {
-      hour,
-      micros,
-      parts: { campaign: largest(campaigns), advertiser: largest([...advertisers.values()]), surface: largest(surfaces) },
-    };
-  }
-
   #write(out: ByteWriter): void {
     for (const hour of this.#changed) {
       out.varint(hour);
@@ -129,41 +124,6 @@ export class PlatformSpend implements EvaluatePart {
 
   #read(from: ByteReader): void {
     while (!from.done) this.#history.set(from.varint(), from.varint());
-  }
-}
-
-function spentIn(spend: CellTable, group: number, hour: number): number {
-  let micros = 0;
-  for (let slot = hour * SLOTS_PER_HOUR; slot < (hour + 1) * SLOTS_PER_HOUR; slot++) micros += cellOf(spend, group, slot);
-  return micros;
-}
-
-const cellOf = (table: CellTable, group: number, time: number): number => {
-  const index = table.find(group, 0, time);
-  return index === -1 ? 0 : table.get(index, 0);
-};
-
-/** By how much more than yesterday; the same in whatever order they come. */
-const largest = (parts: Part[]): Part[] =>
-  parts.sort((a, b) => b.micros - b.yesterday - (a.micros - a.yesterday) || (a.name < b.name ? -1 : 1)).slice(0, NAMED);
-
-function addPart(to: Map<string, Part>, { name, micros, yesterday }: Part): void {
-  const known = to.get(name);
-  if (known === undefined) to.set(name, { name, micros, yesterday });
-  else {
-    known.micros += micros;
-    known.yesterday += yesterday;
-  }
-}
-
-function addTold(to: Map<number, Told>, { hour, micros, parts }: Told): void {
-  const known = to.get(hour) ?? { hour, micros: 0, parts: { campaign: [], advertiser: [], surface: [] } };
-  to.set(hour, known);
-  known.micros += micros;
-  for (const split of SPLITS) {
-    const sums = new Map(known.parts[split].map((part) => [part.name, part]));
-    for (const part of parts[split]) addPart(sums, part);
-    known.parts[split] = largest([...sums.values()]);
   }
 }
 
