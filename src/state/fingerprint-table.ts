@@ -5,7 +5,7 @@
  * cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most `MAX_REACH` behind its
  * home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by half, into another array.
  */
-import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, TAG_SHIFT } from './fingerprint-slots.ts';
+import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, type Stretch, TAG_SHIFT } from './fingerprint-slots.ts';
 import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
@@ -19,7 +19,7 @@ const MIN_CAPACITY = 4096;
 const WHOLE = 2 ** 16;
 /** Slots of a signed 32-bit index of words. */
 const MAX_CAPACITY = 2 ** 30 - 8192;
-const MAX_REACH = 4094;
+const MAX_REACH = 2046;
 /** At this share of used slots a table grows by GROWTH: 9.4 bytes a key, and the size that it grows to is 11.8. Small ones, whose reach is short, sooner. */
 const LOAD = 0.85;
 const SMALL_LOAD = 0.7;
@@ -36,6 +36,8 @@ const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
 const MOST_SHRINKING = 0.5;
 const NO_FRONTIER = 0x7fff_ffff;
+/** Slots to move at a time: they stay in the cache. */
+const STRETCH = 2 ** 12;
 
 const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
 const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
@@ -155,7 +157,7 @@ export class FingerprintTable {
       this.#rebuild(next);
       return;
     }
-    if (next < this.#capacity) this.#nextMemory = roomFor(next, this.#budget);
+    if (next < this.#capacity || !this.#memory.reaches(slotsFor(next))) this.#nextMemory = roomFor(next, this.#budget);
     else this.#memory.grow(slotsFor(next));
     this.#slots = this.#memory.words;
     this.#nextSlots = this.#nextMemory.words;
@@ -168,16 +170,28 @@ export class FingerprintTable {
 
   /** Moves about `count` slots on; true when no pass is under way any more. */
   step(count: number): boolean {
-    if (!this.moving) return true;
+    for (let left = count; this.moving && left > 0; left -= STRETCH) this.#stepOnce(Math.min(left, STRETCH));
+    return !this.moving;
+  }
+
+  #stepOnce(count: number): void {
     const from = this.#flip === 0 ? this.#stretchDown(count) : this.#frontier;
     const to = this.#flip === 0 ? this.#endOf(this.#frontier) : this.#stretchUp(count);
-    const keys = this.#lift(from, to);
-    if (this.#nextMemory === this.#memory) this.#slots.fill(0, from * 2, to * 2);
     this.#frontier = this.#flip === 0 ? from : to;
-    const ends = this.#flip === 0 ? from === 0 : to >= this.#capacity;
-    if (ends) this.#settle(this.#next, this.#nextMemory);
-    this.#drop(keys);
-    return ends;
+    this.#move({ from, to, capacity: this.#capacity });
+    if (this.#flip === 0 ? from === 0 : to >= this.#capacity) this.#settle(this.#next, this.#nextMemory);
+  }
+
+  #move(stretch: Stretch): void {
+    const placing = { scale: this.#nextScale, reach: this.#reach };
+    const { moves } = this.#memory;
+    if (moves !== null && this.#nextMemory === this.#memory) {
+      this.used += moves.move(stretch, placing, this.#live, this.#strays);
+      return;
+    }
+    const { lifted, used } = lift(this.#slots, stretch, this.#live);
+    this.#slots.fill(0, stretch.from * 2, stretch.to * 2);
+    this.used += drop(this.#nextSlots, { ...placing, lifted }, this.#strays) - used;
   }
 
   /** Empties the table, and gives its memory up. */
@@ -241,13 +255,13 @@ export class FingerprintTable {
   #rebuild(capacity: number): void {
     const memory = this.#memory;
     if (capacity > this.#capacity) memory.grow(slotsFor(capacity));
-    this.#slots = memory.words;
-    const keys = this.#lift(0, slotsFor(this.#capacity));
+    const to = this.#capacity === 0 ? 0 : slotsFor(this.#capacity);
+    const { lifted } = lift(memory.words, { from: 0, to, capacity: this.#capacity }, this.#live);
     if (capacity < this.#capacity) memory.release();
     memory.words.fill(0);
     memory.grow(slotsFor(capacity));
     this.#settle(capacity, memory);
-    this.#drop(keys);
+    this.used = drop(this.#slots, { lifted, scale: this.#scale, reach: this.#reach }, this.#strays);
   }
 
   #settle(capacity: number, memory: GrowingSlots): void {
@@ -280,19 +294,5 @@ export class FingerprintTable {
     let end = slot;
     while (this.#slots[end * 2] !== 0) end++;
     return end;
-  }
-
-  /** Copies the live keys of these slots, all placed under the old capacity, away; `used` is without any of the slots then. */
-  #lift(from: number, to: number): number {
-    if (this.#capacity === 0) return 0;
-    const { used, lifted } = lift(this.#slots, { from, to, capacity: this.#capacity }, this.#live);
-    this.used -= used;
-    return lifted;
-  }
-
-  /** Puts what was lifted where it belongs now. */
-  #drop(lifted: number): void {
-    const scale = this.moving ? this.#nextScale : this.#scale;
-    this.used += drop(this.#nextSlots, { lifted, scale, reach: this.#reach }, this.#strays);
   }
 }

@@ -1,44 +1,32 @@
 /**
- * An array of 8-byte slots that grows in place: beyond a mebibyte it lies in a WebAssembly.Memory, which takes address space at first
+ * An array of 8-byte slots that grows in place: beyond 4 MiB it lies in a WebAssembly.Memory, which takes address space at first
  * and memory as it is touched. (A resizable ArrayBuffer does that too, and can shrink, but each access to a view of it costs half as
  * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection.
  */
 import { StreamError } from '../errors.ts';
+import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from '../web-assembly.ts';
+import { CompiledMoves, HEADER_BYTES } from './compiled-moves.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 export const SLOT_BYTES = 8;
-const SMALL_BYTES = 2 ** 20;
-const PAGE_BYTES = 2 ** 16;
+const SMALL_BYTES = 2 ** 22;
 
-/** Of WebAssembly.Memory, which the types of Node.js do not know, as much as is used here. Pages are bigints where addresses have 64 bits. */
-interface PagedMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number | bigint): void;
-}
-interface MemoryDescriptor {
-  address: 'i32' | 'i64';
-  initial: number | bigint;
-  maximum: number | bigint;
-}
-declare const WebAssembly: { Memory: new (descriptor: MemoryDescriptor) => PagedMemory };
-
-const described64 = (initial: number, maximum: number): MemoryDescriptor => ({
+const wide = (initial: number, maximum: number): MemoryDescriptor => ({
   address: 'i64',
   initial: BigInt(initial),
   maximum: BigInt(maximum),
 });
-/** Node.js 22 has 32-bit addresses only: a table of 4 GiB at most. */
-const isWide = ((): boolean => {
+/** Node.js 22 has no addresses of 64 bits: 4 GiB at most then. */
+const isWideKnown = ((): boolean => {
   try {
-    return new WebAssembly.Memory(described64(0, 1)).buffer.byteLength === 0;
+    return new Memory(wide(0, 1)).buffer.byteLength === 0;
   } catch {
     return false;
   }
 })();
-const described = isWide ? described64 : (initial: number, maximum: number): MemoryDescriptor => ({ address: 'i32', initial, maximum });
-/** Address space of one array: as good as for ever. */
-const MOST_PAGES = isWide ? 2 ** 17 : 2 ** 16;
-const pagesOf = (bytes: number): number | bigint => (isWide ? BigInt(bytes / PAGE_BYTES) : bytes / PAGE_BYTES);
+/** Address space of one array: all that 32 bits can tell apart, and beyond that as good as for ever. */
+const NARROW_PAGES = 2 ** 16;
+const WIDE_PAGES = 2 ** 17;
 const NOTHING = new Int32Array(2);
 
 export class GrowingSlots {
@@ -47,6 +35,8 @@ export class GrowingSlots {
   #byteLength = 0;
   /** Two words a slot, or somewhat more of them; all zero where nothing was written. Ask again after every growth. */
   words: Int32Array = NOTHING;
+  /** What moves keys within it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
+  moves: CompiledMoves | null = null;
 
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
@@ -56,21 +46,25 @@ export class GrowingSlots {
     return this.#byteLength;
   }
 
+  /** Whether it can grow to so many slots in place, as far as addresses go. */
+  reaches(slots: number): boolean {
+    return this.moves === null || bytesOf(slots) <= NARROW_PAGES * PAGE_BYTES;
+  }
+
   /** Room for so many slots; what is there stays. Throws `state_memory_full` with nothing changed. */
   grow(slots: number): void {
-    const wanted = slots * SLOT_BYTES;
-    if (wanted <= this.#byteLength) return;
-    const bytes = wanted <= SMALL_BYTES ? wanted : Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES;
+    const bytes = bytesOf(slots);
     const before = this.#byteLength;
+    if (bytes <= before) return;
     this.#budget.reserve(bytes - before);
     try {
       if (this.#memory === null) this.#replace(bytes);
-      else this.#memory.grow(pagesOf(bytes - before));
+      else this.#memory.grow(this.moves === null ? BigInt((bytes - before) / PAGE_BYTES) : (bytes - before) / PAGE_BYTES);
     } catch (error) {
       this.#budget.release(bytes - before);
       throw error instanceof RangeError ? this.full(bytes) : error;
     }
-    if (this.#memory !== null) this.words = new Int32Array(this.#memory.buffer);
+    if (this.#memory !== null) this.words = wordsOf(this.#memory);
     this.#byteLength = bytes;
   }
 
@@ -78,6 +72,7 @@ export class GrowingSlots {
   release(): void {
     this.#budget.release(this.#byteLength);
     this.#memory = null;
+    this.moves = null;
     this.words = NOTHING;
     this.#byteLength = 0;
   }
@@ -92,20 +87,30 @@ export class GrowingSlots {
   }
 
   #replace(bytes: number): void {
-    const memory = bytes <= SMALL_BYTES ? null : reserve(bytes);
-    const words = memory === null ? new Int32Array(bytes / 4) : new Int32Array(memory.buffer);
+    const isSmall = bytes <= SMALL_BYTES;
+    const isNarrow = bytes <= NARROW_PAGES * PAGE_BYTES;
+    const memory = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow);
+    const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
     this.words = words;
+    this.moves = memory !== null && isNarrow ? new CompiledMoves(memory) : null;
     this.#memory = memory;
   }
 }
 
+const wordsOf = (memory: PagedMemory): Int32Array => new Int32Array(memory.buffer, HEADER_BYTES);
+
+function bytesOf(slots: number): number {
+  const bytes = slots * SLOT_BYTES;
+  return bytes <= SMALL_BYTES ? bytes : Math.ceil((bytes + HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+}
+
 /** Less address space where the system refuses the usual amount. */
-function reserve(bytes: number): PagedMemory {
-  const initial = bytes / PAGE_BYTES;
-  for (let maximum = Math.max(initial, MOST_PAGES); ; maximum = Math.max(initial, Math.floor(maximum / 2))) {
+function reserve(initial: number, isNarrow: boolean): PagedMemory {
+  if (!isNarrow && !isWideKnown) throw new RangeError('there are no addresses of 64 bits');
+  for (let maximum = Math.max(initial, isNarrow ? NARROW_PAGES : WIDE_PAGES); ; maximum = Math.max(initial, Math.floor(maximum / 2))) {
     try {
-      return new WebAssembly.Memory(described(initial, maximum));
+      return new Memory(isNarrow ? { initial, maximum } : wide(initial, maximum));
     } catch (error) {
       if (maximum === initial) throw error;
     }
