@@ -9,7 +9,10 @@ export interface Native {
   code: string;
 }
 
-export const NATIVE: readonly Native[] = [{ source: 'native/decode.ts', code: 'src/operators/native-code.ts' }];
+export const NATIVE: readonly Native[] = [
+  { source: 'native/decode.ts', code: 'src/operators/native-code.ts' },
+  { source: 'native/moves.ts', code: 'src/state/native-moves.ts' },
+];
 
 const FLAGS = ['--runtime', 'stub', '--importMemory', '--enable', 'simd', '-O3', '--noAssert', '--use', 'abort='];
 const LINE = 120;

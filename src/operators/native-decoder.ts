@@ -3,6 +3,7 @@
  * JavaScript. The values of a block are copied to where that code can see them. What it is not sure of goes to FastDecoder.
  */
 import type { SeededHash } from '../state/hash.ts';
+import { Instance, Memory, Module, PAGE_BYTES } from '../state/web-assembly.ts';
 import type { RecordView, Stream } from '../topology/types.ts';
 import type { DecoderOptions } from './decode.ts';
 import { FIELDS } from './decode-fields.ts';
@@ -19,7 +20,6 @@ const RESULT = { idHash: 4, entityHash: 12, suspectHash: 20, version: 28, number
 const FLAG = { user: 1, advertiser: 2, surface: 4, valid: 8, attributes: 16 } as const;
 const TEXTS = 7;
 
-const PAGE_BYTES = 1 << 16;
 const CONFIGS_AT = PAGE_BYTES;
 const VALUES_AT = 1 << 20;
 /** Values of a block beyond that are left to others. */
@@ -37,21 +37,14 @@ interface Engine {
   configs: Map<string, number>;
 }
 
-/** Which the types of Node.js do not know, as much as is used here. */
-declare const WebAssembly: {
-  Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
-  Module: new (code: Uint8Array) => object;
-  Instance: new (module: object, imports: { env: { memory: object } }) => { exports: Record<string, unknown> };
-};
-
 let known: Engine | null | undefined;
 
 /** One for all: what it works on is of the block that is being judged. Null where the platform runs no such code. */
 function engine(): Engine | null {
   if (known !== undefined) return known;
   try {
-    const memory = new WebAssembly.Memory({ initial: VALUES_END / PAGE_BYTES + 1, maximum: VALUES_END / PAGE_BYTES + 1 });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(NATIVE_CODE, 'base64')), { env: { memory } });
+    const memory = new Memory({ initial: VALUES_END / PAGE_BYTES + 1, maximum: VALUES_END / PAGE_BYTES + 1 });
+    const { exports } = new Instance(new Module(Buffer.from(NATIVE_CODE, 'base64')), { env: { memory } });
     const views = { bytes: new Uint8Array(memory.buffer), words: new Int32Array(memory.buffer), numbers: new Float64Array(memory.buffer) };
     known = { decode: exports['decode'] as Engine['decode'], ...views, configs: new Map() };
   } catch {

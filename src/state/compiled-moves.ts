@@ -1,8 +1,9 @@
 /** What moves a stretch of a dedup table within one memory, compiled (native/moves.ts): in half the time of the same in JavaScript. */
-import { Instance, Module, PAGE_BYTES, type PagedMemory } from '../web-assembly.ts';
+
 import type { KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-slots.ts';
 import { TAG_SHIFT } from './fingerprint-slots.ts';
 import { NATIVE_CODE } from './native-moves.ts';
+import { Instance, Module, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
 /** As native/moves.ts has it: where slots begin, and in words what it found and the keys without room. */
 export const HEADER_BYTES = 4 * PAGE_BYTES;

@@ -4,9 +4,9 @@
  * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection.
  */
 import { StreamError } from '../errors.ts';
-import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from '../web-assembly.ts';
 import { CompiledMoves, HEADER_BYTES } from './compiled-moves.ts';
 import type { MemoryBudget } from './memory-budget.ts';
+import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
 export const SLOT_BYTES = 8;
 const SMALL_BYTES = 2 ** 22;

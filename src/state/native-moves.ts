@@ -1,6 +1,4 @@
-/** native/moves.ts, compiled by `npm run build:native` (assemblyscript@0.28.20). Not to be edited. */
-
-export const SOURCE_DIGEST = '9d8c96e03f9c93afd54858ac6d6d9277710af717d30939d3c4eb36a54b1b6841';
+/** native/moves.ts, compiled by `npm run build:native`. Not to be edited. */
 
 export const NATIVE_CODE = [
   'AGFzbQEAAAABCQFgBX9/fHx/AAIPAQNlbnYGbWVtb3J5AgAAAwIBAAcRAgRtb3ZlAAAGbWVtb3J5AgAKlQQBkgQDCH8BfgF8IAC4Ig5EAAAAAAAAUECiIAKj',

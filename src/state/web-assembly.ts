@@ -19,5 +19,6 @@ interface Platform {
   Instance: new (module: object, imports: { env: { memory: PagedMemory } }) => { readonly exports: Record<string, unknown> };
 }
 
-export const { Memory, Module, Instance } = (globalThis as unknown as { WebAssembly: Platform }).WebAssembly;
+/** Undefined where the platform was told to run no compiled code. */
+export const { Memory, Module, Instance } = (globalThis as unknown as { WebAssembly?: Platform }).WebAssembly ?? ({} as Platform);
 export const PAGE_BYTES = 2 ** 16;
