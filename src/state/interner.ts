@@ -1,4 +1,7 @@
-/** Byte strings that repeat (ids) as small integers, given in order of appearance. Compared byte for byte, kept in one array. */
+/**
+ * Byte strings that repeat (ids) as small integers, given in order of appearance. Compared byte for byte, kept one behind the other. It
+ * grows a little at a time: a table of a million that is made anew in one go takes a tenth of a second.
+ */
 import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { SeededHash } from './hash.ts';
@@ -7,6 +10,14 @@ import type { SeededHash } from './hash.ts';
 const SLOT_WORDS = 4;
 const FIRST_SLOTS = 8;
 const FIRST_BYTES = 64;
+/** Bytes of ids lie in pieces of that size, each id in one; the first grows up to it. */
+const PIECE_SHIFT = 20;
+const PIECE_BYTES = 1 << PIECE_SHIFT;
+/** Where one begins is a signed word of a slot. */
+const MOST_BYTES = 2 ** 31;
+/** Of the slots before the last growth, moved with each new id: all, before there is a next one. */
+const MOVED_EACH = 16;
+const NO_SLOTS = new Int32Array(0);
 
 /** Where an id lies in somebody's buffer. */
 export interface IdRef {
@@ -22,18 +33,27 @@ export class Interner {
   readonly #hashOf: HashOfId;
   readonly #maxIds: number;
   readonly #tooMany: (maxIds: number) => StreamError;
+  readonly #maxBytes: number;
   #size = 0;
   #slots = new Int32Array(FIRST_SLOTS * SLOT_WORDS);
-  #bytes = new Uint8Array(FIRST_BYTES);
-  /** Where each id begins; the last is where the next one will. */
-  #starts = new Uint32Array(FIRST_SLOTS);
+  /** Those before the last growth, until all are moved; they stay as they are. */
+  #old = NO_SLOTS;
+  #moved = 0;
+  readonly #pieces: Uint8Array[] = [new Uint8Array(FIRST_BYTES)];
+  #bytesUsed = 0;
+  /** Start and end of each id, over all pieces. */
+  #spans = new Uint32Array(2 * FIRST_SLOTS);
   #written = 0;
 
-  /** @param maxIds how many distinct ids are taken before `tooMany` is thrown (StreamError too_many_ids) */
-  constructor(hash: SeededHash | HashOfId, maxIds: number, tooMany = tooManyIds) {
+  /**
+   * @param maxIds how many distinct ids are taken before `tooMany` is thrown (StreamError too_many_ids)
+   * @param maxBytes of all ids together, before the same is
+   */
+  constructor(hash: SeededHash | HashOfId, maxIds: number, tooMany = tooManyIds, maxBytes = MOST_BYTES) {
     this.#hashOf = typeof hash === 'function' ? hash : hashWith(hash);
     this.#maxIds = maxIds;
     this.#tooMany = tooMany;
+    this.#maxBytes = maxBytes;
   }
 
   get size(): number {
@@ -41,12 +61,15 @@ export class Interner {
   }
 
   get byteLength(): number {
-    return this.#bytes.byteLength + this.#starts.byteLength + this.#slots.byteLength;
+    const bytes = (this.#pieces.length - 1) * PIECE_BYTES + this.#pieces[0].length;
+    return bytes + this.#spans.byteLength + this.#slots.byteLength + this.#old.byteLength;
   }
 
   /** The bytes of an id; not to be changed. */
   bytesOf(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#starts[index], this.#starts[index + 1]);
+    const start = this.#spans[2 * index];
+    const from = start & (PIECE_BYTES - 1);
+    return this.#pieces[start >>> PIECE_SHIFT].subarray(from, from + this.#spans[2 * index + 1] - start);
   }
 
   intern(bytes: Uint8Array, start: number, end: number): number {
@@ -56,32 +79,37 @@ export class Interner {
   /** The same for who knows the id's hash. */
   internHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
-    const slots = this.#slots;
     const word = hash | 0;
-    for (let slot = this.#slotOf(word); ; slot = this.#after(slot)) {
-      if (slots[slot + 1] === 0) return this.#enter(slot, word, bytes.subarray(start, end));
-      if (slots[slot] !== word || slots[slot + 3] !== length) continue;
-      if (this.#isAt(slots[slot + 2], bytes, start, end)) return slots[slot + 1] - 1;
+    for (let slots = this.#slots; ; slots = this.#old) {
+      for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
+        if (slots[slot] !== word || slots[slot + 3] !== length) continue;
+        if (this.#isAt(slots[slot + 2], bytes, start, end)) return slots[slot + 1] - 1;
+      }
+      if (slots === this.#old || this.#old.length === 0) break;
     }
+    return this.#enter(word, bytes.subarray(start, end));
   }
 
   /** The index of the id that is `first`, these bytes, `last`; -1 when there is none. */
   findBetween(hash: number, { bytes, start, end }: IdRef, first: number, last: number): number {
     const length = end - start + 2;
-    const slots = this.#slots;
     const word = hash | 0;
-    for (let slot = this.#slotOf(word); slots[slot + 1] !== 0; slot = this.#after(slot)) {
-      if (slots[slot] !== word || slots[slot + 3] !== length) continue;
-      const at = slots[slot + 2];
-      if (this.#bytes[at] !== first || this.#bytes[at + length - 1] !== last) continue;
-      if (this.#isAt(at + 1, bytes, start, end)) return slots[slot + 1] - 1;
+    for (let slots = this.#slots; ; slots = this.#old) {
+      for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
+        if (slots[slot] !== word || slots[slot + 3] !== length) continue;
+        const at = slots[slot + 2];
+        const own = this.#pieces[at >>> PIECE_SHIFT];
+        const from = at & (PIECE_BYTES - 1);
+        if (own[from] !== first || own[from + length - 1] !== last) continue;
+        if (this.#isAt(at + 1, bytes, start, end)) return slots[slot + 1] - 1;
+      }
+      if (slots === this.#old || this.#old.length === 0) return -1;
     }
-    return -1;
   }
 
   /** Reads the slot of a hash, so that it waits in the cache. The result means nothing. */
   warm(hash: number): number {
-    return this.#slots[this.#slotOf(hash | 0)];
+    return this.#slots[slotOf(this.#slots, hash | 0)];
   }
 
   /** All ids are to be written again. */
@@ -93,10 +121,9 @@ export class Interner {
   writeNew(to: ByteWriter): void {
     to.varint(this.#size - this.#written);
     for (; this.#written < this.#size; this.#written++) {
-      const start = this.#starts[this.#written];
-      const end = this.#starts[this.#written + 1];
-      to.varint(end - start);
-      to.bytes(this.#bytes, start, end);
+      const id = this.bytesOf(this.#written);
+      to.varint(id.length);
+      to.bytes(id);
     }
   }
 
@@ -109,60 +136,74 @@ export class Interner {
     this.#written = this.#size;
   }
 
-  #slotOf(hash: number): number {
-    return (Math.imul(hash, SLOT_WORDS) & (this.#slots.length - 1)) >>> 0;
-  }
-
-  #after(slot: number): number {
-    return (slot + SLOT_WORDS) & (this.#slots.length - 1);
-  }
-
   #isAt(at: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const own = this.#bytes;
-    for (let i = start, j = at; i < end; i++, j++) if (own[j] !== bytes[i]) return false;
+    const own = this.#pieces[at >>> PIECE_SHIFT];
+    for (let i = start, j = at & (PIECE_BYTES - 1); i < end; i++, j++) if (own[j] !== bytes[i]) return false;
     return true;
   }
 
-  #enter(slot: number, hash: number, id: Uint8Array): number {
+  #enter(hash: number, id: Uint8Array): number {
     const index = this.#size;
     if (index >= this.#maxIds) throw this.#tooMany(this.#maxIds);
-    const start = this.#starts[index];
-    this.#reserve(start + id.length);
-    this.#bytes.set(id, start);
-    this.#starts[index + 1] = start + id.length;
-    this.#slots[slot] = hash;
-    this.#slots[slot + 1] = index + 1;
-    this.#slots[slot + 2] = start;
-    this.#slots[slot + 3] = id.length;
+    const start = this.#keep(id);
+    if (2 * index === this.#spans.length) this.#spans = grown(this.#spans);
+    this.#spans[2 * index] = start;
+    this.#spans[2 * index + 1] = start + id.length;
+    entry.set([hash, index + 1, start, id.length]);
+    put(this.#slots, entry, 0);
     this.#size++;
-    if (2 * SLOT_WORDS * this.#size > this.#slots.length) this.#rehash();
+    this.#moveSome();
+    if (2 * SLOT_WORDS * this.#size > this.#slots.length) {
+      this.#old = this.#slots;
+      this.#moved = 0;
+      this.#slots = new Int32Array(2 * this.#old.length);
+    }
     return index;
   }
 
-  /** Room for so many bytes, and for one id more. */
-  #reserve(length: number): void {
-    if (length > this.#bytes.length) {
-      const longer = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
-      longer.set(this.#bytes);
-      this.#bytes = longer;
-    }
-    if (this.#size + 1 < this.#starts.length) return;
-    const starts = new Uint32Array(2 * this.#starts.length);
-    starts.set(this.#starts);
-    this.#starts = starts;
+  /** Copies the bytes of an id, and returns where they are. Throws StreamError too_many_ids. */
+  #keep(id: Uint8Array): number {
+    const left = PIECE_BYTES - (this.#bytesUsed & (PIECE_BYTES - 1));
+    const start = id.length > left ? this.#bytesUsed + left : this.#bytesUsed;
+    if (id.length > PIECE_BYTES || start + id.length > this.#maxBytes) throw tooManyBytes(this.#maxBytes);
+    const number = start >>> PIECE_SHIFT;
+    const from = start & (PIECE_BYTES - 1);
+    if (number === this.#pieces.length) this.#pieces.push(new Uint8Array(PIECE_BYTES));
+    while (from + id.length > this.#pieces[number].length) this.#pieces[number] = grown(this.#pieces[number]);
+    this.#pieces[number].set(id, from);
+    this.#bytesUsed = start + id.length;
+    return start;
   }
 
-  #rehash(): void {
-    const old = this.#slots;
-    const slots = new Int32Array(old.length * 2);
-    this.#slots = slots;
-    for (let from = 0; from < old.length; from += SLOT_WORDS) {
-      if (old[from + 1] === 0) continue;
-      let to = this.#slotOf(old[from]);
-      while (slots[to + 1] !== 0) to = this.#after(to);
-      for (let i = 0; i < SLOT_WORDS; i++) slots[to + i] = old[from + i];
+  #moveSome(): void {
+    const old = this.#old;
+    if (old.length === 0) return;
+    const to = Math.min(old.length, this.#moved + MOVED_EACH * SLOT_WORDS);
+    for (let at = this.#moved; at < to; at += SLOT_WORDS) {
+      if (old[at + 1] !== 0) put(this.#slots, old, at);
     }
+    this.#moved = to;
+    if (to === old.length) this.#old = NO_SLOTS;
   }
+}
+
+const slotOf = (slots: Int32Array, hash: number): number => (Math.imul(hash, SLOT_WORDS) & (slots.length - 1)) >>> 0;
+
+const after = (slots: Int32Array, slot: number): number => (slot + SLOT_WORDS) & (slots.length - 1);
+
+const entry = new Int32Array(SLOT_WORDS);
+
+/** Enters what stands at `at` of some other slots, an id that is not there. */
+function put(slots: Int32Array, from: Int32Array, at: number): void {
+  let slot = slotOf(slots, from[at]);
+  while (slots[slot + 1] !== 0) slot = after(slots, slot);
+  for (let i = 0; i < SLOT_WORDS; i++) slots[slot + i] = from[at + i];
+}
+
+function grown<A extends Uint8Array | Uint32Array>(array: A): A {
+  const longer = new (array.constructor as new (length: number) => A)(2 * array.length);
+  longer.set(array);
+  return longer;
 }
 
 const hashWith =
@@ -177,3 +218,6 @@ const tooManyIds = (maxIds: number): StreamError =>
     'too_many_ids',
     `more than ${maxIds} distinct ids in one partition: raise limits.maxIds, or find the producer that makes them up`,
   );
+
+const tooManyBytes = (maxBytes: number): StreamError =>
+  new StreamError('too_many_ids', `the ids of one partition have more than ${maxBytes} bytes: find the producer that makes them up`);

@@ -73,3 +73,33 @@ test('50,000 ids are found again after every growth', () => {
   for (let i = 0; i < 50_000; i++) if (enter(table, utf8.encode(`id ${i}`)) !== i) wrong++;
   expect([wrong, table.size]).toEqual([0, 50_000]);
 });
+
+test('while it grows all ids are found, those before the growth, those after, and those not yet moved', () => {
+  const table = interner();
+  let wrong = 0;
+  for (let i = 0; i < 40_000; i++) {
+    if (enter(table, utf8.encode(`id ${i}`)) !== i) wrong++;
+    const earlier = Math.imul(i, 0x9e37_79b1) >>> 0;
+    if (enter(table, utf8.encode(`id ${earlier % (i + 1)}`)) !== earlier % (i + 1)) wrong++;
+  }
+  expect([wrong, table.size]).toEqual([0, 40_000]);
+});
+
+test('long ids lie whole, each in one piece of memory', () => {
+  const table = interner();
+  const long = (i: number): Uint8Array => utf8.encode(`${i} `.repeat(700 + (i % 50)));
+  for (let i = 0; i < 2000; i++) expect(enter(table, long(i))).toBe(i);
+  for (let i = 0; i < 2000; i += 7) expect(Buffer.compare(table.bytesOf(i), long(i))).toBe(0);
+  const out = new ByteWriter();
+  table.writeNew(out);
+  const restored = interner();
+  restored.readNew(new ByteReader(out.take()));
+  for (let i = 0; i < 2000; i += 7) expect(enter(restored, long(i))).toBe(i);
+});
+
+test('more bytes than there may be stop by name, and what is known still answers', () => {
+  const table = new Interner(new SeededHash(new Uint8Array(8).fill(7)), 100, undefined, 1000);
+  for (let i = 0; i < 9; i++) enter(table, utf8.encode(`${i}`.repeat(100)));
+  expect(() => enter(table, utf8.encode('x'.repeat(101)))).toThrow(expect.objectContaining({ code: 'too_many_ids' }));
+  expect([enter(table, utf8.encode('8'.repeat(100))), table.size]).toEqual([8, 9]);
+});
