@@ -14,6 +14,8 @@ const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 interface Known {
   bytes: Uint8Array;
   group: number;
+  /** The cell it was last found in. A guess. */
+  cell: number;
 }
 
 export class SurfaceSpend {
@@ -38,9 +40,13 @@ export class SurfaceSpend {
   #cellOf(surface: ByteRef, hour: number): number {
     const { groups, cells } = this.#state;
     if (cells.surfaceSpend.generation !== this.#generation) this.#look();
-    const known = this.#groupOf(surface);
-    const found = known === -1 ? -1 : cells.surfaceSpend.find(known, 0, hour);
-    if (found !== -1) return found;
+    const place = this.#placeOf(surface);
+    const known = place === -1 ? -1 : this.#known[place].group;
+    if (place !== -1) {
+      const one = this.#known[place];
+      if (!cells.surfaceSpend.isAt(one.cell, known, hour)) one.cell = cells.surfaceSpend.find(known, 0, hour);
+      if (one.cell !== -1) return one.cell;
+    }
     const count = this.#counts.get(hour) ?? 0;
     const isOne = surface.end - surface.start <= MAX_BYTES && count < MAX_SURFACES;
     const name = isOne ? surface : NOTHING;
@@ -48,17 +54,18 @@ export class SurfaceSpend {
     const { size } = cells.surfaceSpend;
     const index = cells.surfaceSpend.at(group, 0, hour);
     if (index === size) this.#counts.set(hour, count + 1);
-    if (this.#groupOf(name) === -1) this.#known.push({ bytes: name.bytes.slice(name.start, name.end), group });
+    if (this.#placeOf(name) === -1) this.#known.push({ bytes: name.bytes.slice(name.start, name.end), group, cell: index });
     return index;
   }
 
   /** A handful, so they are looked through. */
-  #groupOf({ bytes, start, end }: ByteRef): number {
-    for (const known of this.#known) {
-      if (known.bytes.length !== end - start) continue;
+  #placeOf({ bytes, start, end }: ByteRef): number {
+    for (let place = 0; place < this.#known.length; place++) {
+      const own = this.#known[place].bytes;
+      if (own.length !== end - start) continue;
       let i = 0;
-      while (i < known.bytes.length && known.bytes[i] === bytes[start + i]) i++;
-      if (i === known.bytes.length) return known.group;
+      while (i < own.length && own[i] === bytes[start + i]) i++;
+      if (i === own.length) return place;
     }
     return -1;
   }
@@ -74,6 +81,6 @@ export class SurfaceSpend {
       seen.add(cells.surfaceSpend.groupOf(i));
     }
     this.#known.length = 0;
-    for (const group of seen) this.#known.push({ bytes: groups.entityOf(group).slice(), group });
+    for (const group of seen) this.#known.push({ bytes: groups.entityOf(group).slice(), group, cell: -1 });
   }
 }
