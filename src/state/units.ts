@@ -14,6 +14,10 @@ const SPLIT_AT = 200_000;
 const PARTS = 64;
 const PART_SHIFT = 26;
 
+/** Of one call of `expire`. One experiment is forgotten whole, however large. */
+const EXPERIMENTS_AT_ONCE = 1000;
+const UNITS_AT_ONCE = 1_000_000;
+
 export type UnitVisitor = (experiment: number, hi: number, lo: number, payload: number) => void;
 
 /** Open addressing; two words of hash a slot, and the payload beside it. A slot of two zero words is empty. */
@@ -105,6 +109,8 @@ export class UnitStore {
   readonly #experiments: (Experiment | undefined)[] = [];
   readonly #budget: MemoryBudget;
   #size = 0;
+  /** No experiment was touched last before this, so that few calls of `expire` have anything to look at. */
+  #leastTouchedMs = Number.POSITIVE_INFINITY;
 
   constructor({ budget = new MemoryBudget() }: UnitStoreOptions = {}) {
     this.#budget = budget;
@@ -160,13 +166,24 @@ export class UnitStore {
     return this.#experiments[experiment]?.touchedMs ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Forgets the experiments last touched before the cutoff; returns their indices, rising. */
+  /** Forgets experiments last touched before the cutoff, some ms' worth of them; the next calls go on. Returns their indices, rising. */
   expire(cutoffMs: number): number[] {
+    if (!(this.#leastTouchedMs < cutoffMs)) return [];
     const gone: number[] = [];
+    let units = 0;
+    let leastMs = Number.POSITIVE_INFINITY;
     for (const [index, experiment] of this.#experiments.entries()) {
-      if (experiment !== undefined && experiment.touchedMs < cutoffMs) gone.push(index);
+      if (experiment === undefined) continue;
+      const isGone = experiment.touchedMs < cutoffMs && gone.length < EXPERIMENTS_AT_ONCE && units < UNITS_AT_ONCE;
+      if (!isGone) {
+        if (experiment.touchedMs < leastMs) leastMs = experiment.touchedMs;
+        continue;
+      }
+      gone.push(index);
+      units += unitsOf(experiment);
     }
     for (const index of gone) this.forget(index);
+    this.#leastTouchedMs = leastMs;
     return gone;
   }
 
@@ -219,6 +236,7 @@ export class UnitStore {
     // No holes: a sparse array would be a slow one.
     while (this.#experiments.length < index) this.#experiments.push(undefined);
     this.#experiments[index] = fresh;
+    this.#leastTouchedMs = Number.NEGATIVE_INFINITY;
     return fresh;
   }
 
@@ -246,6 +264,8 @@ export class UnitStore {
     old.release();
   }
 }
+
+const unitsOf = ({ tables }: Experiment): number => tables.reduce((sum, { used }) => sum + used, 0);
 
 const tableOf = (experiment: Experiment, hi: number): UnitTable =>
   experiment.tables.length === 1 ? experiment.tables[0] : experiment.tables[hi >>> PART_SHIFT];

@@ -14,6 +14,9 @@ import { UnitSample } from './unit-sample.ts';
 const MAX_LAG_MS = 7 * 86_400_000;
 const NO_ENTITY: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
+/** Tables of which cells are forgotten. */
+const CLOSING = ['spend', 'units', 'surfaceSpend', 'spendEvidence', 'exposureEvidence'] as const;
+
 /** Why the stream may differ from the truth. In `spendEvidence` each has two columns, records and micros; in `exposureEvidence` one, and the last none. */
 export const EVIDENCE = { late: 0, duplicate: 1, suspected: 2, invalidTraffic: 3 } as const;
 export type Evidence = (typeof EVIDENCE)[keyof typeof EVIDENCE];
@@ -39,7 +42,13 @@ export class Contribution {
   readonly #addSegment: (segment: number) => void;
   /** Of the exposure whose segments are being counted. */
   #group = 0;
-  #closedSlotMs = Number.NEGATIVE_INFINITY;
+  /** Of the table that is next. */
+  #turn = 0;
+  /** Up to where each table's slots had closed when it was last looked through. */
+  readonly #closedMs = Object.fromEntries(CLOSING.map((name) => [name, Number.NEGATIVE_INFINITY])) as Record<
+    (typeof CLOSING)[number],
+    number
+  >;
 
   constructor(options: ContributionOptions, state: IngestState) {
     this.#options = options;
@@ -142,20 +151,29 @@ export class Contribution {
     }
   }
 
-  /** Forgets cells that no record can change any more; looks once a quarter hour of event time. Call when all changes are committed. */
+  /**
+   * Forgets cells that no record can change any more, of one table a call: each is looked through when another of its slots has
+   * closed. Call when all changes are committed.
+   */
   dropClosed(): void {
     const watermarkMs = this.#state.watermark.ms;
-    const slotMs = Math.floor(watermarkMs / CELLS.spend.slotMs) * CELLS.spend.slotMs;
-    if (!(slotMs > this.#closedSlotMs)) return;
-    this.#closedSlotMs = slotMs;
-    const { cells } = this.#state;
+    for (let turn = 0; turn < CLOSING.length; turn++) {
+      const name = CLOSING[this.#turn];
+      this.#turn = (this.#turn + 1) % CLOSING.length;
+      const { slotMs } = CELLS[name];
+      const closedMs = Math.floor(watermarkMs / slotMs) * slotMs;
+      if (!(closedMs > this.#closedMs[name])) continue;
+      this.#closedMs[name] = closedMs;
+      const cells = this.#state.cells[name];
+      cells.drop((index) => this.#isClosed(name, (cells.timeOf(index) + 1) * slotMs, watermarkMs));
+      return;
+    }
+  }
+
+  #isClosed(name: CellName, endMs: number, watermarkMs: number): boolean {
     const { time, limits } = this.#options;
-    for (const name of ['spend', 'units', 'surfaceSpend'] as const) {
-      cells[name].drop((index) => closedUntil((cells[name].timeOf(index) + 1) * CELLS[name].slotMs, watermarkMs, time));
-    }
-    for (const name of ['spendEvidence', 'exposureEvidence'] as const) {
-      cells[name].drop((index) => (cells[name].timeOf(index) + 1) * CELLS[name].slotMs + limits.evidenceMs <= watermarkMs);
-    }
+    if (name === 'spendEvidence' || name === 'exposureEvidence') return endMs + limits.evidenceMs <= watermarkMs;
+    return closedUntil(endMs, watermarkMs, time);
   }
 
   #timing({ assignedTs, eventTs }: DecodedEvent, group: number): void {

@@ -7,7 +7,7 @@ import { MAX_VARIANTS } from '../operators/first-exposure.ts';
 import { GroupTable } from '../operators/group.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, type ByteWriter } from '../state/bytes.ts';
-import { CellTable, exactSum, TO_COMMIT } from '../state/cells.ts';
+import { CellTable, type CellWalk, exactSum, TO_COMMIT } from '../state/cells.ts';
 import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
@@ -57,7 +57,7 @@ export class IngestState {
   /** Both rise only, so their sum tells of either. */
   #journaledOldest = Number.NEGATIVE_INFINITY;
   #committed = 0;
-  #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk } | null = null;
+  #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk; cells: (CellWalk & { name: CellName })[] } | null = null;
 
   constructor({ time, limits, hash, budget, reasons }: IngestStateOptions) {
     this.watermark = new Watermark(time.maxOutOfOrdernessMs);
@@ -197,11 +197,11 @@ export class IngestState {
     this.#committed = commit.to;
   }
 
-  /** From here on `snapshotSlice` writes all that a restore needs; ids, cells and marks at once. */
+  /** From here on `snapshotSlice` writes all that a restore needs; ids and marks at once. */
   beginSnapshot(): void {
     for (const ids of [this.entities, this.groups]) ids.rewind();
-    for (const name of CELL_NAMES) this.cells[name].touchNext({ index: 0, generation: -1 }, Number.POSITIVE_INFINITY, TO_COMMIT);
-    this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk() };
+    const cells = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
+    this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk(), cells };
     this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {
       const touchedMs = this.units.lastTouched(experiment);
@@ -210,14 +210,15 @@ export class IngestState {
     if (Number.isFinite(this.watermark.highestEventTs)) this.#journal.watermark(this.watermark.highestEventTs);
   }
 
-  /** Writes the next `slots` slots of the tables into the journal; true when all is written. */
+  /** Writes the next `slots` slots of the tables into the journal, or lists so many cells; true when all is written. */
   snapshotSlice(slots: number): boolean {
     const places = this.#snapshot;
     if (places === null) return true;
     const done =
       this.dedup.walk(places.dedup, slots, (hi, lo, bucket) => this.#journal.dedup(hi, lo, bucket)) &&
       this.suspects.walk(places.suspects, slots, (hi, lo, bucket) => this.#journal.suspect(hi, lo, bucket)) &&
-      this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#journal.unit(experiment, hi, lo, payload));
+      this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#journal.unit(experiment, hi, lo, payload)) &&
+      places.cells.every((place) => this.cells[place.name].touchNext(place, slots, TO_COMMIT));
     if (done) this.#snapshot = null;
     return done;
   }

@@ -188,21 +188,24 @@ export class Owner {
   next(): Commit {
     const { stage, life } = this;
     Owner.process(life, stage, stage.position, Math.min(life.end, (Math.floor(stage.position / life.step) + 1) * life.step));
-    return stage.takeCommit();
+    return kept(stage.takeCommit());
   }
 }
 
 /** A commit that leads where the next one of this owner would, made by somebody who knows nothing: who believes it counts wrong. */
 export async function poison(owner: Owner, from = owner.stage.position): Promise<Commit> {
   const ignorant = await Owner.open(new Life({ stream: owner.life.stream }), new MemoryStateStore());
-  return { ...ignorant.stage.takeCommit(), from, to: from + owner.life.step };
+  return { ...kept(ignorant.stage.takeCommit()), from, to: from + owner.life.step };
 }
+
+/** Its bytes are the stage's own, and written over by the next commit. */
+const kept = (commit: Commit): Commit => ({ ...commit, changes: commit.changes.slice() });
 
 /** Appends a commit that adds nothing but what is known: a whole snapshot. */
 export async function standingStill({ stage, log }: Owner): Promise<Commit> {
   stage.beginSnapshot();
   stage.snapshotSlice(Number.POSITIVE_INFINITY);
-  const commit = stage.takeCommit();
+  const commit = kept(stage.takeCommit());
   await log.append(commit);
   return commit;
 }

@@ -116,3 +116,31 @@ test('a full budget stops by name, with every unit still there', () => {
   expect(store.size).toBe(entered);
   for (let i = 0; i < entered; i++) expect(store.get(0, ...spread(i))).toBe(1);
 });
+
+test('many experiments that expire at once go a thousand a call, and large ones by their units', () => {
+  const store = new UnitStore();
+  for (let experiment = 0; experiment < 2500; experiment++) {
+    store.set(experiment, 1, 2, 3);
+    store.touch(experiment, experiment === 7 ? DAY : 0);
+  }
+  const went = [1, 2, 3, 4].map(() => store.expire(DAY).length);
+  expect(went).toEqual([1000, 1000, 499, 0]);
+  expect([store.size, store.get(7, 1, 2)]).toEqual([1, 3]);
+  expect(store.expire(DAY + 1)).toEqual([7]);
+  for (let experiment = 0; experiment < 3; experiment++) {
+    for (let i = 0; i < 600_000; i++) store.set(experiment, ...spread(i), 1);
+    store.touch(experiment, 0);
+  }
+  expect([store.expire(DAY), store.expire(DAY), store.expire(DAY)]).toEqual([[0, 1], [2], []]);
+});
+
+test('an experiment that comes anew after others were looked through expires in its turn', () => {
+  const store = new UnitStore();
+  store.set(0, 1, 2, 3);
+  store.touch(0, 5 * DAY);
+  expect(store.expire(DAY)).toEqual([]);
+  store.set(1, 1, 2, 3);
+  store.touch(1, 2 * DAY);
+  expect(store.expire(3 * DAY)).toEqual([1]);
+  expect(store.expire(6 * DAY)).toEqual([0]);
+});

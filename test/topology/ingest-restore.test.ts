@@ -1,8 +1,13 @@
 import { expect, test } from 'vitest';
 import { FILE_SCHEMA } from '../../src/config.ts';
+import { TO_COMMIT } from '../../src/state/cells.ts';
 import { SeededHash } from '../../src/state/hash.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestState } from '../../src/topology/ingest-state.ts';
+import type { Commit } from '../../src/topology/types.ts';
+
+/** Its bytes are written over by the next commit. */
+const kept = (commit: Commit): Commit => ({ ...commit, changes: commit.changes.slice() });
 
 const HOUR_MS = 3_600_000;
 
@@ -51,4 +56,29 @@ test('an id that comes again right after its bucket has gone is known to an owne
   for (const commit of commits) for (const _ of after.restore(commit));
   after.observe(startMs + 49 * HOUR_MS);
   for (const state of [before, after]) expect(state.seenBefore(7, 7, startMs + 49 * HOUR_MS)).toBe(true);
+});
+
+test('a snapshot of many cells is written in slices, and is whole', () => {
+  const before = fresh();
+  const cells = 200_000;
+  const times = 100;
+  for (let i = 0; i < cells; i++) {
+    const id = Buffer.from(`c${i % (cells / times)}`);
+    const group = before.groups.intern({ bytes: id, start: 0, end: id.length });
+    before.cells.spend.add(before.cells.spend.at(group, 0, Math.floor((i * times) / cells)), 0, i);
+  }
+  before.position = 1;
+  before.takeCommit();
+  before.beginSnapshot();
+  const slices: Commit[] = [];
+  for (let done = false; !done; slices.push(kept(before.takeCommit()))) {
+    done = before.snapshotSlice(30_000);
+    expect(before.cells.spend.changed(TO_COMMIT)).toBeLessThanOrEqual(30_000);
+  }
+  expect(slices).toHaveLength(7);
+  const after = fresh();
+  for (const commit of slices) for (const _ of after.restore(commit));
+  expect(after.cells.spend.size).toBe(cells);
+  for (let i = 0; i < cells; i += 997) expect(after.cells.spend.get(i, 0)).toBe(before.cells.spend.get(i, 0));
+  expect(after.groups.size).toBe(before.groups.size);
 });

@@ -348,3 +348,24 @@ test.each([
   await story.pass(5 * SECOND);
   expect(process.failures).toEqual(['total_overflow!']);
 });
+
+test('after a jump of weeks each commit forgets the closed cells of one table, until all are gone', async () => {
+  const story = new Story();
+  const process = await story.started();
+  for (let i = 0; i < 5; i++) {
+    for (const id of ['one', 'one']) story.impression({ at: i * MINUTE, event_id: `${id} ${i}`, campaign_id: `c${i}`, surface: 'app' });
+  }
+  await story.pass(2 * SECOND);
+  const { spend, surfaceSpend, spendEvidence } = process.ingest('impressions').stage?.state.cells ?? {};
+  const sizes = () => [spend?.size, surfaceSpend?.size, spendEvidence?.size];
+  expect(sizes()).toEqual([5, 1, 5]);
+  const seen = new Set<string>();
+  for (let i = 0; i < 8; i++) {
+    story.impression({ at: 20 * DAY, campaign_id: 'c0' });
+    await story.pass(SECOND);
+    seen.add(sizes().join(' '));
+  }
+  expect(sizes()).toEqual([1, 0, 0]);
+  // One after the other: never two tables in one commit.
+  expect(seen.size).toBeGreaterThanOrEqual(3);
+});
