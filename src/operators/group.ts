@@ -1,7 +1,7 @@
 /** What is counted together: a campaign, or (experiment, allocation version, variant). */
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
-import { Interner } from '../state/interner.ts';
+import { type IdRef, Interner } from '../state/interner.ts';
 import type { ByteRef } from '../topology/types.ts';
 
 const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
@@ -22,6 +22,7 @@ export interface GroupName {
 export class GroupTable {
   readonly #hash: SeededHash;
   readonly #ids: Interner;
+  readonly #ref: IdRef = { bytes: NOTHING.bytes, start: 0, end: 0 };
 
   /** @param maxIds how many groups are taken before StreamError too_many_ids */
   constructor(hash: SeededHash, maxIds: number) {
@@ -75,6 +76,15 @@ export class GroupTable {
 
   /** Writes the name as ByteWriter writes text, number and text. */
   writeName(group: number, to: ByteWriter): void {
+    const ref = this.#ref;
+    this.#ids.refer(group, ref);
+    const { bytes, start, end } = ref;
+    // A short id, a short version and no variant: most are campaigns.
+    if (bytes[start] <= SHORT && end - start === bytes[start] + 2) {
+      to.bytes(bytes, start, end);
+      to.u8(0);
+      return;
+    }
     const packed = this.#ids.bytesOf(group);
     const from = new ByteReader(packed);
     from.bytes(from.varint());

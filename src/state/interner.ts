@@ -72,6 +72,14 @@ export class Interner {
     return this.#pieces[start >>> PIECE_SHIFT].subarray(from, from + this.#spans[2 * index + 1] - start);
   }
 
+  /** The same, into `ref`: makes nothing. */
+  refer(index: number, ref: IdRef): void {
+    const start = this.#spans[2 * index];
+    ref.bytes = this.#pieces[start >>> PIECE_SHIFT];
+    ref.start = start & (PIECE_BYTES - 1);
+    ref.end = ref.start + this.#spans[2 * index + 1] - start;
+  }
+
   intern(bytes: Uint8Array, start: number, end: number): number {
     return this.internHashed(this.#hashOf(bytes, start, end), bytes, start, end);
   }
