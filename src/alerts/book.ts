@@ -166,17 +166,19 @@ export class AlertBook implements Section {
   }
 
   /**
-   * Postgres has it as ended: somebody has acknowledged it. One that ended before this was raised had the id before the
-   * task lost its state, or its phase came back: that id is used up, and the alert goes on under the next.
+   * Postgres has it as ended: somebody has acknowledged it. One that ended before this was raised, or otherwise and before it was
+   * seen to hold, had the id before the task lost its state, or its phase came back: that id is used up, and the alert goes on
+   * under the next.
    */
   closed({ id, endedAtMs, acknowledged }: ClosedAlert): void {
     for (const [key, entry] of this.#entries) {
       const { alert } = entry;
       if (entry.latch !== 'open' || alert === null || alert.id !== id) continue;
-      if (endedAtMs < alert.raisedAtMs) {
+      const wasEnded = endedAtMs < alert.raisedAtMs || (!acknowledged && alert.holds && endedAtMs < alert.updatedAtMs);
+      if (wasEnded) {
         this.#changedEnded.add(id);
         entry.ordinal++;
-        this.#latch(key, entry, alert, alert.raisedAtMs);
+        this.#latch(key, entry, alert, endedAtMs < alert.raisedAtMs ? alert.raisedAtMs : alert.updatedAtMs);
       } else if (acknowledged) {
         this.#end(entry, 'acknowledged', endedAtMs);
         entry.latch = alert.holds ? 'quiet' : 'armed';

@@ -44,14 +44,14 @@ export interface Looked {
 export function countsText({ counts, shares, alpha, report }: Looked): string {
   const units = counts.reduce((sum, count) => sum + count, 0);
   const sure = `${percent(1 - alpha)} sure`;
-  const lines = [row('arm', 'units', 'expected', 'share', 'meant', `share, ${sure}`)];
+  const rows = [['arm', 'units', 'expected', 'share', 'meant', `share, ${sure}`]];
   counts.forEach((count, arm) => {
     const [low, high] = report.confidence[arm];
     const range = shares[arm] === 0 ? '—' : `${percent(low)} to ${percent(high)}`;
     const seen = units === 0 ? '—' : percent(count / units);
-    lines.push(row(String(arm), grouped(count), grouped(Math.round(units * shares[arm])), seen, percent(shares[arm]), range));
+    rows.push([String(arm), grouped(count), grouped(Math.round(units * shares[arm])), seen, percent(shares[arm]), range]);
   });
-  return `${[...lines, '', ...verdict(report, alpha), '', ...beside(report)].join('\n')}\n`;
+  return `${[...table(rows), '', ...verdict(report, alpha), '', ...beside(report)].join('\n')}\n`;
 }
 
 function verdict({ log_e, p_value, alarm, leak }: CountsReport, alpha: number): string[] {
@@ -66,13 +66,22 @@ function verdict({ log_e, p_value, alarm, leak }: CountsReport, alpha: number): 
       `This split is broken: the counts are ${timesText(log_e)} times likelier under some other split than under the one that was meant.`,
       `(${times}.) Do not read the experiment's results before the cause is found.`,
     ];
-  if (log_e > 0)
-    return [
-      `No reason to doubt this split. ${times}: an alarm needs e of ${timesText(-Math.log(alpha))} or more.`,
-      'You may look as often as you like: this p-value already allows for that.',
-    ];
-  return [`This split is as it was meant, as far as these counts can say. ${times}.`];
+  return [`${gradeOf(log_e)} ${times}: an alarm needs e of ${timesText(-Math.log(alpha))} or more.`, ...ANY_TIME];
 }
+
+const ANY_TIME = ['You may look as often as you like: this p-value already allows for that.'];
+
+/** What evidence of less than an alarm is worth, after Jeffreys: by e of 3, 10, 30, 100. */
+const GRADES: readonly [least: number, says: string][] = [
+  [100, 'Very strong evidence that this split is broken, though not yet an alarm.'],
+  [30, 'Strong evidence that this split is broken, though not yet an alarm.'],
+  [10, 'Some evidence that this split is broken. Keep watching it.'],
+  [3, 'A slight hint that this split may be broken, of the kind that healthy experiments show too.'],
+  [1 / 3, 'These counts say nothing for or against this split.'],
+  [0, 'This split is as it was meant, as far as these counts can say.'],
+];
+
+const gradeOf = (lnE: number): string => (GRADES.find(([least]) => lnE >= Math.log(least)) as (typeof GRADES)[number])[1];
 
 function beside({ chi_squared: { statistic, df, p_value } }: CountsReport): string[] {
   if (df === 0) return ['There is one arm, so there is nothing to compare.'];
@@ -82,5 +91,8 @@ function beside({ chi_squared: { statistic, df, p_value } }: CountsReport): stri
   ];
 }
 
-const row = (...values: string[]): string =>
-  values.map((value, i) => (i === 0 ? value.padEnd(5) : value.padStart(i === 5 ? 26 : 16))).join('');
+/** Columns are as wide as what stands in them. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((value, i) => (i === 0 ? value.padEnd(widths[i]) : value.padStart(widths[i]))).join('  '));
+}

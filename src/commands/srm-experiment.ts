@@ -55,6 +55,7 @@ const STATES: Record<string, string> = {
   recovered: 'was broken and is as registered again',
   unversioned: 'cannot be tested: several are registered, and every unit says version 1',
   untested: 'cannot be tested yet',
+  unregistered: 'is not registered any more, so it is counted and not tested',
 };
 
 export function reportText(report: ExperimentReport): string {

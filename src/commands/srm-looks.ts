@@ -40,7 +40,7 @@ export const looksReport = ({ experimentId, test }: LooksResult): LooksReport =>
 /** What came first: evidence, which dates its onset itself, or a leak, which begins with its first unit. */
 function alarmOf({ alarmUnits, onset, leak }: ExperimentTest): { units: number; onsetUnits: number } | null {
   if (alarmUnits !== null && (leak === null || alarmUnits <= leak.units)) return { units: alarmUnits, onsetUnits: onset?.units ?? 0 };
-  return leak === null ? null : { units: leak.units, onsetUnits: leak.afterUnits };
+  return leak === null ? null : { units: leak.units, onsetUnits: leak.before.units };
 }
 
 export function looksText(results: readonly LooksResult[], alpha: number): string {

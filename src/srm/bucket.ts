@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { ExperimentPlan } from './plan.ts';
+import { type ExperimentPlan, versionOf } from './plan.ts';
 
 const BUCKETS = 100;
 
@@ -38,7 +38,7 @@ interface LoggedUnit {
 /** The variant that a unit's hash gives it; that which was logged where the hash gives none, null where there is nothing to check by. */
 export function hashedVariant(plan: ExperimentPlan, { experimentId, version, variant, unitId }: LoggedUnit): string | null {
   if (plan.hash === null || !plan.arms.includes(variant)) return null;
-  const shares = plan.versions.find((one) => one.version === version)?.shares;
+  const shares = versionOf(plan, version)?.shares;
   if (!shares) return null;
   return plan.arms[armOfBucket(bucketOf(unitId, experimentId, plan.salt), shares)] ?? variant;
 }

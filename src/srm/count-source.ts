@@ -7,7 +7,7 @@ import type { VersionTest } from './experiment-test.ts';
 export const TALLIES = ['exposed', 'assigned', 'late'] as const;
 export type Tally = (typeof TALLIES)[number];
 
-/** Where an experiment's units are counted, all phases together. */
+/** Where an experiment's units are counted, all phases together; but of emissions that are not there whole. */
 export interface CountSource {
   tally(experiment: Experiment, tally: Tally): SplitCounts;
   /** `dimension\0value` → counts. */
@@ -18,6 +18,9 @@ export interface CountSource {
 export interface UnitPlace {
   readonly version: number;
   readonly arm: number;
+  /** What its cells hold, over all phases: of the emissions that were there whole at the last look. */
+  exposedUnits: number;
+  assignedUnits: number;
   /** Null where it is not tested. */
   exposed: VersionTest | null;
   assigned: VersionTest | null;

@@ -2,10 +2,12 @@
 export class SplitCounts {
   /** In order of first appearance. */
   readonly versions: { version: number; arms: number[] }[] = [];
+  /** A bandit has thousands. */
+  readonly #byVersion = new Map<number, number[]>();
 
   /** Of every arm up to the last that has any. */
   of(version: number): readonly number[] {
-    return this.versions.find((one) => one.version === version)?.arms ?? [];
+    return this.#byVersion.get(version) ?? [];
   }
 
   get(version: number, arm: number): number {
@@ -13,13 +15,16 @@ export class SplitCounts {
   }
 
   add(version: number, arm: number, growth: number): void {
-    let found = this.versions.find((one) => one.version === version);
-    if (found === undefined) {
-      found = { version, arms: [] };
-      this.versions.push(found);
-    }
-    while (found.arms.length <= arm) found.arms.push(0);
-    found.arms[arm] += growth;
+    const arms = this.#byVersion.get(version) ?? this.#begin(version);
+    while (arms.length <= arm) arms.push(0);
+    arms[arm] += growth;
+  }
+
+  #begin(version: number): number[] {
+    const arms: number[] = [];
+    this.versions.push({ version, arms });
+    this.#byVersion.set(version, arms);
+    return arms;
   }
 
   /** Over all versions. */
@@ -34,10 +39,10 @@ export class SplitCounts {
   /** Without these; a version of which nothing is left is none. */
   without(rows: CountRows): SplitCounts {
     const rest = new SplitCounts();
+    const taken = new Map(rows);
     for (const { version, arms } of this.versions) {
-      const taken = rows.find(([of]) => of === version)?.[1] ?? [];
-      const left = arms.map((count, arm) => count - (taken[arm] ?? 0));
-      if (left.some((count) => count !== 0)) rest.versions.push({ version, arms: left });
+      const left = arms.map((count, arm) => count - (taken.get(version)?.[arm] ?? 0));
+      if (left.some((count) => count !== 0)) rest.#begin(version).push(...left);
     }
     return rest;
   }

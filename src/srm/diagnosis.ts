@@ -30,6 +30,8 @@ export interface ArmFacts {
   assigned: number;
   late: number;
   meanLagMs: number | null;
+  /** Exposures that say they were assigned after them. */
+  assignedAfter: number;
 }
 
 export interface Diagnosis {
@@ -57,6 +59,8 @@ export interface DiagnosisOptions {
   contamination: number;
   /** The condition has ended by itself. */
   recovered: boolean;
+  /** What is asked about is the leak, whatever else is wrong. */
+  ofLeak?: boolean;
 }
 
 /** Evidence of e ≥ 20 is not proof, but enough to say where to look. */
@@ -69,7 +73,7 @@ const LATE_SHARE = 0.5;
 export function diagnose(experiment: Experiment, options: DiagnosisOptions): Diagnosis {
   const { exposures, assignments, rate } = experiment;
   const segments = findSegments(experiment, options.alpha);
-  const onset = onsetOf(experiment);
+  const onset = onsetOf(experiment, options.ofLeak ?? false);
   const { version, intervals, exceeds } = intervalsOf(experiment, onset, options);
   const arms = armFacts(experiment, intervals);
   const [stage, stageWhy] = stageOf(experiment, options.alpha);
@@ -91,10 +95,9 @@ export function diagnose(experiment: Experiment, options: DiagnosisOptions): Dia
   };
 }
 
-function onsetOf({ exposures }: Experiment): Standing | null {
+function onsetOf({ exposures }: Experiment, ofLeak: boolean): Standing | null {
   const { onset, leak, alarmUnits } = exposures;
-  if (alarmUnits === null && leak !== null) return { units: leak.afterUnits, timeMs: Number.NaN, counts: new Map() };
-  return onset;
+  return leak !== null && (ofLeak || alarmUnits === null) ? leak.before : onset;
 }
 
 const lnBefore = (experiment: Experiment, { counts }: Standing): number =>
@@ -141,6 +144,7 @@ function armFacts(experiment: Experiment, intervals: readonly Interval[]): ArmFa
             assigned: tallies.assigned.ofArm(arm),
             late: tallies.late.ofArm(arm),
             meanLagMs: timing.meanLagMs(arm),
+            assignedAfter: timing.backwards[arm] ?? 0,
           },
         ]
       : [],

@@ -51,6 +51,7 @@ export function srmDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDra
       `${armsText(diagnosis)} Such counts are ${timesText(exposures.lnEMax)} times likelier under another split than under the registered one (p = ${probability(pValueOf(exposures.lnEMax))}, however often looked at).`,
       `It ${onset === null || onset.units === 0 ? 'has been so from the start' : `began at about unit ${grouped(onset.units)}${whenText(onset.timeMs)}`}; it was certain at unit ${grouped(exposures.alarmUnits ?? exposures.units)}.`,
       `Stage: ${diagnosis.stage}, because ${diagnosis.stageWhy}.`,
+      timingText(diagnosis),
       segmentsText(diagnosis),
       `Likely cause: ${CAUSE_NAMES[diagnosis.cause]}: ${diagnosis.causeWhy}.`,
       keptText(diagnosis),
@@ -92,7 +93,7 @@ export function contaminationDraft(experiment: Experiment, tolerated: number): A
     ...base(experiment, 'contamination'),
     severity: 'ticket',
     summary: `${experiment.id}: ${percent(contaminated / Math.max(1, units))} of its units met more than one variant`,
-    description: `${grouped(contaminated)} of ${grouped(units)} units were exposed to another variant than their first one; tolerated are ${percent(tolerated)}. Effects are diluted, and the split itself may be biased.`,
+    description: `${grouped(contaminated)} of the ${grouped(units)} units known were exposed to another variant than their first one; tolerated are ${percent(tolerated)}. Effects are diluted, and the split itself may be biased.`,
     nextStep: NEXT_STEPS.identity,
     facts: { contaminated, units, tolerated, stage: 'assignment', culprit: null, cause: 'identity' },
   };
@@ -104,7 +105,7 @@ export function mismatchDraft(experiment: Experiment): AlertDraft {
     ...base(experiment, 'hash_mismatch'),
     severity: 'ticket',
     summary: `${experiment.id}: units have another variant than their hash gives`,
-    description: `${grouped(hashMismatched)} of ${grouped(hashChecked)} units checked are in another variant than the registered hash and shares give${mismatch === null ? '' : `; the first was in ${mismatch.logged} and belongs in ${mismatch.hashed}`}. A correct bucketing has none.`,
+    description: `${grouped(hashMismatched)} of ${grouped(hashChecked)} units checked are in another variant than the registered hash and shares give${mismatch === null ? '' : `; the first, ${mismatch.unitId}, was in ${mismatch.logged} and belongs in ${mismatch.hashed}`}. A correct bucketing has none.`,
     nextStep: NEXT_STEPS.bucketing,
     facts: { checked: hashChecked, mismatched: hashMismatched, example: mismatch === null ? null : { ...mismatch } },
   };
@@ -138,6 +139,8 @@ export interface Suspect {
   owner: string;
   phase: string;
   lnE: number;
+  /** It has an alert of its own. */
+  isAlarmed: boolean;
 }
 
 /** @param fleetAlpha of those named, the share that may be healthy */
@@ -183,6 +186,13 @@ const armsText = ({ arms }: Diagnosis): string =>
     .map(({ variant, units, expected }) => `${variant} has ${grouped(units)} units and should have ${grouped(Math.round(expected))}`)
     .join('; ')}.`;
 
+function timingText({ arms }: Diagnosis): string {
+  const after = arms.filter(({ assignedAfter }) => assignedAfter > 0);
+  if (after.length === 0) return '';
+  const each = after.map(({ variant, assignedAfter }) => `${grouped(assignedAfter)} of ${variant}`).join(', ');
+  return `Exposures that say they came before their assignment: ${each}.`;
+}
+
 function segmentsText({ segments: { rejected, culprit } }: Diagnosis): string {
   if (culprit !== null)
     return `Where: ${culprit.dimension} ${culprit.value} (${grouped(culprit.units)} units); the rest is as it should be.`;
@@ -213,7 +223,7 @@ export function factsOf(experiment: Experiment, diagnosis: Diagnosis): { [name: 
   const version = exposures.versions.get(diagnosis.version);
   const { statistic, df, pValue } = chiSquared([...(version?.counts ?? [])], version?.shares ?? []);
   return {
-    arms: arms.map(({ variant, units, expected, share, expectedShare, interval, assigned, late, meanLagMs }) => ({
+    arms: arms.map(({ variant, units, expected, share, expectedShare, interval, assigned, late, meanLagMs, assignedAfter }) => ({
       variant,
       units,
       expected,
@@ -223,6 +233,7 @@ export function factsOf(experiment: Experiment, diagnosis: Diagnosis): { [name: 
       assigned,
       late,
       exposure_lag_ms: meanLagMs,
+      assigned_after_exposed: assignedAfter,
     })),
     interval_version: diagnosis.version,
     log_e: exposures.lnE,

@@ -1,6 +1,6 @@
 /** One experiment as evaluate knows it: its counts, its tests, and what has been noticed. No I/O, no clock, no alerts. */
 import { TILTS } from '../stats/tilts.ts';
-import { type Baseline, takeOff } from './baseline.ts';
+import { takeOff } from './baseline.ts';
 import { hashedVariant, type Mismatch } from './bucket.ts';
 import type { CountSource, Tally, UnitPlace } from './count-source.ts';
 import type { SplitCounts } from './counts.ts';
@@ -8,7 +8,7 @@ import { ExperimentTest } from './experiment-test.ts';
 import { ExposureRate } from './exposure-rate.ts';
 import { ExposureTiming } from './exposure-timing.ts';
 import { PhaseCounts } from './phase-counts.ts';
-import { type ExperimentPlan, isOver, type PlanRows, splitsDiffer } from './plan.ts';
+import { type ExperimentPlan, isOver, type PlanRows, splitsDiffer, versionOf } from './plan.ts';
 import { problemsOf } from './registry-problems.ts';
 
 /** Of the settings, what a test needs. */
@@ -23,7 +23,9 @@ export class Experiment {
   lastPlan: ExperimentPlan | null = null;
   /** What the plan was made of, by this owner. */
   rows: PlanRows | null = null;
-  readonly #counts: PhaseCounts;
+  readonly counts: PhaseCounts;
+  /** Of all phases, at the last look. */
+  knownUnits = 0;
   /** Grows with what is tested. */
   #arrangement = 0;
   /** Units of a variant that is not registered, or of a version that cannot be tested: how often some were counted. */
@@ -49,7 +51,7 @@ export class Experiment {
 
   constructor(id: string, settings: TestSettings, source: CountSource) {
     this.id = id;
-    this.#counts = new PhaseCounts(this, source);
+    this.counts = new PhaseCounts(this, source);
     this.#settings = settings;
     this.exposures = this.#newTest();
   }
@@ -65,6 +67,10 @@ export class Experiment {
     return this.#rate;
   }
 
+  get assignmentsOrNull(): ExperimentTest | null {
+    return this.#assignments;
+  }
+
   /** Some of its assignments can be tested. Not whether the test is there: who asks what it says makes it. */
   get #isAssigned(): boolean {
     return this.#assignments !== null && this.#assignments.versions.size > 0;
@@ -75,18 +81,9 @@ export class Experiment {
     return this.exposures.lnEMax + (this.#assignments?.lnEMax ?? 0);
   }
 
-  /** What phases before this one had counted: kept, since the cells say all. */
-  get baseline(): Baseline | null {
-    return this.#counts.baseline;
-  }
-
-  set baseline(baseline: Baseline | null) {
-    this.#counts.baseline = baseline;
-  }
-
   /** Of this phase: what came before its start is taken off. */
   tally(tally: Tally): SplitCounts {
-    return this.#counts.tally(tally);
+    return this.counts.tally(tally);
   }
 
   get tallies(): Readonly<Record<Tally, SplitCounts>> {
@@ -129,13 +126,11 @@ export class Experiment {
     return this.#registered[arm];
   }
 
-  /** Units of a version and variant have become more; they are counted already. */
-  grew(tally: Tally, place: UnitPlace, growth: number): void {
-    this.#counts.grew();
-    if (tally === 'late') return;
+  /** What is counted of a version and variant by now, over all phases, goes into its tests; before a look. */
+  counted(tally: 'exposed' | 'assigned', place: UnitPlace, units: number): void {
     if (place.arrangement !== this.#arrangement) this.#arrange(place);
     const tested = place[tally];
-    if (tested !== null) tested.counts[place.arm] += growth;
+    if (tested !== null) tested.counts[place.arm] = units - this.counts.before(tally, place.version, place.arm);
     else if (this.#registered[place.arm] && this.sharesOf(place.version) !== null)
       this.#declare(tally === 'exposed' ? this.exposures : this.assignments, this.tally(tally), place.version);
     else if (tally === 'exposed') this.#untested++;
@@ -143,7 +138,7 @@ export class Experiment {
 
   /** Counts of this phase by segment, `dimension\0value`; made when asked for. */
   segments(): Map<string, SplitCounts> {
-    return this.#counts.segments();
+    return this.counts.segments();
   }
 
   /** One unit whose id is known: does its hash give the variant that was logged? */
@@ -156,11 +151,14 @@ export class Experiment {
     this.mismatch ??= { unitId, logged: variant, hashed };
   }
 
-  /** Looks at the exposures, unless all of them claim a version that cannot be theirs. True when an onset step was made. */
-  look(timeMs: number): boolean {
+  /**
+   * Looks at the exposures, unless all of them claim a version that cannot be theirs. True when an onset step was made.
+   * @param latestMs the latest event there may be; `timeMs` is as far as event time is known to be
+   */
+  look(timeMs: number, latestMs = timeMs): boolean {
     const { exposures, plan } = this;
     if (plan === null || isOver(plan, timeMs)) return false;
-    if (plan.severalFromMs !== null && plan.severalFromMs <= timeMs && this.#isUnversioned()) {
+    if (plan.severalFromMs !== null && plan.severalFromMs <= latestMs && this.#isUnversioned()) {
       this.unversionedFrom ??= this.tallies.exposed.units;
       return false;
     }
@@ -180,10 +178,9 @@ export class Experiment {
     return this.rate.catchUp(this);
   }
 
-  /** Units that met more than one variant, of how many; those first counted in the phase before may be more than this one has. */
+  /** Units that met another variant in this phase, of all that are known: those first counted in a phase before come back too. */
   get contamination(): { contaminated: number; units: number } {
-    const { contaminated } = this;
-    return { contaminated, units: Math.max(contaminated, this.tally('exposed').units) };
+    return { contaminated: this.contaminated, units: Math.max(this.contaminated, this.knownUnits) };
   }
 
   /** Its exposures are, or were, split wrongly. */
@@ -211,7 +208,7 @@ export class Experiment {
 
   /** What the split of a version is, by tested arm; null when it has none that can be tested. */
   sharesOf(version: number): number[] | null {
-    const planned = this.plan?.versions.find((one) => one.version === version);
+    const planned = this.plan === null ? undefined : versionOf(this.plan, version);
     if (!planned?.shares || this.plan === null) return null;
     const { arms } = this.plan;
     return this.arms.slice(0, this.#width).map((name) => planned.shares?.[arms.indexOf(name)] ?? 0);
@@ -223,11 +220,14 @@ export class Experiment {
     return Array.from({ length: this.#width }, (_, arm) => (this.#registered[arm] ? (all[arm] ?? 0) : 0));
   }
 
-  /** What contradicts itself, or what was counted, in words; each could not be tested. */
+  /** What contradicts itself, or what was counted, in words; each could not be tested. The same list while it says the same. */
   problems(): readonly string[] {
     const [plan, untested] = [this.plan, this.#untested];
-    if (this.#problems.plan !== plan || this.#problems.untested !== untested)
-      this.#problems = { plan, untested, texts: plan === null ? [] : problemsOf(this, plan) };
+    if (this.#problems.plan !== plan || this.#problems.untested !== untested) {
+      const texts = plan === null ? [] : problemsOf(this, plan);
+      const isSame = texts.join() === this.#problems.texts.join();
+      this.#problems = { plan, untested, texts: isSame ? this.#problems.texts : texts };
+    }
     return this.#problems.texts;
   }
 
@@ -238,7 +238,8 @@ export class Experiment {
 
   /** After a restart, when all that the cells hold has been counted again. */
   resume(): void {
-    if (this.baseline !== null) takeOff(this, this.baseline);
+    const { baseline } = this.counts;
+    if (baseline !== null) takeOff(this, baseline);
     this.#markRegistered();
     if (this.plan === null) return;
     this.#declareAll();
@@ -268,7 +269,7 @@ export class Experiment {
 
   /** What was counted so far belongs to the phase before. */
   #beginPhase(): void {
-    this.#counts.begin();
+    this.counts.begin();
     this.timing.clear();
     Object.assign(this, { contaminated: 0, hashChecked: 0, hashMismatched: 0, mismatch: null, unversionedFrom: null });
   }

@@ -9,8 +9,8 @@ import { fleetDraft, phaseOf, type Suspect } from './drafts.ts';
 import type { Experiment } from './experiment.ts';
 import { isWatched } from './notices.ts';
 
-/** Of FleetSection. */
-const SRM_FLEET = 1;
+/** Of FleetSection; 1 did not say who has been paged. */
+const SRM_FLEET = 2;
 /** e-values are told to a tenth of a nat, rounded down: so little changes, and nobody is rejected by rounding. */
 const PER_NAT = 10;
 /** A record takes 900 kB; ids have up to 1 kB each. Larger e-values come first. */
@@ -43,6 +43,7 @@ export class FleetTale implements FleetSection {
       out.string(one.plan?.owner ?? '');
       out.string(one.plan?.startedAtMs == null ? '' : String(one.plan.startedAtMs));
       out.varint(Math.min(tenths, Number.MAX_SAFE_INTEGER));
+      out.u8(one.isAlarmed ? 1 : 0);
     }
   }
 }
@@ -69,13 +70,12 @@ export class FleetDecision {
     this.#decidedMs = atMs;
     this.changed = true;
     const { told, running } = this.#told();
-    const { alpha, fleetAlpha } = this.#settings;
-    const lnAlarm = -Math.log(alpha);
+    const { fleetAlpha } = this.#settings;
     const logs = told.map(({ lnE }) => lnE);
-    // Who is in alarm by itself has been paged by its own partition.
+    // Who is, or was, certain by itself has been told of by its own partition.
     const suspects = eBenjaminiHochberg(logs, fleetAlpha, running)
       .map((i) => told[i])
-      .filter(({ lnE }) => lnE < lnAlarm);
+      .filter(({ isAlarmed }) => !isAlarmed);
     for (const suspect of suspects) this.#alerts.raise(fleetDraft(suspect, running, fleetAlpha), atMs);
     const now = new Set(suspects.map(({ id }) => id));
     for (const id of this.#suspects) if (!now.has(id)) this.#alerts.clear('srm_fleet', { kind: 'experiment', id }, atMs);
@@ -116,7 +116,13 @@ export class FleetDecision {
       running += from.varint();
       while (!from.done) {
         const [id, owner, startedAt] = [from.string(), from.string(), from.string()];
-        told.push({ id, owner, phase: phaseOf(startedAt === '' ? null : Number(startedAt)), lnE: from.varint() / PER_NAT });
+        told.push({
+          id,
+          owner,
+          phase: phaseOf(startedAt === '' ? null : Number(startedAt)),
+          lnE: from.varint() / PER_NAT,
+          isAlarmed: from.u8() === 1,
+        });
       }
     }
     return { told, running };

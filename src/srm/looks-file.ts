@@ -38,8 +38,10 @@ export class Looks {
 
   /** Throws SplitInputError. An empty line is no look. */
   line(text: string): void {
-    if (text.trim() === '') return;
-    const { experimentId, version, shares: own, counts } = parseLine(text);
+    // Some editors begin a file with a byte-order mark.
+    const plain = text.replace(/^\uFEFF/, '');
+    if (plain.trim() === '') return;
+    const { experimentId, version, shares: own, counts } = parseLine(plain);
     const shares = own ?? this.#options.shares;
     if (shares === null) throw new SplitInputError('A look needs shares, in its line or by --shares or --ratio.');
     checkArms(counts, shares);
@@ -83,6 +85,8 @@ function parseLine(text: string): LookLine {
 }
 
 const sharesOf = (shares: unknown, ratio: unknown): number[] | null => {
+  if (ratio !== null && shares !== null)
+    throw new SplitInputError('A look has shares and a ratio, which say the same thing: give one of them.');
   if (ratio !== null) return parseRatio(ratio);
   if (shares === null) return null;
   return typeof shares === 'string' && shares.includes(':') ? parseRatio(shares) : parseShares(shares);

@@ -16,11 +16,16 @@ import {
   unversionedDraft,
 } from './drafts.ts';
 import type { Experiment } from './experiment.ts';
+import type { ExperimentTest } from './experiment-test.ts';
 import { isOver } from './plan.ts';
 import { findSegments } from './segments.ts';
 
 /** Evidence must fall this far below the alarm before it counts as gone, so that it does not come and go. */
 const LN_SLACK = 3;
+
+/** Whether a split that was once found broken is so still. */
+export const isStillBroken = ({ alarmUnits, lnE }: Pick<ExperimentTest, 'alarmUnits' | 'lnE'>, alpha: number): boolean =>
+  alarmUnits !== null && lnE >= -Math.log(alpha) - LN_SLACK;
 /** So many units must have come without a version before that is more than the moment of a ramp. */
 const UNVERSIONED_UNITS = 1000;
 
@@ -40,8 +45,10 @@ export interface LookedAt {
 export class Notices {
   readonly #alerts: AlertBook;
   readonly #settings: SrmSettings;
-  /** Conditions that held at the last look, since this owner began. */
+  /** Conditions that held at the last look. */
   readonly #noticed = new Map<Experiment, Set<Kind>>();
+  /** What was last said of the registry. */
+  readonly #problems = new WeakMap<Experiment, readonly string[]>();
 
   constructor(alerts: AlertBook, settings: SrmSettings) {
     this.#alerts = alerts;
@@ -60,7 +67,9 @@ export class Notices {
     const subject: Subject = { kind: 'experiment', id: experiment.id };
     const noticed = this.#noticed.get(experiment) ?? new Set();
     if (this.#holds(kind, experiment)) {
-      if (!stepped && noticed.has(kind)) return;
+      const isNews = kind === 'experiment_registry' && this.#problems.get(experiment) !== experiment.problems();
+      if (!stepped && !isNews && noticed.has(kind)) return;
+      if (isNews) this.#problems.set(experiment, experiment.problems());
       this.#alerts.raise(this.#draft(kind, experiment), atMs);
       this.#noticed.set(experiment, noticed.add(kind));
     } else if (stepped || noticed.has(kind)) {
@@ -70,6 +79,16 @@ export class Notices {
       noticed.delete(kind);
       if (noticed.size === 0) this.#noticed.delete(experiment);
     }
+  }
+
+  /** After a restart: what is open or acknowledged held at the last look, and is cleared once it does not. */
+  resume(experiment: Experiment): void {
+    const subject: Subject = { kind: 'experiment', id: experiment.id };
+    const held = KINDS.filter((kind) => {
+      const latch = this.#alerts.latchOf(kind, subject);
+      return latch === 'quiet' || (latch === 'open' && this.#alerts.latched(kind, subject)?.holds);
+    });
+    if (held.length > 0) this.#noticed.set(experiment, new Set(held));
   }
 
   /** It is registered no more. */
@@ -105,7 +124,7 @@ export class Notices {
   #holds(kind: Kind, experiment: Experiment): boolean {
     const { exposures, hashMismatched, unversionedFrom } = experiment;
     const lnAlarm = -Math.log(this.#settings.alpha);
-    if (kind === 'srm') return exposures.alarmUnits !== null && exposures.lnE >= lnAlarm - LN_SLACK;
+    if (kind === 'srm') return isStillBroken(exposures, this.#settings.alpha);
     if (kind === 'srm_leak') return exposures.leak !== null;
     if (kind === 'hash_mismatch') return hashMismatched > 0;
     if (kind === 'experiment_registry') return experiment.problems().length > 0;
@@ -119,8 +138,9 @@ export class Notices {
     if (kind === 'hash_mismatch') return mismatchDraft(experiment);
     if (kind === 'experiment_registry') return registryDraft(experiment, experiment.problems());
     if (kind === 'unversioned') return unversionedDraft(experiment);
-    const diagnosis = diagnose(experiment, diagnosisOptions(this.#settings, recovered));
-    return kind === 'srm_leak' ? leakDraft(experiment, diagnosis) : srmDraft(experiment, diagnosis);
+    const ofLeak = kind === 'srm_leak';
+    const diagnosis = diagnose(experiment, { ...diagnosisOptions(this.#settings, recovered), ofLeak });
+    return ofLeak ? leakDraft(experiment, diagnosis) : srmDraft(experiment, diagnosis);
   }
 }
 

@@ -43,6 +43,7 @@ export class Integrity implements EvaluatePart {
       state,
       experimentOf: (id) => this.#experimentOf(id),
       grown: (experiment) => this.section.changed(experiment),
+      unfinished: this.section.unfinished,
     });
     this.#notices = new Notices(alerts, settings.srm);
     this.#reports = new Reports(settings.srm);
@@ -52,24 +53,26 @@ export class Integrity implements EvaluatePart {
     return this.#settings.alpha;
   }
 
-  grew(name: CellName, { group, source }: CellPlace, growth: ArrayLike<number>): void {
+  grew(name: CellName, place: CellPlace, growth: ArrayLike<number>, isPart: boolean): void {
     if (!this.#owned) return; // counted when all is there, once variants have their numbers back
-    const experiment = this.#tallier.grew(name, group, growth);
-    if (experiment !== null) this.section.await(source, experiment);
+    const experiment = this.#tallier.grew(name, place, growth, isPart);
+    if (experiment !== null) this.section.unfinished.await(place.source, experiment);
   }
 
   sampled({ entity, version, variant }: GroupName, unitId: string): void {
     const experiment = this.experiments.get(entity);
     if (experiment?.plan?.hash == null) return;
+    const { mismatch } = experiment;
     experiment.checkUnit(version, variant, unitId);
-    this.section.changedLightly(experiment);
+    if (experiment.mismatch !== mismatch) this.section.changed(experiment);
+    else this.section.changedLightly(experiment);
   }
 
   registered(rows: RegisteredRows): void {
     this.#rows = rows;
     if (!this.#owned) return;
     for (const experiment of this.experiments.values()) this.#register(experiment);
-    if (this.#place.partition === 0) this.#decision.registered(rows.experiments, this.#atMs);
+    this.#registerFleet();
   }
 
   owned(): void {
@@ -82,16 +85,19 @@ export class Integrity implements EvaluatePart {
     }
     for (const experiment of this.experiments.values()) {
       experiment.resume();
+      this.#tallier.recount(experiment);
       this.#register(experiment);
+      this.#notices.resume(experiment);
       this.#reports.add(experiment);
     }
+    this.#registerFleet();
   }
 
   looked({ source, mark, atMs }: Look): void {
     if (atMs > this.#atMs) this.#atMs = atMs;
     if (mark.stream === 'exposures') this.#hear(mark.watermarkMs);
     if (this.#place.partition === 0) this.#decision.looked(atMs);
-    for (const experiment of this.section.ended(source)) this.#look(experiment, atMs);
+    for (const experiment of this.section.unfinished.ended(source)) this.#look(experiment, atMs);
   }
 
   /** Reports for Redis that have changed. */
@@ -110,9 +116,10 @@ export class Integrity implements EvaluatePart {
   }
 
   #look(experiment: Experiment, atMs: number): void {
+    this.#tallier.recount(experiment);
     const before = experiment.remembered();
     const largest = experiment.lnEMax;
-    const stepped = experiment.look(this.#eventMs);
+    const stepped = experiment.look(this.#eventMs, this.#eventMs + this.#place.maxOutOfOrdernessMs);
     const caughtUp = experiment.lookAtAssignments(this.#eventMs);
     if (stepped || caughtUp || experiment.remembered() !== before) this.section.changed(experiment);
     // Where there may be a leak, the units before its first are to be told.
@@ -153,6 +160,10 @@ export class Integrity implements EvaluatePart {
     if (experiment.register(plan)) this.#notices.enterPhase(experiment, this.#atMs);
     this.section.changed(experiment);
     this.#reports.add(experiment);
+  }
+
+  #registerFleet(): void {
+    if (this.#place.partition === 0 && this.#rows !== null) this.#decision.registered(this.#rows.experiments, this.#atMs);
   }
 
   #unregister(experiment: Experiment): void {

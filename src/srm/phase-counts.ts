@@ -12,6 +12,8 @@ export class PhaseCounts {
   /** As of the last growth that they were asked for at. */
   readonly #tallies: Partial<Record<Tally, { growths: number; counts: SplitCounts }>> = {};
   #growths = 0;
+  /** Of the baseline, by version. */
+  #before: ({ baseline: Baseline } & Record<Tally, Map<number, number[]>>) | null = null;
 
   constructor(experiment: Experiment, source: CountSource) {
     this.#experiment = experiment;
@@ -21,6 +23,16 @@ export class PhaseCounts {
   /** Something has been counted. */
   grew(): void {
     this.#growths++;
+  }
+
+  /** What phases before this one had of a tally's version and arm. */
+  before(tally: Tally, version: number, arm: number): number {
+    if (this.baseline === null) return 0;
+    if (this.#before?.baseline !== this.baseline) {
+      const { exposed, assigned, late } = this.baseline.tallies;
+      this.#before = { baseline: this.baseline, exposed: new Map(exposed), assigned: new Map(assigned), late: new Map(late) };
+    }
+    return this.#before[tally].get(version)?.[arm] ?? 0;
   }
 
   tally(tally: Tally): SplitCounts {

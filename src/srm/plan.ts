@@ -63,13 +63,9 @@ const isSameAllocation = (a: AllocationRow, b: AllocationRow): boolean =>
 export function planOf({ row, variants, allocations }: PlanRows): ExperimentPlan {
   const arms = [...new Set([...variants.map(({ variantId }) => variantId), ...allocations.map(({ variantId }) => variantId)])];
   const numbers = [...new Set(allocations.map(({ version }) => version))].sort((a, b) => a - b);
-  const versions = numbers.map((version) =>
-    versionPlan(
-      version,
-      arms,
-      allocations.filter((one) => one.version === version),
-    ),
-  );
+  const rows = new Map<number, AllocationRow[]>(numbers.map((version) => [version, []]));
+  for (const row of allocations) rows.get(row.version)?.push(row);
+  const versions = numbers.map((version) => versionPlan(version, arms, rows.get(version) ?? []));
   return {
     name: row.name,
     owner: row.owner,
@@ -84,13 +80,26 @@ export function planOf({ row, variants, allocations }: PlanRows): ExperimentPlan
   };
 }
 
+const byVersion = new WeakMap<ExperimentPlan, Map<number, VersionPlan>>();
+
+/** What a plan has of a version: by its number, since a bandit has thousands. */
+export function versionOf(plan: ExperimentPlan, version: number): VersionPlan | undefined {
+  let known = byVersion.get(plan);
+  if (known === undefined) {
+    known = new Map(plan.versions.map((one) => [one.version, one]));
+    byVersion.set(plan, known);
+  }
+  return known.get(version);
+}
+
 /** Event time has come to its end: what is still counted are stragglers. */
 export const isOver = ({ endedAtMs }: ExperimentPlan, timeMs: number): boolean => endedAtMs !== null && timeMs >= endedAtMs;
 
 /** Whether one of these versions is split otherwise now. */
 export function splitsDiffer(before: ExperimentPlan, now: ExperimentPlan, versions: readonly { version: number }[]): boolean {
-  const text = ({ arms, versions }: ExperimentPlan, version: number): string => {
-    const shares = versions.find((one) => one.version === version)?.shares ?? null;
+  const text = (plan: ExperimentPlan, version: number): string => {
+    const { arms } = plan;
+    const shares = versionOf(plan, version)?.shares ?? null;
     return shares === null ? '' : JSON.stringify(arms.flatMap((arm, i) => (shares[i] > 0 ? [[arm, shares[i]]] : [])).sort());
   };
   return versions.some(({ version }) => text(before, version) !== text(now, version));

@@ -5,10 +5,11 @@ import type { CounterWrite, Now } from '../topology/types.ts';
 import { diagnose } from './diagnosis.ts';
 import { factsOf } from './drafts.ts';
 import type { Experiment } from './experiment.ts';
-import { diagnosisOptions } from './notices.ts';
+import { diagnosisOptions, isStillBroken } from './notices.ts';
 
-/** A diagnosis asks every segment: so many a write, about 200 µs each. Those in alarm first. */
+/** A diagnosis asks every segment: so many a write, about 200 µs each. Those in alarm first, but not alone. */
 const MAX_A_WRITE = 50;
+const MAX_URGENT = 40;
 const WRITE_MS = 1000;
 const DAY_MS = 86_400_000;
 const EXPIRY_MS = 90 * DAY_MS;
@@ -34,18 +35,26 @@ export class Reports {
     if (this.#waiting.size + this.#urgent.size === 0 || now.monotonicMs - this.#takenMs < WRITE_MS) return [];
     this.#takenMs = now.monotonicMs;
     const writes: CounterWrite[] = [];
-    for (const waiting of [this.#urgent, this.#waiting])
-      for (const experiment of waiting) {
-        if (writes.length === MAX_A_WRITE) return writes;
-        waiting.delete(experiment);
-        // Of one that nobody has registered there is nothing to tell, but for those that were.
-        if (experiment.plan === null && experiment.lastPlan === null) continue;
-        const fields = { report: JSON.stringify(reportOf(experiment, this.#settings)) };
-        writes.push({ key: reportKey(experiment.id), fields, expiryMs: EXPIRY_MS });
-      }
+    this.#takeFrom(this.#urgent, MAX_URGENT, writes);
+    this.#takeFrom(this.#waiting, MAX_A_WRITE, writes);
+    this.#takeFrom(this.#urgent, MAX_A_WRITE, writes);
     return writes;
   }
+
+  #takeFrom(waiting: Set<Experiment>, most: number, writes: CounterWrite[]): void {
+    for (const experiment of waiting) {
+      if (writes.length >= most) return;
+      waiting.delete(experiment);
+      // Of one that nobody has ever registered there is nothing to tell.
+      if (experiment.plan === null && experiment.lastPlan === null) continue;
+      const fields = { report: JSON.stringify(reportOf(experiment, this.#settings)) };
+      writes.push({ key: reportKey(experiment.id), fields, expiryMs: EXPIRY_MS });
+    }
+  }
 }
+
+/** The latest of a bandit's. */
+const MOST_VERSIONS = 100;
 
 export type TestState = 'alarm' | 'healthy' | 'recovered' | 'unregistered' | 'unversioned' | 'untested';
 
@@ -53,7 +62,7 @@ export type TestState = 'alarm' | 'healthy' | 'recovered' | 'unregistered' | 'un
 export function reportOf(experiment: Experiment, settings: SrmSettings): { [name: string]: Json } {
   const { id, plan, exposures, contaminated, tallies } = experiment;
   const state = testStateOf(experiment, settings.alpha);
-  const counts = tallies.exposed.versions.map(({ version, arms }) => ({
+  const counts = tallies.exposed.versions.slice(-MOST_VERSIONS).map(({ version, arms }) => ({
     allocation_version: version,
     shares: experiment.sharesOf(version),
     counts: experiment.arms.map((_, arm) => arms[arm] ?? 0),
@@ -80,6 +89,6 @@ export function testStateOf({ plan, exposures, unversionedFrom }: Experiment, al
   if (plan === null) return 'unregistered';
   if (unversionedFrom !== null) return 'unversioned';
   if (exposures.versions.size === 0) return 'untested';
-  if (exposures.leak !== null || exposures.lnE >= -Math.log(alpha)) return 'alarm';
+  if (exposures.leak !== null || isStillBroken(exposures, alpha)) return 'alarm';
   return exposures.alarmUnits !== null ? 'recovered' : 'healthy';
 }

@@ -2,8 +2,10 @@
 
 /** Shares may miss 1 by this much, and by what decimal digits cannot say. */
 const SHARES_SLACK = 1e-9 + 1e-15;
-/** The largest whole number below which a double names every other. */
-const MAX_COUNT = 2 ** 53;
+/** Above this a double no longer tells whole numbers apart. */
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+/** A number as people write one; not 0x10, which Number() reads too. */
+const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
 
 export class SplitInputError extends Error {}
 
@@ -14,19 +16,19 @@ const refuse = (message: string): never => {
 /** Numbers as they stand in a list or a text with separators. */
 const partsOf = (given: unknown, separator: string, what: string): unknown[] => {
   if (Array.isArray(given)) return given;
-  if (typeof given === 'string') return given.split(separator).map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (typeof given === 'string') return given.split(separator).map((part) => (DECIMAL.test(part) ? Number(part) : part.trim()));
   return refuse(`${what} must be a list of numbers, but ${shown(given)} is none.`);
 };
 
 const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)));
 
-/** Whole numbers from 0 to 2^53. */
+/** Whole numbers from 0 to 2^53 − 1. */
 export function parseCounts(given: unknown): number[] {
   const counts = partsOf(given, ',', 'Counts').map((count) => {
     if (typeof count !== 'number' || !Number.isFinite(count)) return refuse(`A count must be a whole number, but one is ${shown(count)}.`);
     if (count < 0) return refuse(`A count cannot be negative, but one is ${count}.`);
     if (!Number.isInteger(count)) return refuse(`A count must be a whole number of units, but one is ${count}.`);
-    if (count > MAX_COUNT) return refuse(`A count above 2^53 is not exact, and one is ${count}.`);
+    if (count > MAX_COUNT) return refuse(`A count above 2^53 − 1 (9,007,199,254,740,991) is not exact, and one is ${count}.`);
     return count;
   });
   return counts.length === 0 ? refuse('There are no counts.') : counts;

@@ -1,5 +1,6 @@
 /** What is kept of an experiment besides its counts, which the cells hold. */
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
+import type { Baseline } from './baseline.ts';
 import type { Experiment } from './experiment.ts';
 import type { ExperimentTest, Standing } from './experiment-test.ts';
 
@@ -7,18 +8,23 @@ import type { ExperimentTest, Standing } from './experiment-test.ts';
 interface Plain {
   plan: Experiment['plan'];
   arms: readonly string[];
-  baseline: Experiment['baseline'];
+  baseline: Baseline | null;
   mismatch: Experiment['mismatch'];
   unversionedFrom: number | null;
   /** Of the exposures and of the assignments. States of older programs do not have these. */
   lnOnset?: [number, number];
   lastPlan?: Experiment['lastPlan'];
+  /** How the exposures stood before their leak. */
+  beforeLeak?: { timeMs: number | null; counts: [number, readonly number[]][] };
 }
 
 export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
-  const { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, rate } = experiment;
+  const { plan, lastPlan, arms, mismatch, unversionedFrom, rate } = experiment;
   const lnOnset: Plain['lnOnset'] = [experiment.exposures.lnOnset, experiment.assignments.lnOnset];
+  const { baseline } = experiment.counts;
   const plain: Plain = { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, lnOnset };
+  const { leak } = experiment.exposures;
+  if (leak !== null) plain.beforeLeak = { timeMs: numberOrNull(leak.before.timeMs), counts: [...leak.before.counts] };
   out.string(JSON.stringify(plain, infinite));
   out.varint(experiment.hashChecked);
   out.varint(experiment.hashMismatched);
@@ -31,14 +37,18 @@ export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
 
 /** Into a new one. */
 export function readExperiment(from: ByteReader, experiment: Experiment): Experiment {
-  const { arms, lnOnset = [Number.NaN, Number.NaN], ...plain } = JSON.parse(from.string(), finite) as Plain;
+  const { arms, baseline, lnOnset = [Number.NaN, Number.NaN], beforeLeak, ...plain } = JSON.parse(from.string(), finite) as Plain;
   Object.assign(experiment, plain);
+  experiment.counts.baseline = baseline;
   experiment.arms.push(...arms);
   experiment.hashChecked = from.varint();
   experiment.hashMismatched = from.varint();
   readTest(from, experiment.exposures);
   readTest(from, experiment.assignments);
   [experiment.exposures.lnOnset, experiment.assignments.lnOnset] = lnOnset;
+  const { leak } = experiment.exposures;
+  if (beforeLeak && leak !== null)
+    leak.before = { units: leak.before.units, timeMs: beforeLeak.timeMs ?? Number.NaN, counts: new Map(beforeLeak.counts) };
   const { rate } = experiment;
   rate.logs = readNumbers(from);
   for (const [version, counts] of readCounts(from)) rate.exposed.set(version, counts);
@@ -51,7 +61,7 @@ function writeTest(out: ByteWriter, test: ExperimentTest): void {
   out.f64(test.lnEMax);
   out.f64(test.alarmUnits ?? Number.NaN);
   out.f64(test.leak?.units ?? Number.NaN);
-  out.f64(test.leak?.afterUnits ?? Number.NaN);
+  out.f64(test.leak?.before.units ?? Number.NaN);
   const { processes } = test;
   out.varint(processes.steps);
   for (const numbers of [processes.lnA, processes.cusum, processes.beganAfter]) writeNumbers(out, numbers);
@@ -69,8 +79,8 @@ function readTest(from: ByteReader, test: ExperimentTest): void {
   test.units = from.varint();
   test.lnEMax = from.f64();
   test.alarmUnits = numberOrNull(from.f64());
-  const [units, afterUnits] = [from.f64(), from.f64()];
-  test.leak = Number.isNaN(units) ? null : { units, afterUnits };
+  const [units, unitsBefore] = [from.f64(), from.f64()];
+  test.leak = Number.isNaN(units) ? null : { units, before: { units: unitsBefore, timeMs: Number.NaN, counts: new Map() } };
   const { processes } = test;
   processes.steps = from.varint();
   processes.lnA = readNumbers(from);

@@ -1,10 +1,12 @@
 /** Which experiment, version and arm a group of cells belongs to, and what a cell that grows means for it. */
+import type { CellPlace } from '../operators/merge.ts';
 import type { CellTable } from '../state/cells.ts';
 import type { EvaluateState } from '../topology/evaluate-state.ts';
 import type { CellName } from '../topology/partials.ts';
 import type { CountSource, Tally, UnitPlace } from './count-source.ts';
 import { SplitCounts } from './counts.ts';
 import type { Experiment } from './experiment.ts';
+import type { Unfinished, WaitingCell } from './unfinished.ts';
 
 /** Cells that are counted here. */
 const MINE = ['unitsTotal', 'assigned', 'lateUnits', 'exposureTiming', 'contaminated'] as const satisfies CellName[];
@@ -15,6 +17,7 @@ const MAX_COLUMNS = 3;
 
 interface Place extends UnitPlace {
   readonly experiment: Experiment;
+  readonly group: number;
 }
 
 export interface TallierOptions {
@@ -23,29 +26,57 @@ export interface TallierOptions {
   experimentOf: (id: string) => Experiment;
   /** It has got another arm. */
   grown: (experiment: Experiment) => void;
+  unfinished: Unfinished;
 }
 
 export class Tallier implements CountSource {
   readonly #options: TallierOptions;
   /** By group; null where it is of something else. */
   readonly #places: (Place | null)[] = [];
-  readonly #groupsOf = new Map<Experiment, number[]>();
+  readonly #placesOf = new Map<Experiment, Place[]>();
 
   constructor(options: TallierOptions) {
     this.#options = options;
   }
 
-  /** Takes what a cell has grown by; the experiment that is to be looked at for it, or null. */
-  grew(name: CellName, group: number, growth: ArrayLike<number>): Experiment | null {
+  /** A cell has grown, in an emission of several records or the only one; the experiment that is to be looked at for it, or null. */
+  grew(name: CellName, { group, source, time }: CellPlace, growth: ArrayLike<number>, isPart: boolean): Experiment | null {
+    const { unfinished } = this.#options;
+    if (name === 'segmentUnits') {
+      if (isPart) unfinished.grew(source, name, { group, segment: time, growth: growth[0] });
+      return null;
+    }
     if (IS_MINE[name] !== true) return null;
     const place = this.#places[group] ?? this.#placeOf(group);
-    const { experiment } = place;
-    if (name === 'unitsTotal') experiment.grew('exposed', place, growth[0]);
-    else if (name === 'assigned') experiment.grew('assigned', place, growth[0]);
-    else if (name === 'lateUnits') experiment.grew('late', place, growth[0]);
-    else if (name === 'exposureTiming') experiment.timing.grew(place.arm, growth);
-    else experiment.contaminated += growth[0];
+    const { experiment, arm } = place;
+    if (name === 'exposureTiming') experiment.timing.grew(arm, growth);
+    else if (name === 'contaminated') experiment.contaminated += growth[0];
+    else {
+      experiment.counts.grew();
+      if (isPart) unfinished.grew(source, name as WaitingCell, { group, growth: growth[0] });
+    }
     return experiment;
+  }
+
+  /** Brings the counts of an experiment's tests to what its cells hold. */
+  recount(experiment: Experiment): void {
+    const { totals } = this.#options.state;
+    const hasAssigned = totals.assigned.size > 0;
+    experiment.counts.grew();
+    experiment.knownUnits = 0;
+    for (const place of this.#placesOf.get(experiment) ?? []) {
+      const exposed = this.#units('unitsTotal', place);
+      experiment.knownUnits += exposed;
+      if (exposed !== place.exposedUnits) {
+        place.exposedUnits = exposed;
+        experiment.counted('exposed', place, exposed);
+      }
+      const assigned = hasAssigned ? this.#units('assigned', place) : 0;
+      if (assigned !== place.assignedUnits) {
+        place.assignedUnits = assigned;
+        experiment.counted('assigned', place, assigned);
+      }
+    }
   }
 
   /** After a restart: whose the cells are, and what nobody adds up when it is asked for. */
@@ -63,29 +94,35 @@ export class Tallier implements CountSource {
   }
 
   tally(experiment: Experiment, tally: Tally): SplitCounts {
-    const table = this.#options.state.totals[CELL_OF[tally]];
     const counts = new SplitCounts();
-    for (const group of this.#groupsOf.get(experiment) ?? []) {
-      const index = table.find(group, 0, 0);
-      const place = this.#places[group];
-      if (index !== -1 && place) counts.add(place.version, place.arm, table.get(index, 0));
+    for (const place of this.#placesOf.get(experiment) ?? []) {
+      const units = this.#units(CELL_OF[tally], place);
+      if (units > 0) counts.add(place.version, place.arm, units);
     }
     return counts;
   }
 
   segments(experiment: Experiment): Map<string, SplitCounts> {
-    const { segments, groups } = this.#options.state;
+    const { unfinished, state } = this.#options;
     const counted = new Map<string, SplitCounts>();
-    for (const group of this.#groupsOf.get(experiment) ?? []) {
-      const { version, arm } = this.#placeOf(group);
-      segments.each(group, (segment, units) => {
-        const name = groups[segment].variant;
+    for (const { group, version, arm } of this.#placesOf.get(experiment) ?? []) {
+      const add = (segment: number, units: number): void => {
+        const name = state.groups[segment].variant;
         const counts = counted.get(name) ?? new SplitCounts();
         counted.set(name, counts);
         counts.add(version, arm, units);
-      });
+      };
+      state.segments.each(group, add);
+      unfinished.segmentsOf(group, (segment, units) => add(segment, -units));
     }
     return counted;
+  }
+
+  /** What a cell of a place holds, without what is half there. */
+  #units(name: (typeof CELL_OF)[Tally], place: Place): number {
+    const table = this.#options.state.totals[name];
+    const index = table.find(place.group, 0, 0);
+    return index === -1 ? 0 : table.get(index, 0) - this.#options.unfinished.of(name, place.group);
   }
 
   #placeOf(group: number): Place {
@@ -98,16 +135,17 @@ export class Tallier implements CountSource {
     // A group without a variant is the experiment itself.
     const arm = variant === '' ? -1 : experiment.armOf(variant);
     if (experiment.arms.length !== arms) grown(experiment);
-    const place: Place = { experiment, version, arm, exposed: null, assigned: null, arrangement: -1 };
+    const none = { exposedUnits: 0, assignedUnits: 0, exposed: null, assigned: null, arrangement: -1 };
+    const place: Place = { experiment, group, version, arm, ...none };
     // No holes: sparse arrays would be slow ones.
     while (this.#places.length <= group) this.#places.push(null);
     this.#places[group] = place;
-    const known = this.#groupsOf.get(experiment) ?? [];
-    this.#groupsOf.set(experiment, known);
+    const known = this.#placesOf.get(experiment) ?? [];
+    this.#placesOf.set(experiment, known);
     // In one order, whatever a restart has met first.
-    const isLast = !(known[known.length - 1] > group);
-    known.push(group);
-    if (!isLast) known.sort((a, b) => a - b);
+    const isLast = !((known.at(-1)?.group ?? 0) > group);
+    known.push(place);
+    if (!isLast) known.sort((a, b) => a.group - b.group);
     return place;
   }
 }

@@ -23,6 +23,8 @@ export interface EvaluateOptions {
   pacing: PacingSettings;
   limits: LimitSettings;
   srm: SrmSettings;
+  /** How far a watermark of ingest is behind the latest event: 30 s where not said. */
+  maxOutOfOrdernessMs?: number;
   /** For tables in memory; nothing of it is kept. */
   hash?: SeededHash;
   /** What it does beyond counting. */

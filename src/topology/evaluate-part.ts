@@ -34,8 +34,11 @@ export interface EvaluatePart {
   readonly fleet?: FleetSection;
   /** Everything it does here is done again, alike, after a crash. */
   looked?(look: Look): void;
-  /** A total has grown; also while a restore adds up what commits hold. `growth` is by column, valid until this returns. */
-  grew?(name: CellName, place: CellPlace, growth: Float64Array): void;
+  /**
+   * What sources have contributed has grown; also while a restore adds up what commits hold. `growth` is by column; it and `place`
+   * are valid until this returns. `isPart`: its emission has more records than this one.
+   */
+  grew?(name: CellName, place: CellPlace, growth: Float64Array, isPart: boolean): void;
   /** The rows of the registry have changed, or are known for the first time. No function of the log. */
   registered?(rows: RegisteredRows): void;
   /** A unit of a group, by its id: a few an emission, each once, and after the cells of its record. */
@@ -57,6 +60,8 @@ export interface PartPlace {
   /** Partition of `.partials`; 0 decides for the fleet, and alone has anything in `state.fleet`. */
   partition: number;
   settings: Pick<FileSettings, 'srm'>;
+  /** How far a watermark is behind the latest event. */
+  maxOutOfOrdernessMs: number;
 }
 
 export type MakePart = (place: PartPlace) => EvaluatePart;

@@ -49,8 +49,9 @@ export class EvaluateState {
   forgottenCells = 0;
   /** Of experiments: what nobody adds up before it is asked for. */
   readonly segments = new SegmentCells(this.bySource.segmentUnits);
-  /** Told of every total that grows; of cells of segments never. `place` is reused. */
-  readonly growing: ((name: CellName, place: CellPlace, growth: Float64Array) => void)[] = [];
+  /** Told of all that grows; of cells of segments only where an emission has several records. `place` is reused. */
+  readonly growing: ((name: CellName, place: CellPlace, growth: Float64Array, isPart: boolean) => void)[] = [];
+  isPart = false; // the record being taken is one of several of its emission
   /** Told of spend counted on a day. */
   onSpend: ((group: number, day: number, micros: number) => void) | null = null;
   readonly #journal = new ByteWriter(16 * 1024);
@@ -119,7 +120,7 @@ export class EvaluateState {
 
   #grew(name: CellName, place: CellPlace): void {
     const { group, time } = place;
-    if (name === 'segmentUnits') return;
+    if (name === 'segmentUnits' && !this.isPart) return;
     if (name === 'spend') {
       this.hours.mark('spend', group, Math.floor(time / SLOTS_PER_HOUR));
       const day = this.days.grew(group, time, this.#growth[0], this.#growth[1]);
@@ -128,7 +129,7 @@ export class EvaluateState {
     } else if (name === 'spendEvidence') this.hours.mark('spend', group, time);
     else if (name === 'units' || name === 'exposureEvidence') this.hours.mark('exposure', group, time);
     else if (name === 'unitsTotal' || name === 'contaminated') this.experiments.grew(group);
-    for (const told of this.growing) told(name, place, this.#growth);
+    for (const told of this.growing) told(name, place, this.#growth, this.isPart);
   }
 
   /** Takes an hour that the reconciler has settled; one that is forgotten here already changes nothing. True when it stands now. */

@@ -22,7 +22,7 @@ import { type Commit, type CounterOutcome, type CounterWriter, type Now, type Re
 export type { CounterBatch, EvaluateOptions, EvaluateOut } from './evaluate-options.ts';
 export type { Registered } from './evaluate-registered.ts';
 
-/** Nothing is written for the sake of time alone when the broker was last heard of longer ago. */
+/** Nothing is written for the sake of time alone when the broker has been silent for longer. */
 const MAX_SILENCE_MS = 5000;
 /** The marker key is written at least this often. */
 const MARKER_MS = 1000;
@@ -59,12 +59,13 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#state = new EvaluateState(options.hash, options.limits.maxIds);
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
     this.#pacing = new Pacing(this.#state, options);
-    const place = { state: this.#state, alerts: this.#state.alerts, partition: options.partition, settings: { srm: options.srm } };
+    const { partition, srm, maxOutOfOrdernessMs = 30_000 } = options;
+    const place = { state: this.#state, alerts: this.#state.alerts, partition, settings: { srm }, maxOutOfOrdernessMs };
     const ours = pacingParts({ ...place, pacing: this.#pacing, settings: options.pacing });
     this.#parts = [...options.parts.map((make) => make(place)), ...ours];
     for (const part of this.#parts) {
       if (part.section) this.#state.keep(part.section);
-      if (part.grew) this.#state.growing.push((name, place, growth) => part.grew?.(name, place, growth));
+      if (part.grew) this.#state.growing.push((name, place, growth, isPart) => part.grew?.(name, place, growth, isPart));
     }
     this.#fleetSections = this.#parts.flatMap(({ fleet }) => (fleet ? [fleet] : []));
     this.#teller = new FleetTeller(options.topic);
@@ -158,8 +159,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     // The commit before this step, if there was one, has been written.
     this.#state.alerts.settle();
     if (!this.#state.days.registered) return null;
-    const silent = now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS;
-    const due = now.monotonicMs >= this.dueMs();
+    const [silent, due] = [now.monotonicMs - feed.contactMs() > MAX_SILENCE_MS, now.monotonicMs >= this.dueMs()];
     if (!this.#pending && (silent || !due)) {
       if (due) this.#writtenMs = now.monotonicMs;
       return null;
@@ -181,7 +181,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   delivered(outcome: CounterOutcome, now: Now): void {
     this.#counters.delivered(outcome);
-    if (this.#pacing.delivered(outcome, now)) this.#pending = true;
+    this.#pending = this.#pacing.delivered(outcome, now) || this.#pending;
     if (!outcome.dataLost) return;
     this.#state.touchAll();
     for (const part of this.#parts) part.renew?.();
@@ -231,7 +231,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const isLast = dirty.waiting === 0;
     if (hours.length === 0 && sources.version === this.#sourcesVersion) return null;
     if (isLast) this.#sourcesVersion = sources.version;
-    const positions = isLast ? sources.all().filter((source) => source.origin >= 0) : [];
+    const positions = isLast ? sources.all().filter(({ origin }) => origin >= 0) : [];
     return {
       partialsPartition: this.#options.partition,
       epoch: this.#epoch,
@@ -254,7 +254,6 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     try {
       this.#takeRecord(view);
     } catch (cause) {
-      // What the readers throw when bytes end early, or are no text.
       if (!(cause instanceof RangeError) && !(cause instanceof TypeError)) throw cause;
       const where = `.partials/${this.#options.partition} at ${view.offset}`;
       throw new StreamError('partial_format', `the record in ${where} is no partial: find who else writes there`, { cause });
@@ -276,6 +275,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const source = state.sources.of(header);
     // Of a repeat, units were seen before.
     const isNew = header.position > state.sources.all()[source].position;
+    state.isPart = header.parts > 1;
     const visitor: CellVisitor = {
       group: (bytes, start, end) => state.groupOf(bytes, start, end),
       cells: (block) => {

@@ -214,7 +214,8 @@ export class Pipeline {
   }
 
   #evaluateTask(feed: PartitionFeed, counts: ReadonlyMap<string, number>, hash: SeededHash): EvaluateTask {
-    const { pace, pacing, limits, srm } = this.#options.settings;
+    const { pace, pacing, limits, srm, time } = this.#options.settings;
+    const { maxOutOfOrdernessMs } = time;
     const partialsPartitions = counts.get(feed.topic) ?? 0;
     const { parts = EVALUATE_PARTS } = this.#options;
     const { writer, counters: sink } = this.#ports;
@@ -222,7 +223,7 @@ export class Pipeline {
       ...this.#common('evaluate', feed, () => this.#header({ [feed.topic]: partialsPartitions }, hash)),
       stage: () => {
         const place = { topic: feed.topic, partition: feed.partition, partialsPartitions };
-        const stage = new EvaluateStage({ ...place, pace, pacing, limits, srm, hash, parts });
+        const stage = new EvaluateStage({ ...place, pace, pacing, limits, srm, maxOutOfOrdernessMs, hash, parts });
         if (this.#registry) stage.register(this.#registry);
         return stage;
       },

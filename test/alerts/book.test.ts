@@ -82,6 +82,17 @@ describe('an alert', () => {
     expect(open(book)).toMatchObject([{ id: id(1), ordinal: 1, raisedAtMs: 500 }]);
   });
 
+  test('that Postgres has as over, though nobody acknowledged it, goes on under the next id once it was seen to hold later', () => {
+    const book = new AlertBook();
+    book.raise(draft(), 100);
+    // The state was lost, and this is a replay: at 150 the alert was withdrawn, by a registry that is another one now.
+    book.closed({ id: id(0), endedAtMs: 150, acknowledged: false });
+    expect(open(book)).toMatchObject([{ id: id(0) }]);
+    book.raise(draft({ facts: { seen: 2 } }), 200);
+    book.closed({ id: id(0), endedAtMs: 150, acknowledged: false });
+    expect(open(book)).toMatchObject([{ id: id(1), ordinal: 1, raisedAtMs: 200, facts: { seen: 2 } }]);
+  });
+
   test('that no longer held when it was acknowledged is a new one as soon as it holds again', () => {
     const book = new AlertBook();
     book.raise(draft(), 100);

@@ -30,14 +30,24 @@ describe('srm --counts', () => {
 
   it('says in words what the numbers mean', () => {
     expect(textOf([821588, 815482], [0.5, 0.5])).toMatch(/This split is broken: the counts are 4,092 times likelier/);
-    expect(textOf([1000, 1200], [0.5, 0.5])).toMatch(/No reason to doubt this split.*an alarm needs e of 1,000/);
+    expect(textOf([1000, 1200], [0.5, 0.5])).toMatch(/^Very strong evidence that this split is broken.*an alarm needs e of 1,000/m);
+    expect(textOf([999, 1130], [0.5, 0.5])).toMatch(/^A slight hint/m);
+    expect(textOf([500, 505], [0.5, 0.5])).toMatch(/say nothing for or against/);
     expect(textOf([5000, 5010], [0.5, 0.5])).toMatch(/This split is as it was meant/);
     expect(textOf([5, 5, 1], [0.5, 0.5, 0])).toMatch(/arm 2 should get nobody/);
     expect(textOf([7], [1])).toMatch(/one arm, so there is nothing to compare/);
     expect(textOf([0, 0], [0.5, 0.5])).toMatch(/0 % to 100 %/);
   });
 
+  it('keeps its columns apart, however large the counts', () => {
+    const [head, ...rows] = textOf([Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER], [0.5, 0.5]).split('\n').slice(0, 3);
+    expect(rows.map((line) => line.split(/ {2,}/).length)).toEqual([6, 6]);
+    expect(head.length).toBe(rows[0].length);
+  });
+
   it.each([
+    ['more units than a number tells apart', ['--counts', '9007199254740992,1', '--ratio', '1:1'], '2^53 − 1'],
+    ['hexadecimal', ['--counts', '0x10,3', '--ratio', '1:1'], 'one is "0x10"'],
     ['negative counts', ['--counts', '5,-5', '--shares', '.5,.5'], 'negative'],
     ['negative counts in front', ['--counts', '-5,5', '--shares', '.5,.5'], 'negative'],
     ['parts of units', ['--counts', '5.5,1', '--shares', '.5,.5'], 'whole number'],

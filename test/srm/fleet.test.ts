@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { at, FINE, heardAt } from '../topology/fed.ts';
+import { fleetDraft } from '../../src/srm/drafts.ts';
+import { at, FINE, heardAt, srm } from '../topology/fed.ts';
 import { cells, registryOf, WatchedFed } from './watched.ts';
 
 const HALF = { versions: { 1: { a: 0.5, b: 0.5 } } };
@@ -55,5 +56,51 @@ describe('among all running experiments', () => {
     tell(restarted, 4000);
     restarted.lookLater(4000);
     expect(restarted.alertsOf('srm_fleet')[0].holds).toBe(false);
+  });
+
+  it('one that has a page of its own is not named a second time, also when its evidence has fallen since', () => {
+    const fed = new WatchedFed({ registered });
+    fed.look([...exposed('one', 500, 500), ...exposed('two', 300, 430)]);
+    expect(fed.alertsOf('srm')).toHaveLength(1);
+    fed.look(exposed('two', 336, 452));
+    expect(fed.experiment('two').exposures.lnE).toBeGreaterThan(Math.log(4 / 0.05));
+    expect(fed.experiment('two').exposures.lnE).toBeLessThan(Math.log(1000));
+    tell(fed, 2000);
+    fed.lookLater(2000);
+    expect(fed.alertsOf('srm_fleet')).toEqual([]);
+  });
+
+  it('a ticket ends with its experiment: taken out, or begun anew; also while nobody evaluated', () => {
+    const rows = (version: number, more = {}) =>
+      registryOf(
+        names.map((id) => ({ id, ...HALF, more })),
+        version,
+      );
+    const ticketed = () => {
+      const fed = new WatchedFed({ registered });
+      fed.look(names.flatMap((id) => exposed(id, 500, id === 'two' ? 640 : 505)));
+      tell(fed, 2000);
+      fed.lookLater(2000);
+      expect(fed.alertsOf('srm_fleet')).toHaveLength(1);
+      return fed;
+    };
+    const gone = registryOf(
+      names.filter((id) => id !== 'two').map((id) => ({ id, ...HALF })),
+      2,
+    );
+    const live = ticketed();
+    live.stage.register(gone);
+    expect(live.alertsOf('srm_fleet')).toEqual([]);
+    expect(new WatchedFed({ registered: gone, commits: [ticketed().commit()] }).alertsOf('srm_fleet')).toEqual([]);
+    const anew = ticketed();
+    anew.stage.register(rows(2, { startedAtMs: 1e12 }));
+    expect(anew.alertsOf('srm_fleet')).toEqual([]);
+  });
+
+  it('the share that may be healthy is the one that was set', () => {
+    const settings = { ...srm, fleetAlpha: 0.1 };
+    expect(fleetDraft({ id: 'e', owner: '', phase: '', lnE: 5, isAlarmed: false }, 9, settings.fleetAlpha).description).toContain(
+      'at most 10 % are healthy',
+    );
   });
 });

@@ -75,9 +75,14 @@ describe('looks', () => {
     [x([]), 'no counts'],
     [{ experiment_id: 'x', shares: [0.5, 0.5] }, 'list of numbers'],
     [x(['1', 2] as number[]), 'whole number'],
-    [x([2 ** 54, 1]), '2^53'],
+    [x([2 ** 53, 1]), '2^53 − 1'],
+    [x([1, 2], { ratio: '1:1' }), 'one of them'],
   ])('refuse %j', (line, says) => {
     expect(() => reportsOf([line])).toThrow(says);
+  });
+
+  it('may begin with a byte-order mark, as some editors write it', () => {
+    expect(reportsOf([`\uFEFF${JSON.stringify(x([5, 5]))}`])[0]).toMatchObject({ looks: 1, units: 10 });
   });
 
   it('refuse counts that fall and a version whose split changes', () => {

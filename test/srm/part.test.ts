@@ -164,8 +164,9 @@ describe('what else is noticed', () => {
   it('several splits in force while every unit says 1: reported, never called a broken split', () => {
     const fromMs = { 2: START + 1000 };
     const fed = fedOf({ id: 'e', versions: { 1: { a: 0.9, b: 0.1 }, 2: { a: 0.5, b: 0.5 } }, fromMs });
-    fed.look(exposed({ a: 900, b: 100 }), { watermarkMs: START });
-    for (let n = 1; n <= 5; n++) fed.look(exposed({ a: 900 + 500 * n, b: 100 + 500 * n }), { watermarkMs: START + 2000 });
+    fed.look(exposed({ a: 900, b: 100 }), { watermarkMs: START - 30_000 });
+    // From the ramp on: the watermark is 30 s behind its first units.
+    for (let n = 1; n <= 5; n++) fed.look(exposed({ a: 900 + 500 * n, b: 100 + 500 * n }), { watermarkMs: START - 29_000 + 200 * n });
     expect(fed.alerts.map(({ kind }) => kind)).toEqual(['unversioned']);
     expect(fed.experiment('e').exposures.looks).toBe(1);
   });
