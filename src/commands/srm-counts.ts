@@ -77,7 +77,7 @@ const GRADES: readonly [least: number, says: string][] = [
   [30, 'Strong evidence that this split is broken, though not yet an alarm.'],
   [10, 'Some evidence that this split is broken. Keep watching it.'],
   [3, 'A slight hint that this split may be broken, of the kind that healthy experiments show too.'],
-  [1 / 3, 'These counts say nothing for or against this split.'],
+  [0.3, 'These counts say nothing for or against this split.'],
   [0, 'This split is as it was meant, as far as these counts can say.'],
 ];
 

@@ -33,7 +33,7 @@ describe('srm --counts', () => {
     expect(textOf([1000, 1200], [0.5, 0.5])).toMatch(/^Very strong evidence that this split is broken.*an alarm needs e of 1,000/m);
     expect(textOf([999, 1130], [0.5, 0.5])).toMatch(/^A slight hint/m);
     expect(textOf([500, 505], [0.5, 0.5])).toMatch(/say nothing for or against/);
-    expect(textOf([5000, 5010], [0.5, 0.5])).toMatch(/This split is as it was meant/);
+    expect(textOf([50_000, 50_010], [0.5, 0.5])).toMatch(/This split is as it was meant/);
     expect(textOf([5, 5, 1], [0.5, 0.5, 0])).toMatch(/arm 2 should get nobody/);
     expect(textOf([7], [1])).toMatch(/one arm, so there is nothing to compare/);
     expect(textOf([0, 0], [0.5, 0.5])).toMatch(/0 % to 100 %/);
