@@ -28,5 +28,7 @@ grant update (adjusted_spend_micros, adjusted_impressions, adjusted_run, adjuste
   on exposure_stream.stream_count to exposure_stream_reconciler;
 grant insert, update on exposure_stream.alert, exposure_stream.alert_delivery to exposure_stream_reconciler;
 grant execute on function exposure_stream.pause_experiment(text) to exposure_stream_reconciler;
+-- With `srm.pauses: true` the stream pauses experiments too:
+-- grant execute on function exposure_stream.pause_experiment(text) to exposure_stream_stream;
 
 -- Analysts and dashboards: exposure_stream_reader reads, and that is all.

@@ -11,6 +11,8 @@ export interface Links {
   /** '' where not set. */
   statusUrl: string;
   runbookUrl: string;
+  /** `{id}` stands for the experiment's. */
+  experimentUrl: string;
 }
 
 export interface Request {
@@ -33,6 +35,10 @@ const isoTime = (ms: unknown): string => new Date(Number(ms)).toISOString();
 export const runbookLink = (alert: AlertJson, { runbookUrl }: Links): string =>
   runbookUrl === '' ? '' : `${runbookUrl}${runbookAnchor(text(alert, 'kind'))}`;
 
+/** '' where the alert is about something else, or no place was set. */
+export const experimentLink = (alert: AlertJson, { experimentUrl }: Links): string =>
+  text(alert, 'subject_kind') === 'experiment' ? experimentUrl.replaceAll('{id}', () => encodeURIComponent(text(alert, 'subject_id'))) : '';
+
 /** @throws RangeError when a time of the alert is none */
 export function requestOf(route: Route, event: DeliveryEvent, alert: AlertJson, links: Links): Request {
   const headers: Record<string, string> = { 'content-type': 'application/json' };
@@ -53,6 +59,7 @@ export function requestOf(route: Route, event: DeliveryEvent, alert: AlertJson, 
 const named = (links: Links, alert: AlertJson): Record<string, string> => ({
   status_url: links.statusUrl,
   runbook_url: runbookLink(alert, links),
+  experiment_url: experimentLink(alert, links),
 });
 
 /** Labels say which alert it is and never change; all that is found out goes into annotations. */
@@ -74,6 +81,7 @@ function alertmanagerAlert(alert: AlertJson, links: Links): object {
     holds: text(alert, 'holds'),
     ended_by: text(alert, 'ended_by'),
     runbook: runbookLink(alert, links),
+    experiment: experimentLink(alert, links),
   };
   const ended = alert['ended_ms'];
   const times = { startsAt: isoTime(alert['raised_ms']), ...(ended === null ? {} : { endsAt: isoTime(ended) }) };
@@ -111,7 +119,10 @@ function pagerdutyEvent(route: Route, event: DeliveryEvent, alert: AlertJson, li
         facts: alert['facts'],
       },
     },
-    links: runbook === '' ? [] : [{ href: runbook, text: 'Runbook' }],
+    links: [
+      { href: experimentLink(alert, links), text: 'Experiment' },
+      { href: runbook, text: 'Runbook' },
+    ].filter(({ href }) => href !== ''),
   };
 }
 
@@ -125,7 +136,9 @@ function slackText(event: DeliveryEvent, alert: AlertJson, links: Links): string
   const head = event === 'raised' ? `[${get('severity')}] ${get('summary')}` : `[over: ${get('ended_by')}] ${get('summary')}`;
   const about = `${get('subject_kind')} ${get('subject_id')}${get('owner') === '' ? '' : `, ${get('owner')}`}`;
   const runbook = runbookLink(alert, links);
+  const experiment = experimentLink(alert, links);
   const foot = [
+    experiment === '' ? '' : `<${experiment}|Experiment>`,
     runbook === '' ? '' : `<${runbook}|Runbook>`,
     links.statusUrl === '' ? '' : `<${links.statusUrl}|Status>`,
     `Alert ${get('alert_id')}`,

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { namePostgresError } from '../sinks/postgres-client.ts';
 import type { ClosedAlert } from './book.ts';
 import type { AlertJson, AlertStore, AlertWriter } from './store.ts';
-import { type AlertRecord, alertJson } from './types.ts';
+import { type AlertRecord, alertJson, PAUSES } from './types.ts';
 
 /** All but what `alertJson` calls otherwise than its column. */
 const COLUMNS =
@@ -19,7 +19,10 @@ const WRITE = `
   order by alert_id
   on conflict (alert_id) do update set summary = excluded.summary, holds = excluded.holds, updated_at = excluded.updated_at,
     ended_at = excluded.ended_at, ended_by = excluded.ended_by, payload = excluded.payload, epoch = excluded.epoch, version = excluded.version
-  where held.ended_at is null and (held.epoch, held.version) <= (excluded.epoch, excluded.version)`;
+  where held.ended_at is null and (held.epoch, held.version) <= (excluded.epoch, excluded.version)
+  returning alert_id, xmax = 0 as is_new`;
+
+const PAUSE = 'select exposure_stream.pause_experiment($1)';
 
 const ms = (column: string): string => `round(extract(epoch from ${column})::float8 * 1000)`;
 
@@ -36,13 +39,14 @@ export const ALERT_JSON = `jsonb_build_object('alert_id', alert_id, 'kind', kind
 const OPEN = `
   select ${ALERT_JSON} as alert from exposure_stream.alert where ended_at is null order by raised_at desc, alert_id limit $1`;
 
-/** With a connection that is inside of a transaction of its own, or with a pool. */
-export async function writeAlerts(
-  client: { query(text: string, values: unknown[]): Promise<unknown> },
-  { epoch, version }: AlertWriter,
-  alerts: readonly AlertRecord[],
-): Promise<void> {
-  await client.query(WRITE, [JSON.stringify(alerts.map(alertJson)), epoch, version]);
+type Client = { query(text: string, values?: unknown[]): Promise<{ rows: object[] }> };
+
+const pauses = ({ facts, subject }: AlertRecord): boolean => facts[PAUSES] === true && subject.kind === 'experiment';
+
+/** With a connection that is inside of a transaction of its own, or with a pool. Resolves with the ids that were not there. */
+export async function writeAlerts(client: Client, { epoch, version }: AlertWriter, alerts: readonly AlertRecord[]): Promise<Set<string>> {
+  const { rows } = await client.query(WRITE, [JSON.stringify(alerts.map(alertJson)), epoch, version]);
+  return new Set((rows as { alert_id: string; is_new: boolean }[]).filter(({ is_new }) => is_new).map(({ alert_id }) => alert_id));
 }
 
 /** The table `alert`. */
@@ -56,10 +60,40 @@ export class PostgresAlertStore implements AlertStore {
 
   async write(writer: AlertWriter, alerts: readonly AlertRecord[]): Promise<void> {
     try {
-      await writeAlerts(this.#pool, writer, alerts);
+      if (alerts.some(pauses)) await this.#writeAndPause(writer, alerts);
+      else await writeAlerts(this.#pool, writer, alerts);
     } catch (error) {
       throw namePostgresError(error, 'Alerts were not written');
     }
+  }
+
+  /**
+   * An alert and the pause that comes with it are there together or not at all, so that it is paused once: who sets the status
+   * afterwards has the last word. But where pausing is not allowed the alert is written all the same, and then it rejects.
+   */
+  async #writeAndPause(writer: AlertWriter, alerts: readonly AlertRecord[]): Promise<void> {
+    const client = await this.#pool.connect();
+    let refused: unknown = null;
+    try {
+      await client.query('begin');
+      const added = await writeAlerts(client, writer, alerts);
+      for (const alert of alerts) {
+        if (!pauses(alert) || alert.endedAtMs !== null || !added.has(alert.id)) continue;
+        await client.query('savepoint pausing');
+        try {
+          await client.query(PAUSE, [alert.subject.id]);
+        } catch (error) {
+          refused = error;
+          await client.query('rollback to savepoint pausing');
+        }
+      }
+      await client.query('commit');
+      client.release();
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    if (refused !== null) throw refused;
   }
 
   async closed(ids: readonly string[]): Promise<ClosedAlert[]> {

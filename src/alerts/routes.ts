@@ -27,6 +27,12 @@ export const alertSettings = z
   .strictObject({
     statusUrl: z.string().default('').describe('Where this program’s status page is to be reached, for links in alerts.'),
     runbookUrl: z.string().default('').describe('Where deploy/runbook.md is to be read, for links in alerts.'),
+    experimentUrl: z
+      .string()
+      .default('')
+      .describe(
+        'Where an experiment is to be seen, for links in its alerts: `{id}` stands for its id, e.g. `https://experiments.example/{id}`.',
+      ),
     timeoutMs: z
       .number()
       .int()

@@ -28,6 +28,9 @@ export interface AlertDraft {
   facts: { readonly [name: string]: Json };
 }
 
+/** The fact of an alert that pauses its experiment when it is first written down. */
+export const PAUSES = 'pauses_experiment';
+
 /** Why an alert is over. */
 export type AlertEnd = 'acknowledged' | 'new_phase' | 'more_severe' | 'withdrawn';
 

@@ -1,5 +1,5 @@
 /** What alerts about experiments say. */
-import type { AlertDraft, Json } from '../alerts/types.ts';
+import { type AlertDraft, type Json, PAUSES } from '../alerts/types.ts';
 import { chiSquared } from '../stats/chi-squared.ts';
 import { pValueOf } from '../stats/dirichlet-multinomial.ts';
 import type { Cause, Diagnosis } from './diagnosis.ts';
@@ -74,6 +74,13 @@ export function leakDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDr
     facts: { ...factsOf(experiment, diagnosis), leaking: names },
   };
 }
+
+/** The same for an alert that pauses its experiment: whoever writes it to Postgres does that. */
+export const pausingDraft = (draft: AlertDraft): AlertDraft => ({
+  ...draft,
+  nextStep: `The experiment is paused with this alert, until somebody sets its status. ${draft.nextStep}`,
+  facts: { ...draft.facts, [PAUSES]: true },
+});
 
 export function segmentDraft(experiment: Experiment, { rejected, culprit, tested }: Diagnosis['segments']): AlertDraft {
   const [worst] = culprit === null ? rejected : [culprit];

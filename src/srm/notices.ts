@@ -9,6 +9,7 @@ import {
   contaminationDraft,
   leakDraft,
   mismatchDraft,
+  pausingDraft,
   phaseOf,
   registryDraft,
   segmentDraft,
@@ -140,7 +141,8 @@ export class Notices {
     if (kind === 'unversioned') return unversionedDraft(experiment);
     const ofLeak = kind === 'srm_leak';
     const diagnosis = diagnose(experiment, { ...diagnosisOptions(this.#settings, recovered), ofLeak });
-    return ofLeak ? leakDraft(experiment, diagnosis) : srmDraft(experiment, diagnosis);
+    const draft = ofLeak ? leakDraft(experiment, diagnosis) : srmDraft(experiment, diagnosis);
+    return this.#settings.pauses && draft.severity === 'page' ? pausingDraft(draft) : draft;
   }
 }
 

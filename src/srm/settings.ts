@@ -14,6 +14,12 @@ export const srmSettings = z
       .default(1000)
       .describe('Units between the steps of the onset test, or half a per cent of those there are, whichever is more.'),
     floor: share(0.001, 'A deviation of a share below this (absolute) makes a ticket, not a page.'),
+    pauses: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether an experiment that is paged about for its split, or for a leak, is paused: once an alert, until somebody sets its status.',
+      ),
     contamination: share(0.01, 'Share of units in more than one variant that is tolerated.'),
     dimensions: z
       .array(z.string().min(1))

@@ -29,8 +29,12 @@ const ended: AlertRecord = {
   summary: 'changed meanwhile',
   facts: { seen: 2 },
 };
-const links = { statusUrl: 'https://stream.example', runbookUrl: 'https://wiki.example/runbook.md' };
-const NO_LINKS = { statusUrl: '', runbookUrl: '' };
+const links = {
+  statusUrl: 'https://stream.example',
+  runbookUrl: 'https://wiki.example/runbook.md',
+  experimentUrl: 'https://lab.example/e/{id}',
+};
+const NO_LINKS = { statusUrl: '', runbookUrl: '', experimentUrl: '' };
 
 const route = (type: RouteType, more: Partial<Route> = {}): Route => ({
   name: 'r',
@@ -136,8 +140,19 @@ test('a webhook gets the alert as the API shows it, what happened to it, and a k
     alert: alertJson(alert),
     status_url: links.statusUrl,
     runbook_url: `${links.runbookUrl}#counts_uncertain`,
+    experiment_url: '',
   });
   expect(sent(route('webhook'), ended).headers['idempotency-key']).toBe(`${alert.id}:ended`);
+});
+
+test('an alert about an experiment links to it, whatever its id looks like', () => {
+  const about: AlertRecord = { ...alert, subject: { kind: 'experiment', id: 'new $& checkout/2' } };
+  const url = 'https://lab.example/e/new%20%24%26%20checkout%2F2';
+  expect(sent(route('webhook'), about).body.experiment_url).toBe(url);
+  expect(sent(route('alertmanager'), about).body[0].annotations.experiment).toBe(url);
+  expect(sent(route('pagerduty', { secret: 'k' }), about).body.links[0]).toEqual({ href: url, text: 'Experiment' });
+  expect(sent(route('slack'), about).body.text).toContain(`<${url}|Experiment> · <`);
+  expect(sent(route('slack'), about, NO_LINKS).body.text).not.toContain('Experiment>');
 });
 
 test('what is no text (U+0000, half a pair) is replaced wherever it stands, so that no receiver refuses the alert for it', () => {

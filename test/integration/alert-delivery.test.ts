@@ -69,7 +69,7 @@ describeIntegration('alerts in Postgres', ({ databaseUrl }) => {
     new AlertDeliverer({
       outbox: new Outbox(pool, routes),
       routes,
-      links: { statusUrl: '', runbookUrl: '' },
+      links: { statusUrl: '', runbookUrl: '', experimentUrl: '' },
       timeoutMs,
       clock,
       fetch,
@@ -83,6 +83,50 @@ describeIntegration('alerts in Postgres', ({ databaseUrl }) => {
       acknowledge: async (id) => expect((await ack(id)).code).toBe(0),
       close: async () => {},
     };
+  });
+
+  describe('an alert that pauses its experiment', () => {
+    const about = { subject: { kind: 'experiment' as const, id: 'e' }, facts: { pauses_experiment: true } };
+    const status = async () => (await pool.query("select status from exposure_stream.experiment where experiment_id = 'e'")).rows[0].status;
+    const set = (to: string) => pool.query('update exposure_stream.experiment set status = $1', [to]);
+    beforeEach(async () => {
+      await pool.query('truncate exposure_stream.experiment cascade');
+      await pool.query(
+        "insert into exposure_stream.experiment (experiment_id, name, owner, status, randomization_unit) values ('e', 'e', 'growth', 'running', 'user')",
+      );
+    });
+
+    it('does so when it is first written down, and never again: who resumes it has the last word', async () => {
+      await raise(alertOf('a', about));
+      expect(await status()).toBe('paused');
+      await set('running');
+      await raise(alertOf('a', { ...about, summary: 'changed' }));
+      expect(await status()).toBe('running');
+      await raise(alertOf('b', about));
+      expect(await status()).toBe('paused');
+    });
+
+    it('is no other: without the option nothing is paused, nor by one that is over', async () => {
+      await raise(alertOf('a', { subject: about.subject }), alertOf('b', { ...about, endedAtMs: Date.now(), endedBy: 'new_phase' }));
+      expect(await status()).toBe('running');
+    });
+
+    it('is written down all the same where pausing is not allowed, which is told', async () => {
+      await pool.query(
+        'create role no_pauses login; grant usage on schema exposure_stream to no_pauses; grant select, insert, update on exposure_stream.alert to no_pauses',
+      );
+      const other = openPool(url);
+      try {
+        other.on('connect', (client) => void client.query('set role no_pauses'));
+        await expect(new PostgresAlertStore(other).write(WRITER, [alertOf('a', about)])).rejects.toThrow(/permission denied/);
+        expect((await pool.query('select alert_id from exposure_stream.alert')).rows).toHaveLength(1);
+        expect(await status()).toBe('running');
+        await new PostgresAlertStore(other).write(WRITER, [alertOf('a', about)]);
+      } finally {
+        await other.end();
+        await pool.query('drop owned by no_pauses; drop role no_pauses');
+      }
+    });
   });
 
   describe('deliveries', () => {

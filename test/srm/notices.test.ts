@@ -75,6 +75,29 @@ describe('what is told of a running experiment', () => {
   });
 });
 
+describe('an experiment', () => {
+  it('is paused by what it is paged about only where that is set; then the alert says so', () => {
+    const broken = exposed({ a: 900, b: 100 });
+    const never = new WatchedFed({ registered });
+    never.look(broken);
+    expect(never.alertsOf('srm')[0].facts['pauses_experiment']).toBeUndefined();
+    const before = srm.pauses;
+    try {
+      srm.pauses = true;
+      const fed = new WatchedFed({ registered });
+      fed.look(broken);
+      expect(fed.alertsOf('srm')[0]).toMatchObject({ severity: 'page', facts: { pauses_experiment: true } });
+      expect(fed.alertsOf('srm')[0].nextStep).toContain('The experiment is paused with this alert');
+      const little = new WatchedFed({ registered });
+      little.look(exposed({ a: 100_100_000, b: 99_900_000 }));
+      expect(little.alertsOf('srm')[0].severity).toBe('ticket');
+      expect(little.alertsOf('srm')[0].facts['pauses_experiment']).toBeUndefined();
+    } finally {
+      srm.pauses = before;
+    }
+  });
+});
+
 describe('an acknowledged alert', () => {
   const until = (fed: WatchedFed, position: number, counts: Record<string, number>): void =>
     fed.look(exposed(counts), { position, emission: position });
