@@ -122,10 +122,8 @@ export class ExperimentTest {
   alarmUnits: number | null = null;
   /** Where the deviation seems to begin; looked for once the alarm has fired, and never after it. */
   onset: Standing | null = null;
-  /** Units at the look that first showed a unit in an arm of share 0, and how it stood at the one before; null without one. */
+  /** Units at the look that first showed a unit in an arm of share 0, and at the one before, with the counts that were found; null without one. */
   leak: { units: number; before: Standing } | null = null;
-  /** As of the last look without a leak, where there may be one. */
-  #before: Standing = START;
   readonly processes = new OnsetProcesses(0);
   /** Standings after the steps that some process began after; of step 0 the start. */
   readonly standings = new Map<number, Standing>();
@@ -165,11 +163,13 @@ export class ExperimentTest {
   /** One look at the counts as they stand. `timeMs` is when, for what is said of an onset. */
   look(timeMs = Number.NaN): void {
     this.looks++;
+    const unitsBefore = this.units;
     this.#count();
     if (this.units - this.lastStep.units >= Math.max(this.#stepUnits, this.lastStep.units * STEP_SHARE)) this.#step(timeMs);
     this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
     if (this.lnE > this.lnEMax) this.lnEMax = this.lnE;
-    if (this.#mayLeak && this.leak === null) this.#lookForLeak(timeMs);
+    if (this.#mayLeak && this.leak === null && this.#isLeaking())
+      this.leak = { units: this.units, before: { ...this.standing(Number.NaN), units: unitsBefore } };
     if (this.lnE >= this.#lnAlarm && this.alarmUnits === null) {
       this.alarmUnits = this.units;
       this.#findOnset();
@@ -184,7 +184,6 @@ export class ExperimentTest {
     this.units = units;
     if (Number.isNaN(this.lnOnset)) this.lnOnset = this.#lnOnsetOf(this.processes);
     this.lnE = lnAdd(this.lnCumulative, this.lnOnset) - Math.LN2;
-    if (this.#mayLeak && this.leak === null) this.#before = { ...this.standing(Number.NaN), units };
   }
 
   /** Arms of share 0 that have units, over all versions. */
@@ -217,11 +216,6 @@ export class ExperimentTest {
     }
     this.units = units;
     this.lnCumulative = lnAdd(lnProduct, this.#meanInPlay(logs)) - Math.LN2;
-  }
-
-  #lookForLeak(timeMs: number): void {
-    if (this.#isLeaking()) this.leak = { units: this.units, before: this.#before };
-    else this.#before = this.standing(timeMs);
   }
 
   #isLeaking(): boolean {

@@ -2,7 +2,8 @@
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { Baseline } from './baseline.ts';
 import type { Experiment } from './experiment.ts';
-import type { ExperimentTest, Standing } from './experiment-test.ts';
+import { ExperimentTest, type Standing } from './experiment-test.ts';
+import { ExposureRate } from './exposure-rate.ts';
 
 /** Fields that are small and plain go as text. */
 interface Plain {
@@ -14,22 +15,37 @@ interface Plain {
   /** Of the exposures and of the assignments. States of older programs do not have these. */
   lnOnset?: [number, number];
   lastPlan?: Experiment['lastPlan'];
-  /** How the exposures stood before their leak. */
-  beforeLeak?: { timeMs: number | null; counts: [number, readonly number[]][] };
+  isAssigned?: boolean;
+  /** Counts before the leak of each, where there is one. */
+  beforeLeak?: VersionCounts[];
+}
+
+const NO_ALPHA = 0.5;
+const NO_TEST = new ExperimentTest(NO_ALPHA);
+const NO_RATE = new ExposureRate();
+
+type VersionCounts = [version: number, counts: readonly number[]][];
+
+const countsBefore = ({ leak }: ExperimentTest): VersionCounts => [...(leak?.before.counts ?? [])];
+
+function setCountsBefore({ leak }: ExperimentTest, counts: VersionCounts = []): void {
+  if (leak !== null) leak.before = { ...leak.before, counts: new Map(counts) };
 }
 
 export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
-  const { plan, lastPlan, arms, mismatch, unversionedFrom, rate } = experiment;
-  const lnOnset: Plain['lnOnset'] = [experiment.exposures.lnOnset, experiment.assignments.lnOnset];
+  const { plan, lastPlan, arms, mismatch, unversionedFrom, exposures, assignmentsOrNull } = experiment;
+  const assignments = assignmentsOrNull ?? NO_TEST;
+  const rate = assignmentsOrNull === null ? NO_RATE : experiment.rate;
+  const lnOnset: Plain['lnOnset'] = [exposures.lnOnset, assignments.lnOnset];
   const { baseline } = experiment.counts;
-  const plain: Plain = { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, lnOnset };
-  const { leak } = experiment.exposures;
-  if (leak !== null) plain.beforeLeak = { timeMs: numberOrNull(leak.before.timeMs), counts: [...leak.before.counts] };
+  const plain: Plain = { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, lnOnset, isAssigned: assignmentsOrNull !== null };
+  const leaks = [exposures, assignments].map(countsBefore);
+  if (leaks.some(({ length }) => length > 0)) plain.beforeLeak = leaks;
   out.string(JSON.stringify(plain, infinite));
   out.varint(experiment.hashChecked);
   out.varint(experiment.hashMismatched);
-  writeTest(out, experiment.exposures);
-  writeTest(out, experiment.assignments);
+  writeTest(out, exposures);
+  writeTest(out, assignments);
   writeNumbers(out, rate.logs);
   writeCounts(out, rate.exposed);
   writeCounts(out, rate.waiting);
@@ -37,19 +53,28 @@ export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
 
 /** Into a new one. */
 export function readExperiment(from: ByteReader, experiment: Experiment): Experiment {
-  const { arms, baseline, lnOnset = [Number.NaN, Number.NaN], beforeLeak, ...plain } = JSON.parse(from.string(), finite) as Plain;
+  const {
+    arms,
+    baseline,
+    lnOnset = [Number.NaN, Number.NaN],
+    beforeLeak,
+    isAssigned = true,
+    ...plain
+  } = JSON.parse(from.string(), finite) as Plain;
   Object.assign(experiment, plain);
   experiment.counts.baseline = baseline;
   experiment.arms.push(...arms);
   experiment.hashChecked = from.varint();
   experiment.hashMismatched = from.varint();
-  readTest(from, experiment.exposures);
-  readTest(from, experiment.assignments);
-  [experiment.exposures.lnOnset, experiment.assignments.lnOnset] = lnOnset;
-  const { leak } = experiment.exposures;
-  if (beforeLeak && leak !== null)
-    leak.before = { units: leak.before.units, timeMs: beforeLeak.timeMs ?? Number.NaN, counts: new Map(beforeLeak.counts) };
-  const { rate } = experiment;
+  const { exposures } = experiment;
+  // Most experiments log no assignments: then what was written of them is nothing, and nothing is made of it.
+  const assignments = isAssigned ? experiment.assignments : new ExperimentTest(NO_ALPHA);
+  const rate = isAssigned ? experiment.rate : new ExposureRate();
+  readTest(from, exposures);
+  readTest(from, assignments);
+  [exposures.lnOnset, assignments.lnOnset] = lnOnset;
+  setCountsBefore(exposures, beforeLeak?.[0]);
+  setCountsBefore(assignments, beforeLeak?.[1]);
   rate.logs = readNumbers(from);
   for (const [version, counts] of readCounts(from)) rate.exposed.set(version, counts);
   for (const [version, counts] of readCounts(from)) rate.waiting.set(version, counts);

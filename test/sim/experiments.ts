@@ -83,8 +83,10 @@ export interface Replayed {
 /** What differs between a stage and one reading of its log up to the same position; nothing where the log has lost its start. */
 export function differsFromReplay({ stage, log, topic, partition, settings, registry }: Replayed): string[] {
   if (log.first > 0 || stage.lossy) return [];
-  const { pace, pacing, limits, srm } = settings;
-  const fresh = new EvaluateStage({ topic, partition, partialsPartitions: 1, pace, pacing, limits, srm, parts: [integrity] });
+  const { pace, pacing, limits, srm, time } = settings;
+  const { maxOutOfOrdernessMs } = time;
+  const place = { topic, partition, partialsPartitions: 1, maxOutOfOrdernessMs };
+  const fresh = new EvaluateStage({ ...place, pace, pacing, limits, srm, parts: [integrity] });
   fresh.register(registry);
   fresh.begin(0);
   fresh.owned();
