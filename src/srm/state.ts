@@ -36,9 +36,13 @@ export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
   const { plan, lastPlan, arms, mismatch, unversionedFrom, exposures, assignmentsOrNull } = experiment;
   const assignments = assignmentsOrNull ?? NO_TEST;
   const rate = assignmentsOrNull === null ? NO_RATE : experiment.rate;
-  const lnOnset: Plain['lnOnset'] = [exposures.lnOnset, assignments.lnOnset];
+  const lnOnset: [number, number] = [exposures.lnOnset, assignments.lnOnset];
   const { baseline } = experiment.counts;
-  const plain: Plain = { plan, lastPlan, arms, baseline, mismatch, unversionedFrom, lnOnset, isAssigned: assignmentsOrNull !== null };
+  const plain: Plain = { plan, arms, baseline, mismatch, unversionedFrom };
+  // Only what there is: most experiments have none of it.
+  if (lastPlan !== null) plain.lastPlan = lastPlan;
+  if (assignmentsOrNull === null) plain.isAssigned = false;
+  if (lnOnset.some((lnE) => lnE !== 0)) plain.lnOnset = lnOnset;
   const leaks = [exposures, assignments].map(countsBefore);
   if (leaks.some(({ length }) => length > 0)) plain.beforeLeak = leaks;
   out.string(JSON.stringify(plain, infinite));
