@@ -6,7 +6,7 @@ import { type Action, type ComparedEntity, type CutPoint, compareCuts, type Delt
 /** Hours before `lockedMs`, and those that were corrected before, are history: a difference there is a row of its own. */
 export function deltasOf(entity: ComparedEntity, classified: readonly Classified[], at: CutPoint & { lockedMs: number }): Delta[] {
   const { kind, entityId, allocationVersion, variantId } = entity;
-  return classified.map(({ hour, class: name, explained }) => {
+  return classified.map(({ hour, class: name, explainedBy }) => {
     const { hourMs, stream, truth, delta } = hour;
     return {
       kind,
@@ -18,7 +18,7 @@ export function deltasOf(entity: ComparedEntity, classified: readonly Classified
       truth,
       delta,
       class: name,
-      explained,
+      explainedBy,
       action: actionOf(entity, hour, at),
     };
   });

@@ -6,7 +6,16 @@
  * what is *shown*, so it is held against truth − shown.
  */
 import { timezoneHours } from './timezone.ts';
-import { type Amounts, type ComparedEntity, type ComparedHour, type DeltaClass, type Entity, HOUR_MS, type Kind } from './types.ts';
+import {
+  type Amounts,
+  type ComparedEntity,
+  type ComparedHour,
+  type DeltaClass,
+  type Entity,
+  type ExplainedBy,
+  HOUR_MS,
+  type Kind,
+} from './types.ts';
 
 /** A source that began to count anew between two runs. */
 export interface Reset {
@@ -29,14 +38,17 @@ export interface Classified {
   hour: ComparedHour;
   class: DeltaClass;
   /**
-   * Whether it may move without a person: the evidence is the stream's own, or billing's for at most half of the campaign, and where
-   * it is bookings alone, of the hour. What is only suspected from the shape of the numbers is named and is no explanation: a truth that shows ten times everything has that shape too.
+   * By whose word it may move without a person: the evidence is the stream's own, or the truth's for at most half of the campaign, and
+   * where it is bookings alone, a fifth of it and half of the hour; null where no evidence bears it. What is only suspected from the shape of the numbers is named and is no explanation: a truth that shows ten times everything has that shape too.
    */
-  explained: boolean;
+  explainedBy: ExplainedBy;
 }
 
-/** A campaign, or an hour of it, that moves by more than this share of itself does so for reasons that its bookings alone do not give. */
+/** A campaign that moves by more than this share of its larger side does so for reasons that the truth alone does not give. */
 const MOST_BY_TRUTH = 0.5;
+/** Of what is shown: more than bookings alone explain, of a campaign and of an hour. A job that has loaded everything twice has booked it all. */
+const MOST_BY_BOOKINGS = 0.2;
+const MOST_OF_HOUR = 0.5;
 /** What is worth fewer impressions than this says nothing of an hour. */
 const FEW_IMPRESSIONS = 20;
 /** A whole multiple is one within this; late records are not counted one by one here, so numbers are taken less exactly. */
@@ -71,17 +83,23 @@ export function classifyEntity(entity: ComparedEntity, context: Context): Classi
   if (drifted.length === 0) return [];
   const shifted = timezoneHours(entity.hours, context.explainedShare);
   const all = totalOf(entity.hours);
-  const movesMuch = movedShare(all) > MOST_BY_TRUTH;
   const corrected = correctionShare(entity, drifted, context);
   return drifted.map((hour) => {
     const best = bestOf([...corrected(hour), ...candidatesOf(entity, hour, context)], context.explainedShare);
     const isShape = best === null || (best.ground ?? GROUNDS[best.class]) === 'shape';
-    if (isShape && shifted.has(hour.hourMs)) return { hour, class: 'timezone', explained: true };
+    if (isShape && shifted.has(hour.hourMs)) return { hour, class: 'timezone', explainedBy: 'truth' };
     const name = best?.class ?? 'unknown';
     const ground = best?.ground ?? GROUNDS[name];
-    const byTruth = ground === 'truth' || (ground === 'bookings' && !hourMovesMuch(hour, all));
-    return { hour, class: name, explained: ground === 'stream' || (byTruth && !movesMuch) };
+    return { hour, class: name, explainedBy: explainedBy(ground, hour, all) };
   });
+}
+
+function explainedBy(ground: Ground, hour: ComparedHour, all: Total): ExplainedBy {
+  if (ground === 'stream') return 'stream';
+  const moved = Math.abs(all.truth.amount - all.shown.amount);
+  const larger = Math.max(Math.abs(all.truth.amount), Math.abs(all.shown.amount));
+  if (ground === 'truth') return moved > MOST_BY_TRUTH * larger ? null : 'truth';
+  return ground === 'shape' || movedShare(all) > MOST_BY_BOOKINGS || hourMovesMuch(hour, all) ? null : 'truth';
 }
 
 interface Total {
@@ -103,18 +121,18 @@ function totalOf(hours: readonly ComparedHour[]): Total {
   return total;
 }
 
-/** |truth − shown| as a share of the larger of both. */
+/** |truth − shown| as a share of what is shown. */
 function movedShare({ shown, truth }: Total): number {
-  const most = Math.max(Math.abs(shown.amount), Math.abs(truth.amount));
-  return most === 0 ? 0 : Math.abs(truth.amount - shown.amount) / most;
+  const moved = Math.abs(truth.amount - shown.amount);
+  return moved === 0 ? 0 : moved / Math.abs(shown.amount);
 }
 
-/** By more than half, and by what is not just a few impressions at the campaign's price: hours of a small campaign double by chance. */
+/** By half or more, and by what is not just a few impressions at the campaign's price: hours of a small campaign double by chance. */
 function hourMovesMuch(hour: ComparedHour, all: Total): boolean {
   const { amount, count } = all.shown.count > all.truth.count ? all.shown : all.truth;
   const atPrice = count > 0 && Math.abs(hour.delta.amount) < (FEW_IMPRESSIONS * amount) / count;
   const isLittle = atPrice && Math.abs(hour.delta.count) < FEW_IMPRESSIONS;
-  return !isLittle && movedShare(totalOf([hour])) > MOST_BY_TRUTH;
+  return !isLittle && movedShare(totalOf([hour])) >= MOST_OF_HOUR;
 }
 
 function candidatesOf(entity: ComparedEntity, hour: ComparedHour, context: Context): Candidate[] {

@@ -6,7 +6,7 @@
  * beyond 5 % the whole of it is owed as make-good. Where counters that had too much stopped a campaign short of its cap, the
  * shortfall is ours, and a catch-up over the next three days is proposed (never done by itself).
  */
-import type { ComparedEntity } from './types.ts';
+import { type ComparedEntity, type ComparedHour, compareTexts } from './types.ts';
 
 const QUARTER_MS = 900_000;
 const QUARTERS = 4;
@@ -20,6 +20,8 @@ const CATCH_UP_DAYS = 3;
 export interface Budgets {
   /** Days since 1970-01-01 of the campaign's local day that holds this time. */
   dayOf(campaignId: string, atMs: number): number;
+  /** The first instant of that day. */
+  startOf(campaignId: string, day: number): number;
   /** The day's cap; null where it has none. */
   capMicros(campaignId: string, day: number): number | null;
 }
@@ -28,6 +30,8 @@ export interface CampaignDay {
   campaignId: string;
   day: number;
   capMicros: number | null;
+  /** It began before the hours looked at: amounts are of those hours only, and nothing is said of the cap. */
+  isPartial: boolean;
   /** Before the run. */
   shownMicros: number;
   truthMicros: number;
@@ -41,47 +45,102 @@ export interface CampaignDay {
   catchUpMicros: readonly number[];
 }
 
-/** Days of a campaign that hold a drifted hour, ascending. Hours still open or not yet booked count as the stream shows them. */
-export function moneyOf({ entityId, hours }: ComparedEntity, budgets: Budgets): CampaignDay[] {
-  if (!hours.some(({ state }) => state === 'drifted')) return [];
-  const days = new Map<number, { shown: number; truth: number; credited: number; unseen: number; drifted: boolean }>();
-  for (const hour of hours) {
-    const truthMicros = hour.state === 'matched' || hour.state === 'drifted' ? (hour.truth?.amount ?? 0) : (hour.stream?.shown.amount ?? 0);
-    const isDrifted = hour.state === 'drifted';
-    const [shown, truth] = [spreadEvenly(hour.stream?.shown.amount ?? 0, QUARTERS), spreadEvenly(truthMicros, QUARTERS)];
-    for (let i = 0; i < QUARTERS; i++) {
-      const day = budgets.dayOf(entityId, hour.hourMs + i * QUARTER_MS);
-      const sums = days.get(day) ?? { shown: 0, truth: 0, credited: 0, unseen: 0, drifted: false };
-      days.set(day, sums);
-      sums.shown += shown[i];
-      sums.truth += truth[i];
-      if (!isDrifted) continue;
-      sums.drifted = true;
-      sums.credited += Math.max(0, shown[i] - truth[i]);
-      sums.unseen += Math.max(0, truth[i] - shown[i]);
-    }
-  }
-  return [...days]
-    .filter(([, { drifted }]) => drifted)
-    .sort(([a], [b]) => a - b)
-    .map(([day, sums]) => dayOf(entityId, day, { ...sums, cap: budgets.capMicros(entityId, day) }));
-}
-
 interface Sums {
   shown: number;
   truth: number;
   credited: number;
   unseen: number;
-  cap: number | null;
+  isDrifted: boolean;
+  /** All of its hours are closed and booked. */
+  isFinal: boolean;
 }
 
-function dayOf(campaignId: string, day: number, { shown, truth, credited, unseen, cap }: Sums): CampaignDay {
+/**
+ * Days of campaigns that hold a drifted hour, and those over their tolerance though both sides agree. A campaign may come twice: with
+ * the hours of the scope, and with locked ones of the same day. Hours still open or not yet booked count as the stream shows them.
+ */
+export class MoneyBook {
+  readonly #budgets: Budgets;
+  readonly #fromMs: number;
+  readonly #campaigns = new Map<string, Map<number, Sums>>();
+
+  /** @param fromMs where the scope begins: what a day that began before has in all is not known, nor what it was over its cap */
+  constructor(budgets: Budgets, fromMs: number) {
+    this.#budgets = budgets;
+    this.#fromMs = fromMs;
+  }
+
+  add({ entityId, hours }: ComparedEntity): void {
+    const before = this.#campaigns.get(entityId);
+    const days = new Map(before);
+    for (const hour of hours) addHour(hour, (atMs) => this.#budgets.dayOf(entityId, atMs), days);
+    for (const [day, sums] of days) if (!sums.isDrifted && !this.#isOver(entityId, day, sums)) days.delete(day);
+    if (days.size > 0) this.#campaigns.set(entityId, days);
+  }
+
+  /** In the order of campaigns, then days. */
+  take(): CampaignDay[] {
+    return [...this.#campaigns]
+      .sort(([a], [b]) => compareTexts(a, b))
+      .flatMap(([id, days]) =>
+        [...days]
+          .sort(([a], [b]) => a - b)
+          .map(([day, sums]) => dayOf(id, day, { ...sums, cap: this.#capOf(id, day), isPartial: this.#isPartial(id, day) })),
+      );
+  }
+
+  #isOver(id: string, day: number, { truth, isFinal }: Sums): boolean {
+    const cap = this.#capOf(id, day);
+    return isFinal && cap !== null && !this.#isPartial(id, day) && truth - cap > wholePart(cap, TOLERANCE);
+  }
+
+  #isPartial(id: string, day: number): boolean {
+    return this.#budgets.startOf(id, day) < this.#fromMs;
+  }
+
+  #capOf(id: string, day: number): number | null {
+    return this.#budgets.capMicros(id, day);
+  }
+}
+
+function addHour({ hourMs, state, stream, truth }: ComparedHour, dayOfTime: (atMs: number) => number, days: Map<number, Sums>): void {
+  const isFinal = state === 'matched' || state === 'drifted';
+  const shownMicros = stream?.shown.amount ?? 0;
+  const [shown, theirs] = [spreadEvenly(shownMicros, QUARTERS), spreadEvenly(isFinal ? (truth?.amount ?? 0) : shownMicros, QUARTERS)];
+  for (let i = 0; i < QUARTERS; i++) {
+    const day = dayOfTime(hourMs + i * QUARTER_MS);
+    const sums = days.get(day) ?? { shown: 0, truth: 0, credited: 0, unseen: 0, isDrifted: false, isFinal: true };
+    days.set(day, sums);
+    sums.shown += shown[i];
+    sums.truth += theirs[i];
+    if (!isFinal) sums.isFinal = false;
+    if (state !== 'drifted') continue;
+    sums.isDrifted = true;
+    sums.credited += Math.max(0, shown[i] - theirs[i]);
+    sums.unseen += Math.max(0, theirs[i] - shown[i]);
+  }
+}
+
+/** Of one campaign, whose days are wholly there. */
+export function moneyOf(entity: ComparedEntity, budgets: Budgets): CampaignDay[] {
+  const book = new MoneyBook(budgets, Number.NEGATIVE_INFINITY);
+  book.add(entity);
+  return book.take();
+}
+
+function dayOf(
+  campaignId: string,
+  day: number,
+  { shown, truth, credited, unseen, ...rest }: Sums & { cap: number | null; isPartial: boolean },
+): CampaignDay {
+  const cap = rest.isPartial ? null : rest.cap;
   const over = cap === null ? 0 : Math.max(0, truth - cap);
   const under = cap === null || cap - shown > wholePart(cap, THROTTLED) ? 0 : Math.max(0, Math.min(credited, cap - truth));
   return {
     campaignId,
     day,
-    capMicros: cap,
+    capMicros: rest.cap,
+    isPartial: rest.isPartial,
     shownMicros: shown,
     truthMicros: truth,
     creditedMicros: credited,

@@ -3,8 +3,8 @@ import { deltasOf } from './adjust.ts';
 import { type Context, classifyEntity } from './classify.ts';
 import { compareAll } from './compare.ts';
 import { Footprint } from './footprint.ts';
-import { Unexplained } from './hold.ts';
-import { addMoney, type Budgets, type CampaignDay, moneyOf, NO_MONEY } from './money.ts';
+import { Breaker } from './hold.ts';
+import { addMoney, type Budgets, MoneyBook, NO_MONEY } from './money.ts';
 import { type CheckResult, gateReason } from './quality.ts';
 import type { ReconcileOptions } from './run.ts';
 import type { Draft, RunAlert, RunHead, RunOutcome, RunSummary } from './store.ts';
@@ -21,24 +21,25 @@ export class Pass {
   readonly #tally = new Tally();
   readonly #footprint = new Footprint();
   readonly #worst = new Worst();
-  readonly #unexplained = new Unexplained();
+  readonly #breaker = new Breaker();
   readonly #draft: Draft;
-  #money: CampaignDay[] = [];
+  readonly #money: MoneyBook;
   #toKeep: Delta[] = [];
 
   /** @param draft gets all that is found, some at a time */
-  constructor({ head, draft }: { head: RunHead; draft: Draft }, options: ReconcileOptions, context: Context) {
+  constructor({ head, draft }: { head: RunHead; draft: Draft }, options: ReconcileOptions, context: Context & { budgets: Budgets }) {
     this.#head = head;
     this.#draft = draft;
     this.#options = options;
     this.#context = context;
+    this.#money = new MoneyBook(context.budgets, head.scope.fromMs);
   }
 
-  async take(stream: AsyncIterable<StreamHour>, truth: AsyncIterable<TruthHour>, budgets: Budgets): Promise<void> {
+  async take(stream: AsyncIterable<StreamHour>, truth: AsyncIterable<TruthHour>): Promise<void> {
     const { cut, lockedMs } = this.#head;
     const at = { untilMs: cut.untilMs, bookedBeforeMs: cut.bookedBeforeMs, lockedMs };
     for await (const entity of compareAll(stream, truth, { tolerance: this.#options.tolerance, bounds: cut })) {
-      this.#one(entity, budgets, at);
+      this.#one(entity, at);
       if (this.#toKeep.length >= KEEP_AT_ONCE) await this.#keep();
     }
     await this.#keep();
@@ -47,7 +48,8 @@ export class Pass {
   outcome(checks: readonly CheckResult[], dryRun: boolean): RunOutcome {
     this.#tally.check();
     const { kinds, campaigns, actions } = this.#tally;
-    const heldBecause = gateReason(checks) ?? this.#unexplained.holdReason(campaigns, this.#options.hold);
+    const money = this.#money.take();
+    const heldBecause = gateReason(checks) ?? this.#breaker.holdReason(campaigns, this.#options.hold);
     const summary: RunSummary = {
       kinds,
       driftRatio: driftRatio(kinds),
@@ -56,7 +58,7 @@ export class Pass {
       corrected: actions.correct,
       superseded: actions.superseded,
       heldBecause,
-      money: this.#money.reduce(addMoney, NO_MONEY),
+      money: money.reduce(addMoney, NO_MONEY),
       ...this.#footprint.take(),
     };
     return {
@@ -64,7 +66,7 @@ export class Pass {
       status: dryRun ? 'dry_run' : heldBecause === null ? 'applying' : 'held',
       summary,
       deltas: this.#worst.take(),
-      money: this.#money,
+      money,
       checks,
       alerts: alertsOf(this.#head, summary, checks, this.#options),
       inputFingerprint: this.#tally.inputFingerprint(),
@@ -72,16 +74,16 @@ export class Pass {
     };
   }
 
-  #one(entity: ComparedEntity, budgets: Budgets, at: { untilMs: number; bookedBeforeMs: number; lockedMs: number }): void {
+  #one(entity: ComparedEntity, at: { untilMs: number; bookedBeforeMs: number; lockedMs: number }): void {
     const deltas = deltasOf(entity, classifyEntity(entity, this.#context), at);
     this.#tally.add(entity, deltas);
     this.#footprint.add(entity, deltas);
+    this.#breaker.add(entity, deltas);
     for (const delta of deltas) {
       this.#worst.add(delta);
-      this.#unexplained.add(delta);
       this.#toKeep.push(delta);
     }
-    if (entity.kind === 'spend') this.#money.push(...moneyOf(entity, budgets));
+    if (entity.kind === 'spend') this.#money.add(entity);
   }
 
   async #keep(): Promise<void> {

@@ -3,15 +3,12 @@ import type { GuardrailResult } from './guardrail-run.ts';
 import { measuredText } from './quality.ts';
 import type { RunReport } from './run.ts';
 import type { ClassTotal, KindTotal } from './tally.ts';
+import { grouped, moneyText } from './texts.ts';
 import type { Action, DeltaClass, Kind } from './types.ts';
 
 const WORST = 15;
-const MICROS = 1_000_000;
 const NAME_WIDTH = 28;
 
-export const grouped = (value: number): string => value.toLocaleString('en-US');
-export const moneyText = (micros: number): string =>
-  (micros / MICROS).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const signed = (text: string, value: number): string => (value > 0 ? `+${text}` : text);
 const percent = (share: number): string => `${(100 * share).toFixed(share !== 0 && share < 0.001 ? 4 : 2)} %`;
 export const minuteText = (ms: number): string =>

@@ -95,14 +95,27 @@ const dayJson = (day: CampaignDay) => ({
   campaign_id: day.campaignId,
   day: new Date(day.day * DAY_MS).toISOString().slice(0, 10),
   cap_micros: day.capMicros,
+  partial: day.isPartial,
   shown_micros: day.shownMicros,
   truth_micros: day.truthMicros,
   ...moneyJson(day),
   catch_up_micros: day.catchUpMicros,
 });
 
-function deltaJson({ kind, entityId, allocationVersion, variantId, hourMs, stream, truth, delta, class: name, action, explained }: Delta) {
-  const common = { hour: iso(hourMs), class: name, explained, action };
+function deltaJson({
+  kind,
+  entityId,
+  allocationVersion,
+  variantId,
+  hourMs,
+  stream,
+  truth,
+  delta,
+  class: name,
+  action,
+  explainedBy,
+}: Delta) {
+  const common = { hour: iso(hourMs), class: name, explained: explainedBy !== null, action };
   if (kind === 'exposure') {
     const key = { experiment_id: entityId, allocation_version: allocationVersion, variant_id: variantId };
     return {

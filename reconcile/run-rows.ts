@@ -65,7 +65,7 @@ export const DELTA_COLUMNS =
 
 /** A line of COPY. Of spend, a truth that does not count has an amount and no count. */
 export function deltaLine(runId: string, delta: Delta): string {
-  const { kind, entityId, allocationVersion, variantId, hourMs, stream, truth, action, explained } = delta;
+  const { kind, entityId, allocationVersion, variantId, hourMs, stream, truth, action, explainedBy } = delta;
   const isSpend = kind === 'spend';
   const evidence = { ...(stream?.evidence ?? NO_EVIDENCE), credits: truth?.credits ?? 0, bookedSince: truth?.bookedSince ?? 0 };
   return copyLine([
@@ -83,7 +83,7 @@ export function deltaLine(runId: string, delta: Delta): string {
     action === 'adjust',
     JSON.stringify(evidence),
     action,
-    explained,
+    explainedBy !== null,
     isSpend ? (stream?.raw.amount ?? null) : null,
     stream?.raw.count ?? null,
   ]);

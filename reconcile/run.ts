@@ -182,15 +182,16 @@ export class Reconciler {
     const { cut, scope } = head;
     const booked = { sinceMs: snapshot.last?.cut.bookedBeforeMs ?? null, beforeMs: cut.bookedBeforeMs };
     const pass = new Pass({ head, draft }, options, {
+      budgets,
       explainedShare: options.explainedShare,
       settledMs: settledOf(snapshot.last, scope),
       resets: resetsBetween(snapshot.last?.cut.positions ?? null, cut.positions, await this.#parts.expected()),
       correctedUnits: await snapshot.correctedUnits(),
     });
-    for (const kind of KINDS) await pass.take(snapshot.stream(kind, scope), snapshot.truth(kind, scope, booked), budgets);
+    for (const kind of KINDS) await pass.take(snapshot.stream(kind, scope), snapshot.truth(kind, scope, booked));
     if (!scope.isBackfill && booked.sinceMs !== null) {
       const locked = await snapshot.locked(scope.fromMs, booked);
-      await pass.take(locked.stream, locked.truth, budgets);
+      await pass.take(locked.stream, locked.truth);
     }
     const measures = await snapshot.measures(scope);
     const { shadowMs, staleHours, alwaysShadow } = options;

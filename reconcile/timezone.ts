@@ -9,56 +9,59 @@ const MAX_OFFSET_HOURS = 14;
 /** Fewer drifted hours with a partner say nothing. */
 const LEAST_HOURS = 3;
 
+/** What an offset leaves of an hour's difference, at most. */
+const LEFT = 0.2;
+
 /**
- * Starts of the drifted hours that the truth has at one and the same offset, or none: the offset must explain `share` of the
- * difference of all drifted hours that have a partner in the compared stretch, at least half of which must have one.
+ * Starts of the drifted hours that the truth has at one and the same offset, or none. A truth that is silent for some hours of an even
+ * campaign has the like of each of them some hours before: so an hour speaks for an offset only where the truth's hour there is not
+ * the stream's own of that time. Of the drifted hours that have a partner in the compared stretch, at least `share` must speak, by
+ * number and by amount. One whose partner lies outside is left to other reasons.
  */
 export function timezoneHours(hours: readonly ComparedHour[], share: number): ReadonlySet<number> {
   const compared = hours.filter(({ state }) => state === 'matched' || state === 'drifted');
   const drifted = compared.filter(({ state }) => state === 'drifted');
-  const none = new Set<number>();
-  if (drifted.length < LEAST_HOURS || !sameTotals(compared, share)) return none;
-  const truth = new Map(compared.map((hour) => [hour.hourMs, hour.truth?.amount ?? 0]));
-  const [first, last] = [compared[0].hourMs, compared[compared.length - 1].hourMs];
-  let best = none;
+  let best: ReadonlySet<number> = new Set();
+  if (drifted.length < LEAST_HOURS) return best;
+  const byHour = new Map(compared.map((hour) => [hour.hourMs, hour]));
   for (let offset = -MAX_OFFSET_HOURS; offset <= MAX_OFFSET_HOURS; offset++) {
-    if (offset === 0) continue;
-    const found = explainedAt(drifted, (hourMs) => {
-      const at = hourMs + offset * HOUR_MS;
-      return at < first || at > last ? null : (truth.get(at) ?? 0);
-    });
-    if (found !== null && found.residual <= (1 - share) * found.total && found.hours.size > best.size) best = found.hours;
+    if (offset === 0 || !movesOnly(compared, offset, share)) continue;
+    const found = speakingAt(drifted, { byHour, offset, share });
+    if (found.size > best.size) best = found;
   }
   return best;
 }
 
 /** A shift moves money, it makes none: but for what it moves over the ends of the stretch. */
-function sameTotals(compared: readonly ComparedHour[], share: number): boolean {
-  let [stream, truth] = [0, 0];
-  for (const hour of compared) {
-    stream += hour.stream?.raw.amount ?? 0;
-    truth += hour.truth?.amount ?? 0;
+function movesOnly(compared: readonly ComparedHour[], offset: number, share: number): boolean {
+  const reach = Math.abs(offset) * HOUR_MS;
+  const [firstMs, lastMs] = [compared[0].hourMs, compared[compared.length - 1].hourMs];
+  let [stream, truth, ends] = [0, 0, 0];
+  for (const { hourMs, stream: ours, truth: theirs } of compared) {
+    stream += ours?.raw.amount ?? 0;
+    truth += theirs?.amount ?? 0;
+    if (hourMs < firstMs + reach || hourMs > lastMs - reach) ends += Math.max(ours?.raw.amount ?? 0, theirs?.amount ?? 0);
   }
-  return Math.min(stream, truth) >= (1 - (1 - share) * 2) * Math.max(stream, truth);
+  return Math.abs(stream - truth) <= ends + (1 - share) * Math.min(stream, truth);
 }
 
-function explainedAt(
+function speakingAt(
   drifted: readonly ComparedHour[],
-  truthAt: (hourMs: number) => number | null,
-): { residual: number; total: number; hours: Set<number> } | null {
-  const hours = new Set<number>();
-  let [residual, total, partners] = [0, 0, 0];
+  { byHour, offset, share }: { byHour: ReadonlyMap<number, ComparedHour>; offset: number; share: number },
+): ReadonlySet<number> {
+  const speaking = new Set<number>();
+  let [partners, all, spoken] = [0, 0, 0];
   for (const { hourMs, stream, delta } of drifted) {
-    const partner = truthAt(hourMs);
-    if (partner === null) {
-      hours.add(hourMs); // at the end of the stretch: its partner is outside
-      continue;
-    }
+    const partner = byHour.get(hourMs + offset * HOUR_MS);
+    if (partner === undefined) continue;
     partners++;
-    const apart = Math.abs((stream?.raw.amount ?? 0) - partner);
-    residual += apart;
-    total += Math.abs(delta.amount);
-    if (apart <= Math.abs(delta.amount) * 0.2) hours.add(hourMs);
+    const size = Math.abs(delta.amount);
+    all += size;
+    const isThere = Math.abs((stream?.raw.amount ?? 0) - (partner.truth?.amount ?? 0)) <= size * LEFT;
+    if (!isThere || partner.state !== 'drifted') continue;
+    speaking.add(hourMs);
+    spoken += size;
   }
-  return partners < LEAST_HOURS || partners * 2 < drifted.length ? null : { residual, total, hours };
+  const isEnough = partners >= LEAST_HOURS && partners * 2 >= drifted.length && speaking.size >= share * partners && spoken >= share * all;
+  return isEnough ? speaking : new Set();
 }

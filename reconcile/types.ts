@@ -121,14 +121,17 @@ export interface ComparedEntity extends Entity {
  */
 export type Action = 'adjust' | 'correct' | 'report' | 'superseded';
 
+/** By the stream's own evidence, by the truth's word alone, or by nothing. */
+export type ExplainedBy = 'stream' | 'truth' | null;
+
 export interface Delta extends Entity {
   hourMs: number;
   stream: StreamHour | null;
   truth: TruthHour | null;
   delta: Amounts;
   class: DeltaClass;
-  /** Whether evidence of its own explains it; what nothing explains may hold the run. */
-  explained: boolean;
+  /** What nothing explains, or too much by the truth's word alone, may hold the run. */
+  explainedBy: ExplainedBy;
   action: Action;
 }
 

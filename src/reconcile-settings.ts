@@ -13,6 +13,12 @@ export const reconcileSchema = z
     lockDays: z.number().int().min(1).max(7).default(7).describe('Day D is history once day D + this has begun (UTC).'),
     holdCampaignShare: share(0.05, 'A run is held when more than this share of campaigns would move without explanation,'),
     holdMicros: z.number().int().min(0).default(1e10).describe('… or more than this many micros.'),
+    holdFloorMicros: z
+      .number()
+      .int()
+      .min(0)
+      .default(1_000_000)
+      .describe('A campaign counts there when it moves by more than this, or by more than 1 % of itself.'),
     alertDriftRatio: share(0.01, 'Spend that differs from the truth by more than this share raises an alert.'),
     alertBackfillRatio: share(0.001, 'A backfill that moves more than this share of what was shown raises an alert.'),
     confirmDays: z.number().int().positive().default(30).describe('A backfill of more days asks for --confirm.'),

@@ -112,7 +112,7 @@ function optionsOf({ reconcile, time }: Settings): ConstructorParameters<typeof 
   return {
     tolerance: { ratio: reconcile.toleranceRatio, floorMicros: reconcile.floorMicros, floorCount: reconcile.floorCount },
     explainedShare: reconcile.explainedShare,
-    hold: { campaignShare: reconcile.holdCampaignShare, micros: reconcile.holdMicros },
+    hold: { campaignShare: reconcile.holdCampaignShare, micros: reconcile.holdMicros, floorMicros: reconcile.holdFloorMicros },
     lockDays: reconcile.lockDays,
     allowedLatenessMs: time.allowedLatenessMs,
     alertDriftRatio: reconcile.alertDriftRatio,

@@ -36,7 +36,7 @@ const { reconcile, time } = FILE_SCHEMA.parse({});
 export const OPTIONS: ReconcileOptions = {
   tolerance: { ratio: reconcile.toleranceRatio, floorMicros: reconcile.floorMicros, floorCount: reconcile.floorCount },
   explainedShare: reconcile.explainedShare,
-  hold: { campaignShare: reconcile.holdCampaignShare, micros: reconcile.holdMicros },
+  hold: { campaignShare: reconcile.holdCampaignShare, micros: reconcile.holdMicros, floorMicros: reconcile.holdFloorMicros },
   lockDays: reconcile.lockDays,
   allowedLatenessMs: time.allowedLatenessMs,
   alertDriftRatio: reconcile.alertDriftRatio,

@@ -237,7 +237,7 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       await bed.book([booked(FIRST, LAST_HOUR, 100 * PRICE, 100)]);
       await bed.complete(UNTIL);
       const report = await story.run();
-      expect(report.deltas.map(({ class: name, explained }) => [name, explained])).toEqual([['loss_suspected', false]]);
+      expect(report.deltas.map(({ class: name, explainedBy }) => [name, explainedBy])).toEqual([['loss_suspected', null]]);
     });
 
     test('a tenfold load of the newest hour alone is held, whether it was compared before or not', async () => {

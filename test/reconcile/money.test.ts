@@ -17,6 +17,7 @@ const OPTIONS = { tolerance: { ratio: 0.01, floorMicros: 10, floorCount: 1 }, bo
 
 const budgets = (capMicros: number | null, dayOf = (atMs: number) => Math.floor(atMs / DAY)): Budgets => ({
   dayOf: (_, atMs) => dayOf(atMs),
+  startOf: (_, day) => day * DAY,
   capMicros: () => capMicros,
 });
 

@@ -192,7 +192,7 @@ export class Reconciling {
       options: {
         ...OPTIONS,
         tolerance: { ratio: 0, floorMicros: 0, floorCount: 0 },
-        hold: { campaignShare: holdLimit, micros: holdLimit },
+        hold: { campaignShare: holdLimit, micros: holdLimit, floorMicros: 0 },
         allowedLatenessMs: plan.settings.time.allowedLatenessMs,
         lockDays: 30_000, // nothing is history yet: seeds begin in 1970 or in 2026
       },
