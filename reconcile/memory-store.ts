@@ -76,6 +76,21 @@ export class MemoryReconcileStore implements ReconcileStore {
     return { approved: true, ...done };
   }
 
+  async reject(runId: string): Promise<{ rejected: true } | { rejected: false; because: string }> {
+    await this.#step('reject');
+    const run = this.#ledger.run(runId);
+    if (run?.status !== 'held') return { rejected: false, because: run === undefined ? 'there is no such run' : notHeld(run.status, null) };
+    run.status = 'rejected';
+    return { rejected: true };
+  }
+
+  async fail(runId: string): Promise<void> {
+    await this.#effect('fail', () => {
+      const run = this.#ledger.run(runId);
+      if (run?.status === 'started') run.status = 'failed';
+    });
+  }
+
   async *standing(runId: string, fromMs: number): AsyncGenerator<Adjustment[], void> {
     await this.#step('standing');
     const { deltas, head } = this.#ledger.run(runId) as KeptRun;

@@ -8,10 +8,10 @@ import type { Pool, PoolClient } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { asError, StreamError } from '../src/errors.ts';
 import { copyChunks, copyLine } from '../src/sinks/copy-text.ts';
-import { namePostgresError } from '../src/sinks/postgres-client.ts';
 import type { Clock } from '../src/topology/types.ts';
 import { draftsOf, raiseAlerts } from './alerts.ts';
 import * as sql from './queries.ts';
+import { nameRefusal } from './rows.ts';
 import { beginValues, DELTA_COLUMNS, deltaLine } from './run-rows.ts';
 import { showIn } from './show.ts';
 import type { Draft, RunHead, RunOutcome } from './store.ts';
@@ -52,7 +52,7 @@ export class PostgresDraft implements Draft {
     try {
       await this.#copy(`reconcile_found (${DELTA_COLUMNS})`, deltas, (delta) => deltaLine(this.#head.runId, delta));
     } catch (error) {
-      throw namePostgresError(error, 'What was found was not kept');
+      throw nameRefusal(error, 'What was found was not kept');
     }
   }
 
@@ -61,7 +61,7 @@ export class PostgresDraft implements Draft {
       if (outcome.status === 'applying') await this.#ensureDays();
       await inTransactionAgain(this.#client, () => this.#decide(outcome));
     } catch (error) {
-      throw namePostgresError(error, 'The run was not decided');
+      throw nameRefusal(error, 'The run was not decided');
     }
   }
 

@@ -89,6 +89,25 @@ export class PostgresReconcileStore implements ReconcileStore {
     });
   }
 
+  reject(runId: string): Promise<{ rejected: true } | { rejected: false; because: string }> {
+    return named('The run was not rejected', async () => {
+      const { rows } = await this.#pool.query<{ status: RunStatus }>(sql.NEWER, [runId]);
+      if (rows.length === 0) return { rejected: false, because: 'there is no such run' };
+      const done = await inTransaction(this.#pool, async (client) => {
+        const { rowCount } = await client.query(sql.REJECT, [runId]);
+        await endHeldAlerts(client);
+        return rowCount === 1;
+      });
+      return done ? { rejected: true } : { rejected: false, because: notHeld(rows[0].status, null) };
+    });
+  }
+
+  fail(runId: string, because: string): Promise<void> {
+    return named('The run was not marked as failed', async () => {
+      await this.#pool.query(sql.FAIL, [runId, because]);
+    });
+  }
+
   async *standing(runId: string, fromMs: number): AsyncGenerator<Adjustment[], void> {
     const client = await this.#pool.connect();
     try {

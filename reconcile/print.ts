@@ -40,7 +40,7 @@ export function printReport(report: RunReport, seconds: number): string {
   return `${lines.join('\n')}\n`;
 }
 
-function headOf({ head, finished, status }: RunReport): string[] {
+function headOf({ head, finished, failed, status }: RunReport): string[] {
   const { runId, cut, scope } = head;
   const what = scope.isBackfill ? 'backfill of' : status === 'dry_run' ? 'dry run over' : 'hours';
   const lines = [
@@ -48,6 +48,8 @@ function headOf({ head, finished, status }: RunReport): string[] {
     `Run ${runId}: ${what} ${minuteText(scope.fromMs)} to ${minuteText(scope.toMs)} UTC, bookings before ${minuteText(cut.bookedBeforeMs)}`,
   ];
   for (const id of finished) lines.push(`Run ${id} had been interrupted and was finished first.`);
+  for (const { runId: id, because } of failed)
+    lines.push(`Run ${id} had been interrupted, cannot be finished and was given up: ${because}`);
   return lines;
 }
 

@@ -138,6 +138,12 @@ export const NEWER = `
   select held.status, (select newer.run_id from exposure_stream.reconcile_run newer
     where newer.status = 'applied' and ${isNewer('newer', 'held')} order by newer.decided_at desc limit 1) as newer
   from exposure_stream.reconcile_run held where held.run_id = $1`;
+export const REJECT = `
+  update exposure_stream.reconcile_run set status = 'rejected', finished_at = clock_timestamp() where run_id = $1 and status = 'held'`;
+export const FAIL = `
+  update exposure_stream.reconcile_run set status = 'failed', decided_at = clock_timestamp(), finished_at = clock_timestamp(),
+    summary = jsonb_build_object('failedBecause', $2::text)
+  where run_id = $1 and status = 'started'`;
 export const APPROVE = `update exposure_stream.reconcile_run set status = 'applying' where run_id = $1 and status = 'held'`;
 
 /**

@@ -8,13 +8,14 @@ import { DAY_MS, type Delta } from './types.ts';
 const iso = (ms: number): string | null => (Number.isFinite(ms) ? new Date(ms).toISOString() : null);
 
 export function reportJson(report: RunReport, seconds: number): Record<string, unknown> {
-  const { head, status, summary, deltas, money, checks, alerts, finished, guardrails } = report;
+  const { head, status, summary, deltas, money, checks, alerts, finished, failed, guardrails } = report;
   const { cut, scope } = head;
   return {
     run: head.runId,
     status: status === 'applying' ? 'applied' : status,
     held_because: summary.heldBecause,
     finished_before: finished,
+    failed_before: failed.map(({ runId, because }) => ({ run: runId, because })),
     cut: {
       event_time: iso(cut.untilMs),
       closed_until: { spend: iso(cut.closedMs.spend), exposure: iso(cut.closedMs.exposure) },

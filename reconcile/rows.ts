@@ -1,6 +1,7 @@
 /** Rows of Postgres, read through a cursor a few thousand at a time, as the nouns of types.ts. */
 import type { PoolClient } from 'pg';
 import { StreamError } from '../src/errors.ts';
+import { namePostgresError } from '../src/sinks/postgres-client.ts';
 import type { Adjustment } from '../src/topology/adjustments.ts';
 import { HOUR_MS, type Kind, type StreamHour, type TruthHour } from './types.ts';
 
@@ -14,6 +15,17 @@ export async function* readRows(
   client: PoolClient,
   { name, text, values }: { name: string; text: string; values: readonly unknown[] },
 ): AsyncGenerator<Row[], void> {
+  try {
+    yield* fetchAll(client, { name, text, values });
+  } catch (error) {
+    throw nameRefusal(error, 'Rows were not read');
+  }
+}
+
+async function* fetchAll(
+  client: PoolClient,
+  { name, text, values }: { name: string; text: string; values: readonly unknown[] },
+): AsyncGenerator<Row[], void> {
   await client.query({ text: `declare ${name} no scroll cursor for ${text}`, values: [...values] });
   for (;;) {
     const { rows } = await client.query<Cell[]>({ text: `fetch forward ${ROWS_AT_ONCE} from ${name}`, rowMode: 'array' });
@@ -22,6 +34,14 @@ export async function* readRows(
   }
   await client.query(`close ${name}`);
 }
+
+/** Data that does not fit, or stands there twice, is refused again at each try. */
+export const nameRefusal = (error: unknown, doing: string): StreamError => {
+  const { code, message } = error as { code?: unknown; message: string };
+  if (typeof code === 'string' && /^2[23]\w{3}$/.test(code))
+    return new StreamError('truth_unreadable', `${doing}: Postgres refuses it: ${message}`);
+  return namePostgresError(error, doing);
+};
 
 /** One after another. */
 export async function* each<Value>(rows: AsyncIterable<readonly Row[]>, read: (row: Row) => Value): AsyncGenerator<Value, void> {

@@ -3,7 +3,7 @@
  * decision nothing has happened but the run's row; after it everything that is left to do stands in the store, and the next
  * start does it first, under the same id. Adjustments are absolute, so producing them again has no second effect.
  */
-import { asError, StreamError } from '../src/errors.ts';
+import { asError, type ErrorCode, StreamError } from '../src/errors.ts';
 import type { RegistrySource } from '../src/sinks/registry.ts';
 import { writeAdjustments } from '../src/topology/adjustments.ts';
 import { partitionOf } from '../src/topology/sources/murmur2.ts';
@@ -61,9 +61,13 @@ export interface RunRequest {
   dryRun: boolean;
 }
 
-export interface RunReport extends RunOutcome {
-  /** Ids of interrupted runs that were finished before. */
-  finished: readonly string[];
+/** Interrupted runs that were finished before, and those that were given up. */
+interface Finished {
+  finished: string[];
+  failed: { runId: string; because: string }[];
+}
+
+export interface RunReport extends RunOutcome, Readonly<Finished> {
   guardrails: readonly GuardrailResult[];
   /** Why guardrails were not looked at, though the run is well; null when they were. */
   guardrailsFailed: Error | null;
@@ -79,27 +83,35 @@ export class Reconciler {
   /** Finishes what was interrupted, then runs, then looks at guardrails. A dry run does the second only. Rejects with `reconcile_busy`. */
   run(request: RunRequest): Promise<RunReport> {
     return this.#alone(async () => {
-      const work = async () => ({
-        finished: request.dryRun ? [] : await this.#finishPending(),
-        outcome: await this.#perform(request, null),
-      });
+      const work = async () => {
+        const before: Finished = request.dryRun ? { finished: [], failed: [] } : await this.#finishPending();
+        return { ...before, outcome: await this.#perform(request, null) };
+      };
       const run = await settled(work());
       const look = async () => (request.dryRun ? [] : ((await this.#parts.guardrails?.(run.value?.outcome.head.runId ?? null)) ?? []));
       const guardrails = await settled(look());
       if (run.value === null) throw run.error;
-      const { finished, outcome } = run.value;
-      return { ...outcome, finished, guardrails: guardrails.value ?? [], guardrailsFailed: guardrails.error };
+      const { outcome, ...before } = run.value;
+      return { ...outcome, ...before, guardrails: guardrails.value ?? [], guardrailsFailed: guardrails.error };
     });
   }
 
   /** Applies a held run. Rejects with `not_approved`. */
   approve(runId: string): Promise<{ finished: readonly string[]; adjusted: number; corrected: number }> {
     return this.#alone(async () => {
-      const finished = await this.#finishPending();
+      const { finished } = await this.#finishPending();
       const approval = await this.#parts.store.approve(runId);
       if (!approval.approved) throw new StreamError('not_approved', `Run ${runId} was not applied: ${approval.because}`);
       await this.#apply(runId);
       return { finished, adjusted: approval.adjusted, corrected: approval.corrected };
+    });
+  }
+
+  /** A held run is never applied. Rejects with `not_approved`. */
+  reject(runId: string): Promise<void> {
+    return this.#alone(async () => {
+      const done = await this.#parts.store.reject(runId);
+      if (!done.rejected) throw new StreamError('not_approved', `Run ${runId} was not rejected: ${done.because}`);
     });
   }
 
@@ -113,13 +125,20 @@ export class Reconciler {
     }
   }
 
-  async #finishPending(): Promise<string[]> {
-    const pending = await this.#parts.store.pending();
-    for (const { head, status } of pending) {
-      if (status === 'applying') await this.#apply(head.runId);
-      else await this.#perform({ untilMs: head.cut.untilMs, scope: head.scope, dryRun: false }, head);
+  /** One that cannot be finished, whatever is tried, stands in nobody's way. */
+  async #finishPending(): Promise<Finished> {
+    const done: Finished = { finished: [], failed: [] };
+    for (const { head, status } of await this.#parts.store.pending()) {
+      try {
+        if (status === 'applying') await this.#apply(head.runId);
+        else await this.#perform({ untilMs: head.cut.untilMs, scope: head.scope, dryRun: false }, head);
+        done.finished.push(head.runId);
+      } catch (error) {
+        if (!isOfInput(error)) throw error;
+        done.failed.push({ runId: head.runId, because: error.message });
+      }
     }
-    return pending.map(({ head }) => head.runId);
+    return done;
   }
 
   /** @param begun the run to finish: it keeps its id and its bounds */
@@ -128,16 +147,20 @@ export class Reconciler {
     const sources = await expected();
     const budgets = budgetsOf(await registry.load());
     const snapshot = await store.snapshot();
-    let [draft, outcome]: [Draft | null, RunOutcome | null] = [null, null];
+    let [draft, outcome, runId]: [Draft | null, RunOutcome | null, string | null] = [null, null, null];
     try {
       try {
         const head = this.#head(request, { snapshot, sources, begun, startedMs: clock.now().wallMs });
         draft = await store.begin(head, request.dryRun);
+        runId = request.dryRun ? null : head.runId;
         outcome = await this.#compute({ head, draft }, { snapshot, budgets, dryRun: request.dryRun });
       } finally {
         await snapshot.close();
       }
       await draft.decide(outcome);
+    } catch (error) {
+      if (runId !== null && isOfInput(error)) await store.fail(runId, error.message);
+      throw error;
     } finally {
       await draft?.close();
     }
@@ -150,13 +173,20 @@ export class Reconciler {
     { snapshot, sources, begun, startedMs }: { snapshot: Snapshot; sources: ExpectedSources; begun: RunHead | null; startedMs: number },
   ): RunHead {
     const { allowedLatenessMs, lockDays } = this.#parts.options;
+    if (untilMs !== null && untilMs > snapshot.nowMs) {
+      // The lock would go there and never back, and adjustments of such a cut outrank those of every run until then.
+      const [bound, now] = [untilMs, snapshot.nowMs].map((ms) => new Date(ms).toISOString());
+      throw new StreamError('bad_setting', `--until ${bound} lies ahead of the clock of Postgres, which says ${now}`);
+    }
     const until = untilOf(untilMs ?? snapshot.nowMs);
     const lockedMs = lockOf(until, lockDays, snapshot.lock);
     const closedMs = Object.fromEntries(
       KINDS.map((kind) => [kind, closedUntilMs(kind, snapshot.positions, { expected: sources, allowedLatenessMs })]),
     ) as Cut['closedMs'];
     const bookedBeforeMs = begun?.cut.bookedBeforeMs ?? snapshot.nowMs;
-    const cut: Cut = { untilMs: until, bookedBeforeMs, positions: snapshot.positions, closedMs, completeMs: snapshot.completeMs };
+    // What billing has completed since the run began, it has booked since, and this run does not look at.
+    const completeMs = begun ? leastOf(begun.cut.completeMs, snapshot.completeMs) : snapshot.completeMs;
+    const cut: Cut = { untilMs: until, bookedBeforeMs, positions: snapshot.positions, closedMs, completeMs };
     if (scope !== null && scope.fromMs >= until)
       throw new StreamError(
         'bad_setting',
@@ -236,6 +266,15 @@ function settledOf(last: Snapshot['last'], { fromMs, isBackfill }: Scope): Recor
   const of = (kind: Kind): number => Math.max(leastMs, Math.min(closedMs[kind], completeMs[kind], untilMs));
   return { spend: of('spend'), exposure: of('exposure') };
 }
+
+const leastOf = (a: Record<Kind, number>, b: Record<Kind, number>): Record<Kind, number> => ({
+  spend: Math.min(a.spend, b.spend),
+  exposure: Math.min(a.exposure, b.exposure),
+});
+
+/** What is the same at the next try: the truth, or the request, is not to be reconciled. */
+const OF_INPUT: ReadonlySet<ErrorCode> = new Set(['total_overflow', 'truth_unreadable', 'bad_setting']);
+const isOfInput = (error: unknown): error is StreamError => error instanceof StreamError && OF_INPUT.has(error.code);
 
 const settled = <Value>(work: Promise<Value>): Promise<{ value: Value; error: null } | { value: null; error: Error }> =>
   work.then(

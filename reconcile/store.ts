@@ -26,9 +26,10 @@ export interface RunHead {
 
 /**
  * started ─► applying ─► applied
- *        └─► held ─► applying (by --approve), or superseded when a newer run is applied; a dry run is written once, as `dry_run`.
+ *        ├─► held ─► applying (by --approve), rejected (by --reject), or superseded when a newer run is applied
+ *        └─► failed: what it reads cannot be reconciled. A dry run is written once, as `dry_run`.
  */
-export type RunStatus = 'started' | 'held' | 'applying' | 'applied' | 'dry_run' | 'superseded';
+export type RunStatus = 'started' | 'held' | 'applying' | 'applied' | 'dry_run' | 'superseded' | 'failed' | 'rejected';
 
 export interface RunSummary {
   kinds: Record<Kind, KindTotal>;
@@ -134,6 +135,10 @@ export interface ReconcileStore {
    * missing. Not where a run that was decided later over the same hours has been applied.
    */
   approve(runId: string): Promise<Approval>;
+  /** held → rejected. */
+  reject(runId: string): Promise<{ rejected: true } | { rejected: false; because: string }>;
+  /** started → failed, with the reason. */
+  fail(runId: string, because: string): Promise<void>;
   /** What evaluate must hold: this run's adjustments, and every one that stands for hours from `fromMs` on. */
   standing(runId: string, fromMs: number): AsyncIterable<Adjustment[]>;
   /** applying → applied; held ones over some of its hours that were decided before it become superseded. */

@@ -70,6 +70,7 @@ export function makeProgram(host: Host, exit: (code: number) => void): Command {
     .option('--until <time>', 'hours before this time (default: this hour)')
     .option('--dry-run', 'only look; exit 3 when anything differs')
     .option('--approve <run>', 'apply a run that was held')
+    .option('--reject <run>', 'a run that was held is never applied')
     .option('--from <day>', 'a backfill: from this day or hour (UTC) on')
     .option('--to <day>', '… up to this day, itself included')
     .option('--confirm', 'yes, also more than 30 days')

@@ -24,6 +24,7 @@ export interface ReconcileCommandOptions extends CommonOptions {
   until?: string;
   dryRun?: boolean;
   approve?: string;
+  reject?: string;
   from?: string;
   to?: string;
   confirm?: boolean;
@@ -40,6 +41,12 @@ export async function reconcileCommand(host: Host, options: ReconcileCommandOpti
     const startedMs = host.clock.now().monotonicMs;
     const seconds = (): number => (host.clock.now().monotonicMs - startedMs) / 1000;
     if (options.approve !== undefined) return await approve(host, reconciler, options.approve, options.json === true);
+    if (options.reject !== undefined) {
+      await reconciler.reject(options.reject);
+      if (options.json) printJson(host, { run: options.reject, status: 'rejected' });
+      else host.out.write(`Run ${options.reject} is rejected: it will not be applied.\n`);
+      return EXIT.done;
+    }
     const report = await reconciler.run({ untilMs, scope, dryRun: options.dryRun === true });
     if (options.json) printJson(host, reportJson(report, seconds()));
     else host.out.write(printReport(report, seconds()));
@@ -62,12 +69,14 @@ async function approve(host: Host, reconciler: Reconciler, runId: string, json: 
   return EXIT.done;
 }
 
-function refuseTogether({ until, dryRun, approve: approved, from, to, confirm }: ReconcileCommandOptions): void {
+function refuseTogether({ until, dryRun, approve: approved, reject: rejected, from, to, confirm }: ReconcileCommandOptions): void {
   const refuse = (says: string): never => {
     throw new StreamError('bad_setting', says);
   };
-  if (approved !== undefined && (until !== undefined || dryRun || from !== undefined || to !== undefined))
+  const others = [until, dryRun, from, to].some((option) => option !== undefined && option !== false);
+  if (approved !== undefined && (others || rejected !== undefined))
     refuse('--approve applies a run as it was computed: it goes with no other option');
+  if (rejected !== undefined && others) refuse('--reject is of a run that was held: it goes with no other option');
   if ((from === undefined) !== (to === undefined)) refuse('--from and --to go together');
   if (confirm && from === undefined) refuse('--confirm is for --from and --to');
 }

@@ -52,6 +52,8 @@ export class Mortal {
         };
       }),
       approve: around((runId) => inner.approve(runId)),
+      reject: around((runId) => inner.reject(runId)),
+      fail: around((runId, because) => inner.fail(runId, because)),
       applied: around((runId) => inner.applied(runId)),
       standing: (runId, fromMs) => this.#rows(inner.standing(runId, fromMs)),
       close: () => inner.close(),

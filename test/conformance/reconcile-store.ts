@@ -75,6 +75,7 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
 
     test.each([
       ['nothing', () => 0],
+      ['twice everything', (count: number) => count * 2],
       ['ten times everything', (count: number) => count * 10],
     ])('a truth that suddenly shows %s is held, and nothing moves until a person says so', async (_, times) => {
       const theirs = CAMPAIGNS.flatMap((id) =>
@@ -471,6 +472,77 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       }
       expect(crashed).toBeGreaterThan(5);
     }, 120_000);
+
+    test('a day of a campaign that is locked in part has one row of money, of both its parts', async () => {
+      story = new ReconcileStory(bed, 'America/Los_Angeles');
+      const lockMs = Math.floor(UNTIL / DAY) * DAY - 6 * DAY;
+      await story.begin({ hours: 10 * 24 });
+      await story.run();
+      await bed.book([booked(FIRST, lockMs - HOUR, 3 * PRICE, 3), booked(FIRST, lockMs, 2 * PRICE, 2)]);
+      const report = await story.run();
+      expect(
+        found(report)
+          .map(([, , micros, action]) => [micros, action])
+          .sort(),
+      ).toEqual([
+        [2 * PRICE, 'adjust'],
+        [3 * PRICE, 'correct'],
+      ]);
+      expect(report.money.map(({ day, unseenMicros, isPartial }) => [day, unseenMicros, isPartial])).toEqual([
+        [lockMs / DAY - 1, 5 * PRICE, true],
+      ]);
+    });
+
+    test('a run that was interrupted does not look at hours that billing has completed since: it knows no bookings of them', async () => {
+      await story.begin({ hours: 6, theirs: CAMPAIGNS.map((id) => booked(id, LAST_HOUR, 0, 0)) });
+      await bed.complete(UNTIL - HOUR);
+      await story.run();
+      const store = bed.open();
+      const dying = story.reconciler({}, { store: new Mortal(6).store(store) }).run({ untilMs: UNTIL, scope: null, dryRun: false });
+      await expect(dying).rejects.toThrow(Crash);
+      const [interrupted] = await idsOfInterrupted(bed);
+      await bed.book(CAMPAIGNS.map((id) => booked(id, LAST_HOUR, 100 * PRICE, 100)));
+      await bed.complete(UNTIL);
+      const next = await story.run();
+      expect([next.finished, await bed.statusOf(interrupted)], 'and not held, as a truth that is gone would be').toEqual([[interrupted], 'applied']);
+      expect([next.status, next.deltas, story.log.records]).toEqual(['applying', [], []]);
+      expect(await amount()).toEqual({ amount: 100 * PRICE, count: 100 });
+    });
+
+    test('a run that can never be finished is given up, and stands in nobody’s way', async () => {
+      const old = UNTIL - 20 * DAY;
+      const most = 5e15;
+      const big = [old, old + HOUR].map((hourMs) => counted(FIRST, hourMs, { spendMicros: most, impressions: 1 }));
+      await story.begin({ ours: [...LATE.ours, ...big] });
+      const scope = { fromMs: old, toMs: old + DAY, isBackfill: true };
+      const failed = await story.run({ scope }).catch(codeOf);
+      expect(failed).toBe('total_overflow');
+      const store = bed.open();
+      const dying = story.reconciler({}, { store: new Mortal(7).store(store) }).run({ untilMs: UNTIL, scope, dryRun: false });
+      await expect(dying).rejects.toThrow(Crash);
+      const report = await story.run();
+      expect([report.failed.map(({ because }) => because), found(report)]).toEqual([
+        [expect.stringContaining(`1${'0'.repeat(16)}`)],
+        [[FIRST, 'late_events', 10 * PRICE, 'adjust']],
+      ]);
+      expect(await bed.statusOf(report.failed[0].runId)).toBe('failed');
+      expect((await story.run()).failed).toEqual([]);
+    });
+
+    test('a held run that a person rejects is applied no more', async () => {
+      await story.begin({ ours: CAMPAIGNS.map((id) => counted(id, LAST_HOUR, { spendMicros: 40 * PRICE, impressions: 100 })) });
+      const { head } = await story.run();
+      await story.reconciler().reject(head.runId);
+      await expect(story.reconciler().approve(head.runId)).rejects.toThrow('it is rejected, not held');
+      await expect(story.reconciler().reject(head.runId)).rejects.toThrow('it is rejected, not held');
+      expect(await amount()).toEqual({ amount: 40 * PRICE, count: 100 });
+    });
+
+    test('a bound that lies ahead of the store’s clock is refused: the lock would never come back', async () => {
+      await story.begin();
+      await expect(story.run({ untilMs: UNTIL + 3650 * DAY })).rejects.toThrow('lies ahead');
+      expect((await story.run()).head.lockedMs).toBeLessThan(UNTIL);
+    });
 
     test('a backfill of what lies ahead is refused, not done as nothing', async () => {
       await story.begin();

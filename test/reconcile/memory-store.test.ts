@@ -1,13 +1,13 @@
 import { MemoryLedger } from '../../reconcile/memory-ledger.ts';
 import { MemoryReconcileStore } from '../../reconcile/memory-store.ts';
 import type { HourlyRow } from '../../src/sinks/totals.ts';
-import { type StoreBed, UNTIL } from '../conformance/reconcile-bed.ts';
+import { DAY, type StoreBed, UNTIL } from '../conformance/reconcile-bed.ts';
 import { reconcileStories } from '../conformance/reconcile-store.ts';
 
 reconcileStories('memory', async (): Promise<StoreBed> => {
   const ledger = new MemoryLedger();
   const rows = new Map<string, HourlyRow>();
-  let nowMs = UNTIL + 60_000;
+  let nowMs = UNTIL + 30 * DAY;
   ledger.nowMs = () => ++nowMs;
   return {
     open: () => new MemoryReconcileStore(ledger),
