@@ -31,4 +31,7 @@ grant execute on function exposure_stream.pause_experiment(text) to exposure_str
 -- With `srm.pauses: true` the stream pauses experiments too:
 -- grant execute on function exposure_stream.pause_experiment(text) to exposure_stream_stream;
 
+-- `curve`, daily: as the reconciler, besides.
+grant insert, update, delete on exposure_stream.pacing_curve, exposure_stream.pacing_curve_weight to exposure_stream_reconciler;
+
 -- Analysts and dashboards: exposure_stream_reader reads, and that is all.

@@ -4,7 +4,7 @@ import { measuredText } from './quality.ts';
 import type { RunReport } from './run.ts';
 import type { ClassTotal, KindTotal } from './tally.ts';
 import { grouped, moneyText } from './texts.ts';
-import type { Action, DeltaClass, Kind } from './types.ts';
+import type { Action, Delta, DeltaClass, Kind } from './types.ts';
 
 const WORST = 15;
 const NAME_WIDTH = 28;
@@ -106,17 +106,23 @@ const DONE: Record<Action, string> = {
 };
 const WOULD: Record<Action, string> = { ...DONE, adjust: 'would take the truth over', correct: 'locked: would add a correction' };
 
+const HOLDS = { stream: '', truth: ' (the truth’s word alone)', nothing: ' (not explained)' } as const;
+
+/** Of a run that is held, or would be, those first that hold it. */
 function worstOf({ deltas, summary }: RunReport): string[] {
-  const worst = deltas.filter(({ kind }) => kind === 'spend').sort((a, b) => Math.abs(b.delta.amount) - Math.abs(a.delta.amount));
+  const isHeld = summary.heldBecause !== null;
+  const weight = ({ explainedBy, delta }: Delta): number =>
+    (isHeld && explainedBy !== 'stream' ? Number.MAX_SAFE_INTEGER : 0) + Math.abs(delta.amount);
+  const worst = deltas.filter(({ kind }) => kind === 'spend').sort((a, b) => weight(b) - weight(a));
   if (worst.length === 0) return [];
   const head = `  ${'worst hours'.padEnd(NAME_WIDTH)}${'hour (UTC)'.padEnd(18)}${'shown'.padStart(14)}${'truth'.padStart(14)}${'difference'.padStart(14)}   why`;
-  const rows = worst.slice(0, WORST).map(({ entityId, hourMs, stream, truth, delta, class: name }) => {
+  const rows = worst.slice(0, WORST).map(({ entityId, hourMs, stream, truth, delta, class: name, explainedBy }) => {
     const amounts = [
       stream ? moneyText(stream.shown.amount) : '–',
       truth ? moneyText(truth.amount) : '–',
       signed(moneyText(delta.amount), delta.amount),
     ];
-    return `  ${cut(entityId)}${minuteText(hourMs).padEnd(18)}${amounts.map((text) => text.padStart(14)).join('')}   ${name}`;
+    return `  ${cut(entityId)}${minuteText(hourMs).padEnd(18)}${amounts.map((text) => text.padStart(14)).join('')}   ${name}${isHeld ? HOLDS[explainedBy ?? 'nothing'] : ''}`;
   });
   const left = summary.kinds.spend.states.drifted - WORST;
   const more = left > 0 ? [`  … and ${many(left, 'more hour')} (all are in reconcile_delta)`] : [];
@@ -129,12 +135,13 @@ const cut = (id: string): string => {
   return (plain.length > NAME_WIDTH - 2 ? `${plain.slice(0, NAME_WIDTH - 3)}…` : plain).padEnd(NAME_WIDTH);
 };
 
-function moneyLines({ summary, money }: RunReport): string[] {
+function moneyLines({ summary, money, status }: RunReport): string[] {
   if (money.length === 0) return [];
   const { creditedMicros, unseenMicros, absorbedMicros, overToleranceMicros, makeGoodMicros, underDeliveredMicros } = summary.money;
+  const credited = status === 'applying' ? 'credited back to budgets' : 'would be credited back to budgets';
   const lines = [
     '',
-    `  money over ${many(money.length, 'campaign-day')}: ${moneyText(creditedMicros)} credited back to budgets, ${moneyText(unseenMicros)} had been spent unseen`,
+    `  money over ${many(money.length, 'campaign-day')}: ${moneyText(creditedMicros)} ${credited}, ${moneyText(unseenMicros)} had been spent unseen`,
     `  beyond caps ${moneyText(absorbedMicros)} absorbed, of it ${moneyText(overToleranceMicros)} over the tolerance of 2 %, ${moneyText(makeGoodMicros)} to make good`,
   ];
   if (underDeliveredMicros > 0) {
@@ -168,6 +175,15 @@ function guardrailLines(guardrails: readonly GuardrailResult[]): string[] {
   return ['', `GUARDRAILS ${grouped(guardrails.length - bad.length)} of ${grouped(guardrails.length)} pass`, ...lines];
 }
 
+/** The commonest reason, in the words of somebody who looks at it at night. */
+function silenceOf({ kinds }: RunReport['summary']): string[] {
+  const { missingInTruth, states } = kinds.spend;
+  if (missingInTruth * 2 < states.drifted) return [];
+  return [
+    `The truth has no row at all for ${grouped(missingInTruth)} of the ${grouped(states.drifted)} hours that differ: is it loaded, and does truth_complete promise too much?`,
+  ];
+}
+
 function endOf({ head, status, summary }: RunReport, seconds: number): string[] {
   const { adjusted, corrected, heldBecause, before, after, movedShare } = summary;
   const took = `${seconds.toFixed(1)} s`;
@@ -179,7 +195,8 @@ function endOf({ head, status, summary }: RunReport, seconds: number): string[] 
       ...shares,
       '',
       `HELD, nothing was applied: ${heldBecause}.`,
-      `To apply it all the same: exposure-stream reconcile --approve ${head.runId}`,
+      ...silenceOf(summary),
+      `To apply it all the same: exposure-stream reconcile --approve ${head.runId}; to drop it: --reject ${head.runId}`,
       '',
     ];
   const all = adjusted + corrected;

@@ -24,14 +24,14 @@ alter table exposure_stream.reconcile_delta
   add column raw_spend_micros bigint,
   add column raw_count bigint;
 -- "What happened to this campaign?"; the primary key answers "what did this run find?".
-create index reconcile_delta_entity on exposure_stream.reconcile_delta (kind, entity_id, hour);
+create index if not exists reconcile_delta_entity on exposure_stream.reconcile_delta (kind, entity_id, hour);
 
 -- The cut of the adjustment that stands: a lower one changes nothing.
 alter table exposure_stream.stream_count
   add column adjusted_cut_event timestamptz,
   add column adjusted_cut_booked timestamptz;
 -- "What stands adjusted since?", sent again with each run: few of all hours.
-create index stream_count_adjusted on exposure_stream.stream_count (hour) where adjusted_cut_event is not null;
+create index if not exists stream_count_adjusted on exposure_stream.stream_count (hour) where adjusted_cut_event is not null;
 
 -- Differences found after the lock: further rows, each by its run; what stood before never changes.
 create table exposure_stream.reconcile_correction (
@@ -63,7 +63,7 @@ create table exposure_stream.reconcile_money (
 );
 
 -- "Since when is this check there?": at each run, for each check.
-create index dq_result_check on exposure_stream.dq_result (check_name, check_version, checked_at);
+create index if not exists dq_result_check on exposure_stream.dq_result (check_name, check_version, checked_at);
 alter table exposure_stream.dq_result add column sla_hours integer;
 
 -- Whether a guardrail may pause its experiment, and each look at it.
@@ -127,11 +127,24 @@ create or replace view exposure_stream.stream_spend_hourly as
 
 -- Rows of one key and hour add up, so the default view need not add them up itself: a reader asks for one bound of booked_at
 -- and groups once. The hour is an expression that an index can hold.
-create or replace view exposure_stream.truth_spend_hourly as
-  select campaign_id, date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00') as hour,
-    spend_micros, impressions::bigint as impressions, booked_at
-  from exposure_stream.billable_impression;
+-- Only where the view is still the one of 004: what its company has made of it stays.
+create view exposure_stream.truth_spend_hourly_of_004 as
+  select campaign_id, date_trunc('hour', event_ts, 'UTC') as hour, sum(spend_micros)::bigint as spend_micros,
+    sum(impressions)::bigint as impressions, booked_at
+  from exposure_stream.billable_impression
+  group by campaign_id, date_trunc('hour', event_ts, 'UTC'), booked_at;
+do $$
+begin
+  if pg_get_viewdef('exposure_stream.truth_spend_hourly'::regclass) = pg_get_viewdef('exposure_stream.truth_spend_hourly_of_004'::regclass) then
+    create or replace view exposure_stream.truth_spend_hourly as
+      select campaign_id, date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00') as hour,
+        spend_micros, impressions::bigint as impressions, booked_at
+      from exposure_stream.billable_impression;
+  end if;
+end $$;
+drop view exposure_stream.truth_spend_hourly_of_004;
+
 -- "The hours of these seven days": read from the index alone, whatever the age of the table.
-create index billable_impression_hour on exposure_stream.billable_impression
+create index if not exists billable_impression_hour on exposure_stream.billable_impression
   (date_bin('1 hour', event_ts, timestamptz '1970-01-01 00:00:00+00'), campaign_id)
   include (spend_micros, impressions, booked_at);

@@ -23,6 +23,8 @@ export const openPool = (databaseUrl: string, max = 4, queryTimeoutMs = QUERY_TI
   });
   // A connection that breaks while nobody uses it: the next use opens another one or says why not.
   pool.on('error', () => {});
+  // And one that somebody holds, such as a lock's: what is asked of it next says so. An event that nobody hears ends the process.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 };
 

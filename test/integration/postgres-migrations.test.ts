@@ -52,22 +52,42 @@ describeIntegration('migrations', ({ databaseUrl }) => {
   it('leave a contract view as its company has made it, from whichever migration they go on, and bring their own up to date', async () => {
     const all = await readMigrations();
     const since = all.findIndex(({ name }) => name.startsWith('004'));
-    const views = {
-      own: `create table public.mine (experiment_id varchar(9), allocation_version smallint, variant_id varchar(9), hour timestamptz, units integer, booked_at timestamptz);
-        drop view exposure_stream.truth_exposure_hourly; create view exposure_stream.truth_exposure_hourly as select * from public.mine`,
-      filtered: `create or replace view exposure_stream.truth_exposure_hourly as select experiment_id, allocation_version, variant_id,
+    const mine = (view: string, columns: string) => `drop table if exists public.mine; create table public.mine (${columns});
+      drop view exposure_stream.${view}; create view exposure_stream.${view} as select * from public.mine`;
+    const cases: [view: string, sql: string, is: string][] = [
+      [
+        'truth_spend_hourly',
+        mine(
+          'truth_spend_hourly',
+          'campaign_id varchar(9), hour timestamptz, spend_micros numeric, impressions integer, booked_at timestamptz',
+        ),
+        'FROM mine',
+      ],
+      [
+        'truth_exposure_hourly',
+        mine(
+          'truth_exposure_hourly',
+          'experiment_id varchar(9), allocation_version smallint, variant_id varchar(9), hour timestamptz, units integer, booked_at timestamptz',
+        ),
+        'FROM mine',
+      ],
+      [
+        'truth_exposure_hourly',
+        `create or replace view exposure_stream.truth_exposure_hourly as select experiment_id, allocation_version, variant_id,
         date_trunc('hour', event_ts, 'UTC') as hour, count(*) as units, booked_at from exposure_stream.experiment_exposure where unit_id <> 'test' group by 1, 2, 3, 4, 6`,
-      kept: 'select 1',
-    };
+        "'test'",
+      ],
+      ['truth_exposure_hourly', 'select 1', 'NOT (EXISTS'],
+      ['truth_spend_hourly', 'select 1', 'date_bin'],
+    ];
     for (let done = since + 1; done < all.length; done++) {
-      for (const [how, sql] of Object.entries(views)) {
+      for (const [view, sql, is] of cases) {
         const fresh = openPool(await freshDatabase(databaseUrl), 1);
         await migrate(fresh, { log, migrations: all.slice(0, done) });
         await fresh.query(sql);
         await migrate(fresh, { log, migrations: all });
-        const { rows } = await fresh.query("select pg_get_viewdef('exposure_stream.truth_exposure_hourly'::regclass) as is");
-        const expected = { own: 'FROM mine', filtered: "'test'", kept: 'NOT (EXISTS' }[how as keyof typeof views];
-        expect(rows[0].is, `${how} after ${all[done - 1].name}`).toContain(expected);
+        const { rows } = await fresh.query('select pg_get_viewdef($1::regclass) as is', [`exposure_stream.${view}`]);
+        expect(rows[0].is, `${view} after ${all[done - 1].name}`).toContain(is);
         await fresh.end();
       }
     }

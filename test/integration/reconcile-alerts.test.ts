@@ -22,6 +22,7 @@ const BOOK = `
 describeIntegration('the alerts of a run', ({ databaseUrl }) => {
   let owner: Client;
   let story: ReconcileStory;
+  let stores: () => PostgresReconcileStore;
   const open = async (): Promise<string[]> =>
     (await owner.query('select kind from exposure_stream.alert where ended_at is null order by 1')).rows.map(({ kind }) => kind);
   /** An hour of each campaign: counted, of which late, and booked. */
@@ -35,8 +36,8 @@ describeIntegration('the alerts of a run', ({ databaseUrl }) => {
     await migrate(url, { log: pino({ level: 'silent' }) });
     owner = new Client({ connectionString: url });
     await owner.connect();
-    const store = () => new PostgresReconcileStore(openPool(url, 4, 0), { clock });
-    story = new ReconcileStory({ open: store } as unknown as StoreBed);
+    stores = () => new PostgresReconcileStore(openPool(url, 4, 0), { clock });
+    story = new ReconcileStory({ open: stores } as unknown as StoreBed);
     await owner.query('update exposure_stream.truth_progress set complete_until = $1', [new Date(UNTIL + DAY)]);
     for (const { topic, partition, watermarkMs } of CLOSED)
       await owner.query(
@@ -54,6 +55,19 @@ describeIntegration('the alerts of a run', ({ databaseUrl }) => {
     expect(await open()).toEqual(['reconcile_drift']);
     const next = await story.run();
     expect([next.finished.length, next.deltas, await open()]).toEqual([1, [], ['reconcile_drift']]);
+  });
+
+  it('a connection that is cut while it holds the lock ends no process: the lock is free, and the next one takes it', async () => {
+    const store = stores();
+    const release = await store.lock(0);
+    await owner.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    await release?.();
+    const next = await store.lock(0);
+    expect(next).not.toBeNull();
+    await next?.();
+    await store.close();
   });
 
   it('end where a person approves it, and not while another is held', async () => {

@@ -79,6 +79,10 @@ describeIntegration('the least-privilege roles', ({ databaseUrl }) => {
     expect(report.deltas.map((delta) => [delta.class, delta.action])).toEqual([['late_events', 'adjust']]);
     expect((await story.run()).deltas).toEqual([]);
     expect(await refused('reconciler', "select exposure_stream.pause_experiment('e')")).toBe('allowed');
+    expect(await refused('reconciler', 'select exposure_stream.ensure_stream_count_day(current_date)')).toBe('allowed');
+    expect(await refused('reconciler', 'delete from exposure_stream.pacing_curve_weight; delete from exposure_stream.pacing_curve')).toBe(
+      'allowed',
+    );
   });
 
   it.each([
@@ -103,6 +107,8 @@ describeIntegration('the least-privilege roles', ({ databaseUrl }) => {
     ['reader', 'update exposure_stream.alert set acknowledged_at = now()'],
     ['reader', "insert into exposure_stream.campaign (campaign_id) values ('c')"],
     ['reader', 'create table exposure_stream.mine (a int)'],
+    ['reader', 'select exposure_stream.ensure_stream_count_day(current_date)'],
+    ['reader', 'delete from exposure_stream.pacing_curve_weight'],
   ])('refuse the %s: %s', async (role, text) => {
     expect(await refused(role, text)).toBe('refused');
   });

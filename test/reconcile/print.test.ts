@@ -46,6 +46,9 @@ describe('the table', () => {
     ledger.rows = () => [counted('c', LAST, { spendMicros: 100 * PRICE, impressions: 100 })];
     const report = await told(ledger).run();
     const text = printReport(report, 0);
+    expect(text).toContain('5.00 would be credited back to budgets');
+    expect(text).toContain('(not explained)');
+    expect(text).toContain('The truth has no row at all for 1 of the 1 hours that differ');
     expect(text).toContain('HELD, nothing was applied: 1 of 1 campaigns would move without explanation');
     expect(text).toContain(`exposure-stream reconcile --approve ${report.head.runId}`);
   });
