@@ -35,8 +35,11 @@ export interface GuardrailResult {
   control: ArmCounts;
   arm: ArmCounts;
   logE: number;
-  verdict: Verdict;
+  /** UNKNOWN: it cannot be looked at. */
+  verdict: Verdict | 'UNKNOWN';
   paused: boolean;
+  /** Why it is UNKNOWN; null where it is not. */
+  because: string | null;
 }
 
 interface Row extends Omit<Guardrail, 'harm'> {
@@ -70,11 +73,12 @@ export async function lookAtGuardrails(pool: Pool, options: GuardrailOptions): P
 /** One transaction: a look and what it leads to, its alert too, are written together, so that one that is repeated after a crash finds nothing new. */
 async function lookAt(pool: Pool, row: Row, { runId, alphas, nowMs }: GuardrailOptions): Promise<GuardrailResult[]> {
   const harm = harmOf(row.direction);
-  if (harm === null || row.control === null) return [];
+  if (harm === null) return [unknown(row, `its direction is ${JSON.stringify(row.direction)}, neither increase nor decrease`)];
+  if (row.control === null) return [unknown(row, 'the experiment has no variant registered')];
   const { experimentId, metric, tolerance, autoPause } = row;
   const { rows } = await pool.query<ArmCounts & { variantId: string }>(COUNTS, [experimentId, metric]);
   const control = rows.find(({ variantId }) => variantId === row.control);
-  if (control === undefined) return [];
+  if (control === undefined) return [unknown(row, `nobody has been exposed to the control, ${row.control}`)];
   return await inTransaction(pool, async (client) => {
     const results: GuardrailResult[] = [];
     for (const arm of rows) {
@@ -90,12 +94,17 @@ async function lookAt(pool: Pool, row: Row, { runId, alphas, nowMs }: GuardrailO
       }
       const counts = [control.units, control.events, arm.units, arm.events];
       await client.query(KEEP, [experimentId, metric, arm.variantId, runId, ...counts, look.logE, logE, verdict, paused]);
-      results.push({ experimentId, metric, variantId: arm.variantId, control, arm, logE, verdict, paused });
+      results.push({ experimentId, metric, variantId: arm.variantId, control, arm, logE, verdict, paused, because: null });
     }
     await raiseAlerts(client, results.filter(({ verdict: is }) => is === 'VIOLATED').map(draftOfGuardrail), { runId, nowMs });
     return results;
   });
 }
+
+const unknown = ({ experimentId, metric }: Row, because: string): GuardrailResult => {
+  const nobody = { units: 0, events: 0 };
+  return { experimentId, metric, variantId: '', control: nobody, arm: nobody, logE: 0, verdict: 'UNKNOWN', paused: false, because };
+};
 
 const lookOf = ({ controlUnits, controlEvents, units, events, logE }: BeforeRow): Look => ({
   control: { units: controlUnits, events: controlEvents },

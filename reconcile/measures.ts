@@ -14,7 +14,7 @@ const DAYS = `
 
 const STREAM_DAYS = `
   select extract(epoch from date_bin('1 day', hour, timestamptz '1970-01-01 00:00:00+00'))::float8 * 1000 as "dayMs",
-    sum(spend_micros)::float8 as micros
+    sum(spend_micros)::float8 as micros, sum(impressions)::float8 as rows
   from exposure_stream.stream_count where kind = 'spend' and hour between ${SCOPE} group by 1`;
 
 const UNASSIGNED = `
@@ -65,6 +65,7 @@ export async function wrongColumns(client: PoolClient): Promise<string[]> {
   );
 }
 
+/** `rows`: of the stream, impressions. */
 interface Day {
   dayMs: number;
   rows: number;
@@ -82,18 +83,21 @@ export async function measure(
   const ask = async <Row>(text: string): Promise<Row[]> => (await client.query(text, values)).rows as Row[];
   const days = await ask<Day>(DAYS);
   const rows = days.reduce((sum, day) => sum + day.rows, 0);
-  const stream = new Map((await ask<Pick<Day, 'dayMs' | 'micros'>>(STREAM_DAYS)).map(({ dayMs, micros }) => [dayMs, micros]));
+  const stream = new Map((await ask<Omit<Day, 'nulls'>>(STREAM_DAYS)).map((day) => [day.dayMs, day]));
   const whole = wholeDays(days, scope.fromMs, Math.min(scope.toMs, completeMs));
   const [{ share: unassignedShare }] = await ask<{ share: number | null }>(UNASSIGNED);
   const [{ share: duplicateShare }] = await ask<{ share: number | null }>(DUPLICATES);
   return {
-    rowCountRatio: lastOverMedian(whole.map((day) => day.rows)),
+    rowCountRatio: nearerToOne(
+      lastOverMedian(whole.map((day) => day.rows)),
+      lastOverMedian(whole.map(({ dayMs }) => stream.get(dayMs)?.rows ?? 0)),
+    ),
     nullShare: rows === 0 ? null : days.reduce((sum, { nulls }) => sum + nulls, 0) / rows,
     staleHours: completeMs > Number.NEGATIVE_INFINITY || hasRun ? Math.max(0, scope.toMs - completeMs) / HOUR_MS : null,
     wrongColumns: (await wrongColumns(client)).length,
     baselineRatio: nearerToOne(
       lastOverMedian(whole.map((day) => day.micros)),
-      lastOverMedian(whole.map(({ dayMs }) => stream.get(dayMs) ?? 0)),
+      lastOverMedian(whole.map(({ dayMs }) => stream.get(dayMs)?.micros ?? 0)),
     ),
     unassignedShare,
     duplicateShare,

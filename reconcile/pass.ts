@@ -32,6 +32,7 @@ export class Pass {
     this.#draft = draft;
     this.#options = options;
     this.#context = context;
+    this.#tally.begin(head);
     this.#money = new MoneyBook(context.budgets, head.scope.fromMs);
   }
 

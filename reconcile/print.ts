@@ -168,9 +168,10 @@ function guardrailLines(guardrails: readonly GuardrailResult[]): string[] {
   if (guardrails.length === 0) return [];
   const share = ({ units, events }: { units: number; events: number }): string => (units === 0 ? '–' : percent(events / units));
   const bad = guardrails.filter(({ verdict }) => verdict !== 'PASS');
-  const lines = bad.map(
-    ({ experimentId, metric, variantId, verdict, paused, arm, control }) =>
-      `  ${verdict.padEnd(10)}${cut(experimentId)}${metric}: ${share(arm)} of the units of ${variantId}, ${share(control)} of the control’s${paused ? '; the experiment was PAUSED' : ''}`,
+  const lines = bad.map(({ experimentId, metric, variantId, verdict, paused, arm, control, because }) =>
+    because !== null
+      ? `  ${verdict.padEnd(10)}${cut(experimentId)}${metric}: not looked at, ${because}`
+      : `  ${verdict.padEnd(10)}${cut(experimentId)}${metric}: ${share(arm)} of the units of ${variantId}, ${share(control)} of the control’s${paused ? '; the experiment was PAUSED' : ''}`,
   );
   return ['', `GUARDRAILS ${grouped(guardrails.length - bad.length)} of ${grouped(guardrails.length)} pass`, ...lines];
 }

@@ -1,14 +1,18 @@
 /**
  * Data-quality checks: registered by name, each with version, priority, time to react and a limit. A new one only watches
- * (`shadow`) for its first 14 days, so that its limit can be judged; then it is a `gate`: when it fails, the run is held.
+ * (`shadow`) for its first 14 days, so that its limit can be judged; then it is a `gate`: when it fails, the run is held. What is
+ * hygiene (priority 3) only watches for ever: money is not to wait for it.
  * Pure: measures in, results out.
  */
 
 /** What is measured of the hours looked at; null where it cannot be had, and then the check says nothing. */
 export interface Measures {
-  /** Rows of truth in the last whole day, over the median of the days before, those without any too; null with fewer than three of those. */
+  /**
+   * Rows of truth in the last whole day, over the median of the days before, those without any too; of the stream's own change, what it
+   * does not share. Null with fewer than three days before.
+   */
   rowCountRatio: number | null;
-  /** Share of rows of the truth views that lack a key, an hour or an amount. */
+  /** Share of rows of the truth views that lack a key, an amount or `booked_at`. */
   nullShare: number | null;
   /** How far `truth_complete` is behind, in hours: infinite where it does not say, though a run has been applied. */
   staleHours: number | null;
@@ -56,7 +60,7 @@ export const CHECKS: readonly Check[] = [
     version: 1,
     priority: 1,
     slaHours: 8,
-    says: 'rows of the truth lack a key, an hour or an amount',
+    says: 'rows of the truth lack a key, an amount or when they were booked',
     measure: 'nullShare',
     least: 0,
     most: 0.001,
@@ -143,7 +147,7 @@ export function judgeQuality(measures: Measures, options: QualityOptions): Check
 }
 
 function modeOf(check: Check, { nowMs, shadowMs, alwaysShadow, firstMs }: QualityOptions): Mode {
-  if (alwaysShadow.includes(check.name)) return 'shadow';
+  if (alwaysShadow.includes(check.name) || check.priority === 3) return 'shadow';
   return nowMs - (firstMs.get(checkId(check)) ?? nowMs) >= shadowMs ? 'gate' : 'shadow';
 }
 

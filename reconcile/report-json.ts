@@ -46,6 +46,7 @@ export function reportJson(report: RunReport, seconds: number): Record<string, u
       metric: look.metric,
       variant_id: look.variantId,
       verdict: look.verdict,
+      because: look.because,
       paused: look.paused,
       log_e: look.logE,
       control: look.control,

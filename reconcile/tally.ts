@@ -1,6 +1,7 @@
 /** What a run counts while entities go by: totals and fingerprints. Memory does not grow with what differs. */
 import { createHash, type Hash } from 'node:crypto';
 import { StreamError } from '../src/errors.ts';
+import type { RunHead } from './store.ts';
 import type { Action, ComparedEntity, Delta, DeltaClass, Entity, HourState, Kind, StreamHour, TruthHour } from './types.ts';
 
 export interface ClassTotal {
@@ -51,6 +52,12 @@ export class Tally {
   /** An entity comes twice where it has locked hours besides: by what is counted, who was counted. */
   readonly #counted = new Map<string, Set<string>>();
 
+  /** What decides about the rows besides them. */
+  begin({ cut, scope, lockedMs }: Pick<RunHead, 'cut' | 'scope' | 'lockedMs'>): void {
+    const bounds = [cut.untilMs, lockedMs, ...Object.values(cut.closedMs), ...Object.values(cut.completeMs)].map(String);
+    this.#input.update(`${JSON.stringify([bounds, scope])}\n`);
+  }
+
   /** Campaigns of which at least one hour was compared. */
   get campaigns(): number {
     return this.#counted.get('compared spend')?.size ?? 0;
@@ -92,7 +99,7 @@ export class Tally {
           throw new StreamError('total_overflow', `a total of the compared hours is ${sum}: compare fewer days at a time`);
   }
 
-  /** SHA-256 of all rows that were compared, in order. Call once, at the end. */
+  /** SHA-256 of the bounds and of all rows that were compared, in order. Call once, at the end. */
   inputFingerprint(): string {
     return this.#input.digest('hex');
   }
@@ -123,11 +130,12 @@ export class Tally {
   }
 
   #hash(stream: StreamHour | null, truth: TruthHour | null): void {
-    const { entityId, allocationVersion, variantId, hourMs } = (stream ?? truth) as StreamHour | TruthHour;
+    const { kind, entityId, allocationVersion, variantId, hourMs } = (stream ?? truth) as StreamHour | TruthHour;
     const evidence = stream && Object.values(stream.evidence);
-    const ours = stream && [stream.shown.amount, stream.shown.count, stream.raw.amount, stream.raw.count, evidence];
-    const theirs = truth && [truth.amount, truth.count, truth.credits];
-    this.#input.update(`${JSON.stringify([entityId, allocationVersion, variantId, hourMs, ours, theirs])}\n`);
+    const stands = stream && [stream.adjustedAt, stream.isCorrected];
+    const ours = stream && [stream.shown.amount, stream.shown.count, stream.raw.amount, stream.raw.count, evidence, stands];
+    const theirs = truth && [truth.amount, truth.count, truth.credits, truth.bookedSince];
+    this.#input.update(`${JSON.stringify([kind, entityId, allocationVersion, variantId, hourMs, ours, theirs])}\n`);
   }
 }
 

@@ -17,7 +17,7 @@ const LAST_RUNS = `
     (select extract(epoch from finished_at)::float8 from exposure_stream.reconcile_run
       where status = 'applied' and not is_backfill order by cut_event_time desc, cut_booked_at desc limit 1) as "succeededS",
     (select (summary->>'driftRatio')::float8 from exposure_stream.reconcile_run
-      where decided_at is not null and status not in ('dry_run', 'failed') order by started_at desc limit 1) as "driftRatio",
+      where decided_at is not null and status not in ('dry_run', 'failed') and not is_backfill order by started_at desc limit 1) as "driftRatio",
     (select count(*)::integer from exposure_stream.reconcile_run where status = 'held') as held`;
 
 export async function readLastRuns(pool: Pool): Promise<LastRuns> {

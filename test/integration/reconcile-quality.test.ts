@@ -51,6 +51,22 @@ describeIntegration('the data-quality checks', ({ databaseUrl }) => {
     ]);
   });
 
+  it('see no fault in a day on which the stream has little too', async () => {
+    await owner.query(
+      `insert into exposure_stream.stream_count (kind, entity_id, allocation_version, variant_id, hour, spend_micros, impressions, units,
+         late_records, late_micros, duplicate_records, duplicate_micros, suspected_records, suspected_micros, invalid_traffic_records,
+         invalid_traffic_micros, partials_partition, epoch, version)
+       select 'spend', 'c', 0, '', $1::timestamptz + i * interval '1 hour', 1000, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1 from generate_series(0, 122) i`,
+      [new Date(MIDNIGHT - 6 * DAY)],
+    );
+    await owner.query(
+      `insert into exposure_stream.billable_impression (event_id, campaign_id, spend_micros, event_ts)
+       select 'late' || i, 'c', 1000, $1::timestamptz + i * interval '1 hour' from generate_series(0, 2) i`,
+      [new Date(MIDNIGHT - DAY)],
+    );
+    expect(failed(await run())).toEqual([]);
+  });
+
   it('take a truth that does not say how far it is complete for infinitely stale, once a run has been applied', async () => {
     await owner.query('delete from exposure_stream.truth_progress');
     expect(failed(await run())).toEqual([['freshness', Number.POSITIVE_INFINITY]]);
@@ -58,6 +74,7 @@ describeIntegration('the data-quality checks', ({ databaseUrl }) => {
       "select passed, measured from exposure_stream.dq_result where check_name = 'freshness' order by checked_at",
     );
     expect(rows.map(({ passed, measured }) => [passed, measured])).toEqual([
+      [true, 0],
       [true, 0],
       [true, 0],
       [false, Number.POSITIVE_INFINITY],

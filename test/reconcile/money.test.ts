@@ -165,6 +165,11 @@ describe('data-quality checks', () => {
     };
     expect(judgeQuality(bad, options).filter(({ passed }) => passed)).toEqual([]);
     expect(judgeQuality({ ...good, unassignedShare: null }, options)).toHaveLength(CHECKS.length - 1);
+    const gates = judgeQuality(bad, { ...options, firstMs: since(20) }).filter(({ mode }) => mode === 'gate');
+    expect(
+      gates.map(({ check }) => check.priority),
+      'hygiene holds no money',
+    ).not.toContain(3);
   });
 
   test('a truth that does not say how far it is complete is infinitely stale; how stale it may be is set', () => {
