@@ -65,7 +65,7 @@ export const ERRORS = {
   reconcile_busy: { action: 'exit_1', says: 'Another reconcile is at work; this one has changed nothing.' },
   truth_unreadable: {
     action: 'exit_1',
-    says: 'A contract view (truth_…) lacks a column, or has one of another type than the contract says.',
+    says: 'A contract view (truth_…) lacks a column, has one of another type than the contract says, or answers with what cannot be reconciled.',
   },
   not_approved: {
     action: 'exit_1',
