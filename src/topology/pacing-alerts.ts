@@ -17,6 +17,9 @@ import { PlatformSpend } from './platform-spend.ts';
 import type { Now } from './types.ts';
 
 const LOOK_MS = 5000;
+/** So many ticks make a whole look, where campaigns are many; fewer than these cost nothing to speak of. */
+const SLICES = 25;
+const LEAST_CAMPAIGNS = 500;
 const UNDER_FOR_MS = 10 * 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;
@@ -36,6 +39,8 @@ export class PacingAlerts implements EvaluatePart {
   readonly #underSince = new Map<string, number>();
   #lookedMs = Number.NEGATIVE_INFINITY;
   #hour = Number.NEGATIVE_INFINITY;
+  /** The look that is under way, or the last one. */
+  #look: { campaigns: readonly Campaign[]; next: number; newHour: number | null } = { campaigns: [], next: 0, newHour: null };
 
   constructor(parts: PacingAlertParts) {
     this.#parts = parts;
@@ -44,19 +49,30 @@ export class PacingAlerts implements EvaluatePart {
   ticked(now: Now): void {
     const { pacing, alerts, settings } = this.#parts;
     const nowMs = pacing.redisMs(now);
-    if (nowMs === null || now.monotonicMs - this.#lookedMs < LOOK_MS) return;
-    this.#lookedMs = now.monotonicMs;
+    if (nowMs === null) return;
     const { countedUntilMs } = pacing;
     const lagMs = Math.max(0, nowMs - (countedUntilMs ?? Number.NEGATIVE_INFINITY));
-    const isLagging = lagMs > settings.alertLagMs;
-    alerts.suppress(isLagging ? lagText(lagMs) : null);
-    const hour = Math.floor(((countedUntilMs ?? 0) - HOUR_SETTLES_MS) / HOUR_MS) - 1;
-    const isNewHour = hour > this.#hour;
-    if (isNewHour) this.#hour = hour;
-    for (const campaign of pacing.campaigns) {
+    if (this.#look.next >= this.#look.campaigns.length) {
+      if (now.monotonicMs - this.#lookedMs < LOOK_MS) return;
+      this.#lookedMs = now.monotonicMs;
+      const hour = Math.floor(((countedUntilMs ?? 0) - HOUR_SETTLES_MS) / HOUR_MS) - 1;
+      const isNewHour = hour > this.#hour;
+      if (isNewHour) this.#hour = hour;
+      this.#look = { campaigns: pacing.campaigns, next: 0, newHour: isNewHour ? hour : null };
+    }
+    alerts.suppress(lagMs > settings.alertLagMs ? lagText(lagMs) : null);
+    this.#goOn(nowMs, lagMs);
+  }
+
+  #goOn(nowMs: number, lagMs: number): void {
+    const look = this.#look;
+    const { campaigns, newHour } = look;
+    const end = Math.min(campaigns.length, look.next + Math.max(LEAST_CAMPAIGNS, Math.ceil(campaigns.length / SLICES)));
+    for (; look.next < end; look.next++) {
+      const campaign = campaigns[look.next];
       this.#underDelivery(campaign, nowMs, lagMs);
       this.#overspend(campaign, nowMs);
-      if (isNewHour) this.#health(campaign, hour, nowMs);
+      if (newHour !== null) this.#health(campaign, newHour, nowMs);
     }
   }
 

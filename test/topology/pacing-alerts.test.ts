@@ -89,6 +89,23 @@ test('overspend is a ticket above 101 % of the cap, and a page once the campaign
   expect(open('overspend')).toMatchObject({ severity: 'page', phase: '2026-03-02' });
 });
 
+test('many campaigns are looked at some at a time, and none is forgotten', async () => {
+  const ids = Array.from({ length: 1200 }, (_, i) => `c${i}`);
+  story.registry.set({
+    campaigns: new Map(ids.map((id) => [id, [campaignForever(id, 'UTC')]])),
+    budgets: new Map(ids.map((id) => [id, [budgetForever(id, 100)]])),
+  });
+  process = await story.started();
+  for (const id of ids) win(150, { campaign_id: id });
+  const opened: number[] = [];
+  for (let step = 0; step < 100; step++) {
+    await story.pass(100);
+    opened.push([...(book()?.open() ?? [])].filter(({ kind }) => kind === 'overspend').length);
+  }
+  expect(opened.at(-1)).toBe(1200);
+  expect(Math.max(...opened.map((count, step) => count - (opened[step - 1] ?? 0)))).toBeLessThanOrEqual(500);
+});
+
 describe('delivery health', () => {
   /** So many impressions in each of two hours, begun at this time after the start. */
   const twoHours = async (fromMs: number, count: number): Promise<void> => {
