@@ -18,6 +18,10 @@ export interface CountSource {
 export interface UnitPlace {
   readonly version: number;
   readonly arm: number;
+  readonly group: number;
+  /** Where its cells are, once they are there: they never move. */
+  exposedCell: number;
+  assignedCell: number;
   /** What its cells hold, over all phases: of the emissions that were there whole at the last look. */
   exposedUnits: number;
   assignedUnits: number;

@@ -73,10 +73,10 @@ const LATE_SHARE = 0.5;
 export function diagnose(experiment: Experiment, options: DiagnosisOptions): Diagnosis {
   const { exposures, assignments, rate } = experiment;
   const segments = findSegments(experiment, options.alpha);
-  const onset = onsetOf(experiment, options.ofLeak ?? false);
+  const onset = onsetOf(experiment, options);
   const { version, intervals, exceeds } = intervalsOf(experiment, onset, options);
   const arms = armFacts(experiment, intervals);
-  const [stage, stageWhy] = stageOf(experiment, options.alpha);
+  const [stage, stageWhy] = isAboutLeak(experiment, options) ? stageOfLeak(experiment) : stageOf(experiment, options.alpha);
   const [cause, causeWhy] = causeOf({ experiment, options, onset, arms, stage, segments });
   const shownOnset = onset === null ? null : { units: onset.units, timeMs: Number.isNaN(onset.timeMs) ? null : onset.timeMs };
   return {
@@ -95,9 +95,13 @@ export function diagnose(experiment: Experiment, options: DiagnosisOptions): Dia
   };
 }
 
-function onsetOf({ exposures }: Experiment, ofLeak: boolean): Standing | null {
-  const { onset, leak, alarmUnits } = exposures;
-  return leak !== null && (ofLeak || alarmUnits === null) ? leak.before : onset;
+/** Of a leak, unless something else is wrong as well and it is that which is asked about. */
+const isAboutLeak = ({ exposures: { leak, alarmUnits } }: Experiment, { ofLeak = false }: DiagnosisOptions): boolean =>
+  leak !== null && (ofLeak || alarmUnits === null);
+
+function onsetOf(experiment: Experiment, options: DiagnosisOptions): Standing | null {
+  const { onset, leak } = experiment.exposures;
+  return isAboutLeak(experiment, options) ? (leak?.before ?? null) : onset;
 }
 
 const lnBefore = (experiment: Experiment, { counts }: Standing): number =>
@@ -151,13 +155,18 @@ function armFacts(experiment: Experiment, intervals: readonly Interval[]): ArmFa
   );
 }
 
+/** Who is in a variant that should get nobody was sent there, by the bucketing or past it; its assignment may be logged later. */
+const stageOfLeak = ({ assignments }: Experiment): [Stage, string] =>
+  assignments.leak === null
+    ? ['assignment', 'a variant that should get nobody was exposed, and no assignment to it is known']
+    : ['assignment', 'units are assigned to a variant that should get nobody'];
+
 function stageOf(experiment: Experiment, alpha: number): [Stage, string] {
-  const { assignments, rate, tallies, hashChecked, hashMismatched, exposures } = experiment;
+  const { assignments, rate, tallies, hashChecked, hashMismatched } = experiment;
   const lnAlarm = -Math.log(alpha);
   const assigned = tallies.assigned.units;
   if (hashMismatched > 0)
     return ['assignment', `${hashMismatched} of ${hashChecked} units checked have another variant than their hash gives`];
-  if (exposures.leak !== null && assigned === 0) return ['assignment', 'a variant that should get nobody was exposed'];
   if (assigned === 0) return ['unknown', 'no assignments are logged, so bucketing and exposure cannot be told apart'];
   if (assignments.leak !== null || assignments.lnE >= lnAlarm) return ['assignment', 'the assignments themselves are split wrongly'];
   if (rate.lnE >= lnAlarm) return ['exposure', 'units of some variant are exposed less often than others, once assigned'];

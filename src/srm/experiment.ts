@@ -24,6 +24,8 @@ export class Experiment {
   /** What the plan was made of, by this owner. */
   rows: PlanRows | null = null;
   readonly counts: PhaseCounts;
+  /** Its versions and variants, in order of their groups. */
+  readonly places: UnitPlace[] = [];
   /** Of all phases, at the last look. */
   knownUnits = 0;
   /** Grows with what is tested. */
@@ -40,8 +42,7 @@ export class Experiment {
   mismatch: Mismatch | null = null;
   /** Units at the look that first saw a second split in force and no unit that knows of it; null otherwise. */
   unversionedFrom: number | null = null;
-  /** Whose unfinished emission it was listed for last. */
-  awaited: object | null = null;
+  awaited: object | null = null; // the unfinished emission it was listed for last
   readonly #settings: TestSettings;
   readonly #registered: boolean[] = [];
   /** Arms up to the last registered one: what is tested knows no others. */
@@ -152,7 +153,7 @@ export class Experiment {
   }
 
   /**
-   * Looks at the exposures, unless all of them claim a version that cannot be theirs. True when an onset step was made.
+   * Looks at the exposures, unless all claim a version that cannot be theirs. True when an onset step was made.
    * @param latestMs the latest event there may be; `timeMs` is as far as event time is known to be
    */
   look(timeMs: number, latestMs = timeMs): boolean {
@@ -222,7 +223,8 @@ export class Experiment {
 
   /** What contradicts itself, or what was counted, in words; each could not be tested. The same list while it says the same. */
   problems(): readonly string[] {
-    const [plan, untested] = [this.plan, this.#untested];
+    const { plan } = this;
+    const untested = this.#untested;
     if (this.#problems.plan !== plan || this.#problems.untested !== untested) {
       const texts = plan === null ? [] : problemsOf(this, plan);
       const isSame = texts.join() === this.#problems.texts.join();
@@ -231,7 +233,6 @@ export class Experiment {
     return this.#problems.texts;
   }
 
-  /** Arms × tilts. */
   get hypotheses(): number {
     return this.#width * TILTS.length;
   }
@@ -241,10 +242,8 @@ export class Experiment {
     const { baseline } = this.counts;
     if (baseline !== null) takeOff(this, baseline);
     this.#markRegistered();
-    if (this.plan === null) return;
-    this.#declareAll();
-    this.exposures.resume();
-    this.#assignments?.resume();
+    if (this.plan !== null) this.#declareAll();
+    if (this.plan !== null) for (const test of [this.exposures, this.#assignments]) test?.resume();
   }
 
   #isUnversioned(): boolean {

@@ -17,7 +17,6 @@ const MAX_COLUMNS = 3;
 
 interface Place extends UnitPlace {
   readonly experiment: Experiment;
-  readonly group: number;
 }
 
 export interface TallierOptions {
@@ -33,7 +32,6 @@ export class Tallier implements CountSource {
   readonly #options: TallierOptions;
   /** By group; null where it is of something else. */
   readonly #places: (Place | null)[] = [];
-  readonly #placesOf = new Map<Experiment, Place[]>();
 
   constructor(options: TallierOptions) {
     this.#options = options;
@@ -60,23 +58,29 @@ export class Tallier implements CountSource {
 
   /** Brings the counts of an experiment's tests to what its cells hold. */
   recount(experiment: Experiment): void {
-    const { totals } = this.#options.state;
-    const hasAssigned = totals.assigned.size > 0;
+    const { unitsTotal, assigned } = this.#options.state.totals;
     experiment.counts.grew();
-    experiment.knownUnits = 0;
-    for (const place of this.#placesOf.get(experiment) ?? []) {
-      const exposed = this.#units('unitsTotal', place);
-      experiment.knownUnits += exposed;
-      if (exposed !== place.exposedUnits) {
-        place.exposedUnits = exposed;
-        experiment.counted('exposed', place, exposed);
+    let known = 0;
+    for (let i = 0; i < experiment.places.length; i++) {
+      const place = experiment.places[i];
+      if (place.exposedCell === -1) place.exposedCell = unitsTotal.find(place.group, 0, 0);
+      if (place.exposedCell !== -1) {
+        const units = unitsTotal.get(place.exposedCell, 0) - this.#options.unfinished.of('unitsTotal', place.group);
+        known += units;
+        if (units !== place.exposedUnits) {
+          place.exposedUnits = units;
+          experiment.counted('exposed', place, units);
+        }
       }
-      const assigned = hasAssigned ? this.#units('assigned', place) : 0;
-      if (assigned !== place.assignedUnits) {
-        place.assignedUnits = assigned;
-        experiment.counted('assigned', place, assigned);
-      }
+      if (assigned.size === 0) continue;
+      if (place.assignedCell === -1) place.assignedCell = assigned.find(place.group, 0, 0);
+      if (place.assignedCell === -1) continue;
+      const units = assigned.get(place.assignedCell, 0) - this.#options.unfinished.of('assigned', place.group);
+      if (units === place.assignedUnits) continue;
+      place.assignedUnits = units;
+      experiment.counted('assigned', place, units);
     }
+    experiment.knownUnits = known;
   }
 
   /** After a restart: whose the cells are, and what nobody adds up when it is asked for. */
@@ -95,7 +99,7 @@ export class Tallier implements CountSource {
 
   tally(experiment: Experiment, tally: Tally): SplitCounts {
     const counts = new SplitCounts();
-    for (const place of this.#placesOf.get(experiment) ?? []) {
+    for (const place of experiment.places) {
       const units = this.#units(CELL_OF[tally], place);
       if (units > 0) counts.add(place.version, place.arm, units);
     }
@@ -105,7 +109,7 @@ export class Tallier implements CountSource {
   segments(experiment: Experiment): Map<string, SplitCounts> {
     const { unfinished, state } = this.#options;
     const counted = new Map<string, SplitCounts>();
-    for (const { group, version, arm } of this.#placesOf.get(experiment) ?? []) {
+    for (const { group, version, arm } of experiment.places) {
       const add = (segment: number, units: number): void => {
         const name = state.groups[segment].variant;
         const counts = counted.get(name) ?? new SplitCounts();
@@ -119,7 +123,7 @@ export class Tallier implements CountSource {
   }
 
   /** What a cell of a place holds, without what is half there. */
-  #units(name: (typeof CELL_OF)[Tally], place: Place): number {
+  #units(name: (typeof CELL_OF)[Tally], place: UnitPlace): number {
     const table = this.#options.state.totals[name];
     const index = table.find(place.group, 0, 0);
     return index === -1 ? 0 : table.get(index, 0) - this.#options.unfinished.of(name, place.group);
@@ -135,17 +139,17 @@ export class Tallier implements CountSource {
     // A group without a variant is the experiment itself.
     const arm = variant === '' ? -1 : experiment.armOf(variant);
     if (experiment.arms.length !== arms) grown(experiment);
-    const none = { exposedUnits: 0, assignedUnits: 0, exposed: null, assigned: null, arrangement: -1 };
+    const cells = { exposedCell: -1, assignedCell: -1, exposedUnits: 0, assignedUnits: 0 };
+    const none = { ...cells, exposed: null, assigned: null, arrangement: -1 };
     const place: Place = { experiment, group, version, arm, ...none };
     // No holes: sparse arrays would be slow ones.
     while (this.#places.length <= group) this.#places.push(null);
     this.#places[group] = place;
-    const known = this.#placesOf.get(experiment) ?? [];
-    this.#placesOf.set(experiment, known);
+    const { places } = experiment;
     // In one order, whatever a restart has met first.
-    const isLast = !((known.at(-1)?.group ?? 0) > group);
-    known.push(place);
-    if (!isLast) known.sort((a, b) => a.group - b.group);
+    const isLast = !((places.at(-1)?.group ?? 0) > group);
+    places.push(place);
+    if (!isLast) places.sort((a, b) => a.group - b.group);
     return place;
   }
 }

@@ -94,8 +94,7 @@ export class CounterWrites {
   }
 
   #exposed(counts: ExperimentCounts, watermark: string): CounterWrite {
-    const fields: Record<string, string> = { contaminated: String(counts.contaminated) };
-    for (const [variant, units] of counts.units) fields[`units:${variant}`] = String(units);
+    const fields = counts.fields();
     fields['watermark_ms'] = watermark;
     const write: CounterWrite = { key: `exposed:{${counts.entity.id}}`, fields, expiryMs: EXPOSED_EXPIRY_MS };
     if (this.#state.loss.happened) write.keepLarger = true;

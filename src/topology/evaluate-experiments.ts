@@ -43,9 +43,24 @@ export class ExperimentCounts {
     return units;
   }
 
+  /** `units:<variant>` of each, as Redis has them. */
+  fields(): Record<string, string> {
+    const { unitsTotal } = this.#cells;
+    const fields: Record<string, string> = { contaminated: String(this.contaminated) };
+    for (const group of this.entity.groups) {
+      const index = unitsTotal.find(group, 0, 0);
+      if (index === -1) continue;
+      const name = this.#groups.unitsField(group);
+      const before = fields[name];
+      fields[name] = String(unitsTotal.get(index, 0) + (before === undefined ? 0 : Number(before)));
+    }
+    return fields;
+  }
+
   get contaminated(): number {
     const { contaminated } = this.#cells;
     let units = 0;
+    if (contaminated.size === 0) return units;
     for (const group of this.entity.groups) {
       const index = contaminated.find(group, 0, 0);
       if (index !== -1) units += contaminated.get(index, 0);

@@ -25,6 +25,7 @@ export class Groups {
   /** As they lie in partials and in commits. */
   readonly #ids: Interner;
   readonly #byId = new Map<string, Entity>();
+  readonly #unitsFields: string[] = [];
   #written = 0;
 
   /** @param maxIds so many groups at most: then `of` throws StreamError too_many_ids */
@@ -59,6 +60,12 @@ export class Groups {
     const out = new ByteWriter(name.entity.length * MAX_UTF8_PER_UNIT + GROUP_BYTES);
     writeGroupName(name, out);
     return this.of(out.view(), 0, out.length);
+  }
+
+  /** The field of `exposed:` that a group's units are shown in; made once. */
+  unitsField(group: number): string {
+    while (this.#unitsFields.length <= group) this.#unitsFields.push(`units:${this.names[this.#unitsFields.length].variant}`);
+    return this.#unitsFields[group];
   }
 
   /** All are to be written again. */

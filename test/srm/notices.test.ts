@@ -28,6 +28,13 @@ describe('a leak', () => {
       expect(fed.alertsOf('srm_leak')[0].facts).toMatchObject({ keeps_before_onset: false, onset_units: 2190 });
     }
   });
+
+  it('is one of the assignment, also where its exposure comes before its assignment is known', () => {
+    const fed = new WatchedFed({ registered: registryOf([{ id: 'e', ...LEAKY }]) });
+    fed.look([...exposed({ a: 100, b: 100 }), ...cells('assigned', 'e', { a: 120, b: 120 })]);
+    fed.look(exposed({ a: 100, b: 100, c: 1 }));
+    expect(fed.alertsOf('srm_leak')[0].facts).toMatchObject({ stage: 'assignment', cause: 'zero_share' });
+  });
 });
 
 describe('what is told of a running experiment', () => {
