@@ -117,14 +117,21 @@ export class RedisCounters implements CounterSink {
   ): Promise<Omit<CounterOutcome, 'dataLost'>> {
     const all: Answers = { refused: [], kept: [], foreign: [] };
     const scripts = this.#batches(writes);
-    for (let from = 0; from < scripts.length; from += SCRIPTS_IN_FLIGHT) {
-      const answers = await allSettled(scripts.slice(from, from + SCRIPTS_IN_FLIGHT).map((batch) => this.#set(writer, batch)));
-      for (const { refused, kept, foreign } of answers) {
+    // Each lane sends its next script when its last is answered, so that Redis always has some to do.
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      while (next < scripts.length) {
+        const { refused, kept, foreign } = await this.#set(writer, scripts[next++]);
         all.refused.push(...refused);
         all.kept.push(...kept);
         all.foreign.push(...foreign);
       }
-    }
+    };
+    const stopping = (error: unknown): never => {
+      next = scripts.length;
+      throw error;
+    };
+    await allSettled(Array.from({ length: SCRIPTS_IN_FLIGHT }, () => lane().catch(stopping)));
     const [first] = all.foreign;
     if (first !== undefined)
       throw new Error(
