@@ -201,6 +201,12 @@ function causeOf({ experiment, options, onset, arms, stage, segments }: Clues): 
   const late = lateArm(arms);
   if (late !== null)
     return ['late_logs', `${late.late} exposures of ${late.variant} came too late to be counted, about as many as it lacks`];
+  const { correctedAt } = experiment;
+  if (correctedAt !== null && correctedAt > 0 && (onset === null || onset.units <= correctedAt))
+    return [
+      'allocation',
+      `the split was changed in place at unit ${correctedAt.toLocaleString('en-US')}, and units assigned by the one before are held against it: a changed split needs a new version`,
+    ];
   if (options.recovered) return ['late_logs', 'the split has become right again by itself: the logs of one variant come later'];
   const begun = versionBegunAt(experiment, onset);
   if (begun !== null) return ['allocation', `it began when allocation version ${begun} did: what is served is not what is registered`];

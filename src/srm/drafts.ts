@@ -45,7 +45,8 @@ export function srmDraft(experiment: Experiment, diagnosis: Diagnosis): AlertDra
     onset === null || onset.units === 0 ? 'from the start' : `since about unit ${grouped(onset.units)}${whenText(onset.timeMs)}`;
   return {
     ...base(experiment, 'srm'),
-    severity: diagnosis.exceedsFloor ? 'page' : 'ticket',
+    // Units of a split that was there before are nothing to be woken for.
+    severity: diagnosis.exceedsFloor && experiment.correctedAt === null ? 'page' : 'ticket',
     summary: `${id}: ${worst.variant} gets ${lacks} units${where}, ${sinceText}`,
     description: [
       `${armsText(diagnosis)} Such counts are ${timesText(exposures.lnEMax)} times likelier under another split than under the registered one (p = ${probability(pValueOf(exposures.lnEMax))}, however often looked at).`,

@@ -42,6 +42,7 @@ export class Experiment {
   mismatch: Mismatch | null = null;
   /** Units at the look that first saw a second split in force and no unit that knows of it; null otherwise. */
   unversionedFrom: number | null = null;
+  correctedAt: number | null = null; // units when the split of a version was last changed in place, in this phase
   awaited: object | null = null; // the unfinished emission it was listed for last
   readonly #settings: TestSettings;
   readonly #registered: boolean[] = [];
@@ -102,6 +103,7 @@ export class Experiment {
     const { exposed, assigned } = this.tallies;
     const isCorrected = before !== null && splitsDiffer(before, plan, [...exposed.versions, ...assigned.versions]);
     if (isNewPhase) this.#beginPhase();
+    else if (isCorrected) this.correctedAt = exposed.units;
     if (isNewPhase || isCorrected) this.#restartTests();
     this.#declareAll();
     return isNewPhase;
@@ -184,7 +186,6 @@ export class Experiment {
     return { contaminated: this.contaminated, units: Math.max(this.contaminated, this.knownUnits) };
   }
 
-  /** Its exposures are, or were, split wrongly. */
   get isAlarmed(): boolean {
     return this.exposures.alarmUnits !== null || this.exposures.leak !== null;
   }
@@ -270,7 +271,7 @@ export class Experiment {
   #beginPhase(): void {
     this.counts.begin();
     this.timing.clear();
-    Object.assign(this, { contaminated: 0, hashChecked: 0, hashMismatched: 0, mismatch: null, unversionedFrom: null });
+    Object.assign(this, { contaminated: 0, hashChecked: 0, hashMismatched: 0, mismatch: null, unversionedFrom: null, correctedAt: null });
   }
 
   #newTest(): ExperimentTest {

@@ -28,6 +28,8 @@ export class Integrity implements EvaluatePart {
   #rows: RegisteredRows | null = null;
   #owned = false;
   #eventMs = Number.NaN;
+  /** Their rows are gone, and since when (monotonic ms), NaN before the first tick. */
+  readonly #missing = new Map<Experiment, number>();
   /** Kafka time of the newest record, for what is noticed between two looks. */
   #atMs = 0;
 
@@ -149,9 +151,10 @@ export class Integrity implements EvaluatePart {
     const { id } = experiment;
     const row = experiments.get(id);
     if (row === undefined) {
-      this.#unregister(experiment);
+      if (experiment.plan !== null && !this.#missing.has(experiment)) this.#missing.set(experiment, Number.NaN);
       return;
     }
+    this.#missing.delete(experiment);
     const rows = { row, variants: variants.get(id) ?? NO_ROWS, allocations: allocations.get(id) ?? NO_ROWS };
     if (experiment.rows !== null && sameRows(experiment.rows, rows)) return;
     experiment.rows = rows;
@@ -166,8 +169,16 @@ export class Integrity implements EvaluatePart {
     if (this.#place.partition === 0 && this.#rows !== null) this.#decision.registered(this.#rows.experiments, this.#atMs);
   }
 
+  /** Its row is gone: for good, once it has been away for a while. A row that is deleted and written anew is no news. */
+  ticked({ monotonicMs }: Now): void {
+    for (const [experiment, sinceMs] of this.#missing) {
+      if (Number.isNaN(sinceMs)) this.#missing.set(experiment, monotonicMs);
+      else if (monotonicMs - sinceMs >= AWAY_MS) this.#unregister(experiment);
+    }
+  }
+
   #unregister(experiment: Experiment): void {
-    if (experiment.plan === null) return;
+    this.#missing.delete(experiment);
     this.#notices.withdraw(experiment, this.#atMs);
     experiment.unregister();
     this.section.changed(experiment);
@@ -175,6 +186,7 @@ export class Integrity implements EvaluatePart {
   }
 }
 
+const AWAY_MS = 10_000;
 const NO_ROWS: readonly never[] = [];
 
 export const integrity: MakePart = (place) => new Integrity(place);

@@ -16,6 +16,7 @@ interface Plain {
   lnOnset?: [number, number];
   lastPlan?: Experiment['lastPlan'];
   isAssigned?: boolean;
+  correctedAt?: number;
   /** Counts before the leak of each, where there is one. */
   beforeLeak?: VersionCounts[];
 }
@@ -41,6 +42,7 @@ export function writeExperiment(out: ByteWriter, experiment: Experiment): void {
   const plain: Plain = { plan, arms, baseline, mismatch, unversionedFrom };
   // Only what there is: most experiments have none of it.
   if (lastPlan !== null) plain.lastPlan = lastPlan;
+  if (experiment.correctedAt !== null) plain.correctedAt = experiment.correctedAt;
   if (assignmentsOrNull === null) plain.isAssigned = false;
   if (lnOnset.some((lnE) => lnE !== 0)) plain.lnOnset = lnOnset;
   const leaks = [exposures, assignments].map(countsBefore);

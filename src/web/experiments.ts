@@ -9,6 +9,8 @@ import type { Pipeline } from '../topology/pipeline.ts';
 /** Labels of a metric are kept few. */
 const MOST_SHOWN = 100;
 
+const MOST_UNREGISTERED = 20;
+
 interface Shown {
   experiment: Experiment;
   state: TestState;
@@ -44,8 +46,15 @@ export function collectExperiments(metrics: Metrics, pipeline: Pipeline): void {
     metrics.gauge('srm_log_e_value').set({ experiment: experiment.id }, experiment.exposures.lnE);
 }
 
+export interface ShownExperiments {
+  experiments: number;
+  shown: ExperimentStatus[];
+  /** Those with most units of which the registry knows nothing. */
+  unregistered: { experiment_id: string; units: number }[];
+}
+
 /** `/api/v1/experiments`: the first by evidence, and how many there are. */
-export function shownExperiments(pipeline: Pipeline): { experiments: number; shown: ExperimentStatus[] } {
+export function shownExperiments(pipeline: Pipeline): ShownExperiments {
   const all = experimentsOf(pipeline);
   const shown = all.slice(0, MOST_SHOWN).map(({ experiment, state }) => ({
     experiment_id: experiment.id,
@@ -56,5 +65,9 @@ export function shownExperiments(pipeline: Pipeline): { experiments: number; sho
     log_e: experiment.exposures.lnE,
     p_value: pValueOf(experiment.exposures.lnEMax),
   }));
-  return { experiments: all.length, shown };
+  const unregistered = all
+    .filter(({ state }) => state === 'unregistered')
+    .map(({ experiment }) => ({ experiment_id: experiment.id, units: experiment.tally('exposed').units }))
+    .sort((a, b) => b.units - a.units || (a.experiment_id < b.experiment_id ? -1 : 1));
+  return { experiments: all.length, shown, unregistered: unregistered.slice(0, MOST_UNREGISTERED) };
 }

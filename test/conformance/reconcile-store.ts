@@ -504,7 +504,10 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       await bed.book(CAMPAIGNS.map((id) => booked(id, LAST_HOUR, 100 * PRICE, 100)));
       await bed.complete(UNTIL);
       const next = await story.run();
-      expect([next.finished, await bed.statusOf(interrupted)], 'and not held, as a truth that is gone would be').toEqual([[interrupted], 'applied']);
+      expect([next.finished, await bed.statusOf(interrupted)], 'and not held, as a truth that is gone would be').toEqual([
+        [interrupted],
+        'applied',
+      ]);
       expect([next.status, next.deltas, story.log.records]).toEqual(['applying', [], []]);
       expect(await amount()).toEqual({ amount: 100 * PRICE, count: 100 });
     });

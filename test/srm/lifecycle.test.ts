@@ -8,6 +8,13 @@ const HALF: Pick<Registration, 'versions'> = { versions: { 1: { a: 0.5, b: 0.5 }
 const exposed = (counts: Record<string, number>, version = 1, id = 'e') => cells('unitsTotal', id, counts, version);
 const contaminated = (count: number) => [{ name: 'contaminated' as const, group: { entity: 'e' }, atMs: 0, values: [count] }];
 
+/** So long that a row which is gone is not just being written anew. */
+const tick = (fed: WatchedFed): void => {
+  for (const ms of [100_000, 111_000]) {
+    if (fed.stage.emit(at(ms), heardAt(ms), true) !== null) fed.stage.delivered(FINE, at(ms));
+  }
+};
+
 /** Every alert there is or was. */
 const everything = (fed: WatchedFed) => {
   fed.commit();
@@ -21,6 +28,7 @@ describe('an experiment whose row is taken out of the registry', () => {
     fed.look(exposed({ a: 900, b: 100 }));
     fed.lookLater(60_000);
     fed.stage.register(registryOf([], 2));
+    tick(fed);
     expect(fed.alerts).toEqual([]);
     expect(everything(fed).map(({ endedBy, endedAtMs }) => [endedBy, endedAtMs])).toEqual([['withdrawn', START + 60_000]]);
   });
@@ -31,6 +39,7 @@ describe('an experiment whose row is taken out of the registry', () => {
     fed.look(exposed({ a: 900, b: 100 }));
     const [first] = fed.alerts;
     fed.stage.register(registryOf([], 2));
+    tick(fed);
     fed.stage.register(registered(3));
     fed.look(exposed({ a: 901, b: 100 }));
     expect(fed.alerts.map(({ kind, ordinal }) => [kind, ordinal])).toEqual([['srm', 1]]);
@@ -41,6 +50,7 @@ describe('an experiment whose row is taken out of the registry', () => {
     const fed = new WatchedFed({ registered: registryOf([{ id: 'e', ...HALF }]) });
     for (let n = 1; n <= 20; n++) fed.look(exposed({ a: 900 * n, b: 100 * n }));
     fed.stage.register(registryOf([], 2));
+    tick(fed);
     const commit = fed.commit();
     const back = registryOf([{ id: 'e', versions: { 1: { a: 0.9, b: 0.1 } } }], 3);
     const restarted = new WatchedFed({ registered: back, commits: [commit] });
@@ -53,12 +63,26 @@ describe('an experiment whose row is taken out of the registry', () => {
     }
   });
 
+  it('and written anew at once is none: its alert goes on', () => {
+    const registered = (version: number) => registryOf([{ id: 'e', ...HALF }], version);
+    const fed = new WatchedFed({ registered: registered(1) });
+    fed.look(exposed({ a: 900, b: 100 }));
+    const [{ id }] = fed.alerts;
+    fed.stage.register(registryOf([], 2));
+    fed.look(exposed({ a: 905, b: 100 }));
+    fed.stage.register(registered(3));
+    tick(fed);
+    fed.look(exposed({ a: 910, b: 100 }));
+    expect(fed.alerts.map((alert) => alert.id)).toEqual([id]);
+  });
+
   it('is reported as not registered', () => {
     const fed = new WatchedFed({ registered: registryOf([{ id: 'e', ...HALF }]) });
     fed.look(exposed({ a: 50, b: 50 }));
     fed.writes();
     fed.stage.register(registryOf([], 2));
-    const out = fed.stage.emit(at(5000), heardAt(5000), true);
+    for (const ms of [100_000, 111_000]) fed.integrity.ticked(at(ms));
+    const out = fed.stage.emit(at(115_000), heardAt(115_000), true);
     const report = out?.writes.find(({ key }) => key === 'srm:{e}')?.fields['report'];
     expect(JSON.parse(report ?? '{}')).toMatchObject({ state: 'unregistered', units: 100 });
   });
@@ -158,5 +182,21 @@ describe('reports', () => {
     const reports = fed.writes().filter(({ key }) => key.startsWith('srm:'));
     expect([reports.length, reports[0].key]).toEqual([50, 'srm:{e59}']);
     expect(reportOf(fed.experiment('e59'), srm)['state']).toBe('alarm');
+  });
+});
+
+describe('a split changed in place', () => {
+  it('is named as what it is, with a ticket: units of the split before are nothing to be woken for, also after a restart', () => {
+    const registered = registryOf([{ id: 'e', versions: { 1: { a: 0.5, b: 0.5 } } }], 2);
+    const fed = new WatchedFed({ registered: registryOf([{ id: 'e', versions: { 1: { a: 0.9, b: 0.1 } } }]) });
+    fed.look(exposed({ a: 900, b: 100 }));
+    fed.stage.register(registered);
+    const restarted = new WatchedFed({ registered, commits: [fed.commit()] });
+    for (const one of [fed, restarted]) {
+      one.look(exposed({ a: 905, b: 105 }), { position: 9, emission: 9 });
+      const [{ severity, facts, description }] = one.alertsOf('srm');
+      expect([severity, facts['cause']]).toEqual(['ticket', 'allocation']);
+      expect(description).toContain('the split was changed in place at unit 1,000');
+    }
   });
 });

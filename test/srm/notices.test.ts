@@ -65,6 +65,7 @@ describe('what is told of a running experiment', () => {
     const fed = new WatchedFed({ registered });
     fed.look(exposed({ a: 50, b: 50 }));
     fed.stage.register(registryOf([], 2));
+    for (const ms of [0, 11_000]) fed.integrity.ticked(at(ms));
     expect(reportText(report(fed) as never)).toContain(
       'The split of e is not registered any more, so it is counted and not tested (100 units).',
     );
