@@ -22,6 +22,9 @@ const QUARTER = HOUR / 4;
 const UNTIL = Date.UTC(2030, 0, 1);
 const KILLED_AT_A_STEP = 0.06;
 /** In trouble: runs that are held whatever they find, and persons who approve one of those. */
+const LOCKED = 0.25;
+/** In trouble: billing is not complete from some hour on. */
+const INCOMPLETE = 0.3;
 const HELD = 0.5;
 const APPROVES = 0.5;
 
@@ -35,6 +38,8 @@ export class Reconciling {
   readonly #sim: Simulation;
   readonly #random: Random;
   readonly #expected: ExpectedSources;
+  /** Every hour is history: what differs is corrected in the views, and Redis is told nothing. */
+  readonly #isLocked: boolean;
   #runs = 0;
   #running = 0;
   /** Whether the last run, begun after all trouble, has found nothing to do. */
@@ -43,6 +48,7 @@ export class Reconciling {
   constructor(sim: Simulation, random: Random) {
     this.#sim = sim;
     this.#random = random;
+    this.#isLocked = random.chance(LOCKED);
     const { plan, world, truth, scheduler } = sim;
     const input = (topic: 'impressions' | 'exposures') => ({ topic, partitions: plan.partitions[topic] });
     this.#expected = { inputs: { spend: input('impressions'), exposure: input('exposures') }, partialsPartitions: plan.partialsPartitions };
@@ -70,6 +76,7 @@ export class Reconciling {
   /** What is not as it must be in the end. */
   differences(): string[] {
     if (!this.#calm) return ['the reconciler has not found nothing yet'];
+    if (this.#isLocked) return this.#wrongHours();
     const { counters } = this.#sim.world;
     const shown = new Map<string, { amount: number; count: number }>();
     for (const [name, { amount, count }] of this.ledger.shown()) {
@@ -92,6 +99,20 @@ export class Reconciling {
         found.push(`${key}: Redis has ${b.amount}/${b.count}, the views show ${a.amount}/${a.count}`);
     }
     return found;
+  }
+
+  /** Hours that the views show otherwise than billing has them. */
+  #wrongHours(): string[] {
+    const booked = new Map<string, number>();
+    for (const { entityId, hourMs, amount } of this.ledger.bookings) {
+      const key = JSON.stringify([entityId, hourMs]);
+      booked.set(key, (booked.get(key) ?? 0) + amount);
+    }
+    const shown = this.ledger.shown();
+    return [...new Set([...booked.keys(), ...shown.keys()])].flatMap((key) => {
+      const [ours, theirs] = [shown.get(key)?.amount ?? 0, booked.get(key) ?? 0];
+      return ours === theirs ? [] : [`${key}: the views show ${ours}, billing has ${theirs}`];
+    });
   }
 
   /** Whole-hour zones have days of hours; of the others only the sum over all days is known from hours. */
@@ -154,6 +175,9 @@ export class Reconciling {
     const held = this.ledger.runs.filter(({ status }) => status === 'held');
     const isApproval = held.length > 0 && !isAfterTrouble && this.#random.chance(APPROVES);
     sim.happened('reconcile', isApproval ? `${actor.name} approves` : actor.name);
+    const anHour = this.#random.pick(this.ledger.bookings)?.hourMs ?? 0;
+    const completeMs = !isAfterTrouble && this.#random.chance(INCOMPLETE) ? anHour : Number.POSITIVE_INFINITY;
+    this.ledger.completeMs = { spend: completeMs, exposure: completeMs };
     const limit = !isAfterTrouble && this.#random.chance(HELD) ? 0 : Number.POSITIVE_INFINITY;
     try {
       const reconciler = this.#reconciler(store, step, limit);
@@ -164,7 +188,7 @@ export class Reconciling {
         dryRun: false,
       });
       // Silent partitions are idle in the end: only then every hour has been compared, and a run with a lower cut says nothing.
-      if (isAfterTrouble && head.cut.closedMs.spend === Number.POSITIVE_INFINITY) this.#calm = summary.adjusted === 0;
+      if (isAfterTrouble && head.cut.closedMs.spend === Number.POSITIVE_INFINITY) this.#calm = summary.adjusted + summary.corrected === 0;
     } catch (error) {
       this.#ended(error, actor.name, holdsLock);
     } finally {
@@ -194,7 +218,7 @@ export class Reconciling {
         tolerance: { ratio: 0, floorMicros: 0, floorCount: 0 },
         hold: { campaignShare: holdLimit, micros: holdLimit, floorMicros: 0 },
         allowedLatenessMs: plan.settings.time.allowedLatenessMs,
-        lockDays: 30_000, // nothing is history yet: seeds begin in 1970 or in 2026
+        lockDays: this.#isLocked ? 1 : 30_000, // all is history, or nothing: seeds begin in 1970 or in 2026
       },
       versions: { code: 'sim', config: 'sim' },
     });
