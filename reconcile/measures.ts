@@ -14,7 +14,7 @@ const DAYS = `
 
 const STREAM_DAYS = `
   select extract(epoch from date_bin('1 day', hour, timestamptz '1970-01-01 00:00:00+00'))::float8 * 1000 as "dayMs",
-    sum(spend_micros)::float8 as micros, sum(impressions)::float8 as rows
+    sum(spend_micros + late_micros)::float8 as micros, sum(impressions + late_records)::float8 as rows
   from exposure_stream.stream_count where kind = 'spend' and hour between ${SCOPE} group by 1`;
 
 const UNASSIGNED = `
@@ -65,7 +65,7 @@ export async function wrongColumns(client: PoolClient): Promise<string[]> {
   );
 }
 
-/** `rows`: of the stream, impressions. */
+/** `rows`: of the stream, impressions; it has seen those too that came too late. */
 interface Day {
   dayMs: number;
   rows: number;

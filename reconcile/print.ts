@@ -139,9 +139,14 @@ function moneyLines({ summary, money, status }: RunReport): string[] {
   if (money.length === 0) return [];
   const { creditedMicros, unseenMicros, absorbedMicros, overToleranceMicros, makeGoodMicros, underDeliveredMicros } = summary.money;
   const credited = status === 'applying' ? 'credited back to budgets' : 'would be credited back to budgets';
+  const moved = creditedMicros + unseenMicros > 0;
   const lines = [
     '',
-    `  money over ${many(money.length, 'campaign-day')}: ${moneyText(creditedMicros)} ${credited}, ${moneyText(unseenMicros)} had been spent unseen`,
+    ...(moved
+      ? [
+          `  money over ${many(money.length, 'campaign-day')}: ${moneyText(creditedMicros)} ${credited}, ${moneyText(unseenMicros)} had been spent unseen`,
+        ]
+      : []),
     `  beyond caps ${moneyText(absorbedMicros)} absorbed, of it ${moneyText(overToleranceMicros)} over the tolerance of 2 %, ${moneyText(makeGoodMicros)} to make good`,
   ];
   if (underDeliveredMicros > 0) {

@@ -15,8 +15,8 @@ const LEFT = 0.2;
 /**
  * Starts of the drifted hours that the truth has at one and the same offset, or none. A truth that is silent for some hours of an even
  * campaign has the like of each of them some hours before: so an hour speaks for an offset only where the truth's hour there is not
- * the stream's own of that time. Of the drifted hours that have a partner in the compared stretch, at least `share` must speak, by
- * number and by amount. One whose partner lies outside is left to other reasons.
+ * the stream's own of that time. Of the drifted hours that have a partner in the compared stretch, at least half must speak, and
+ * `share` of their difference. One whose partner lies outside is left to other reasons.
  */
 export function timezoneHours(hours: readonly ComparedHour[], share: number): ReadonlySet<number> {
   const compared = hours.filter(({ state }) => state === 'matched' || state === 'drifted');
@@ -57,11 +57,14 @@ function speakingAt(
     partners++;
     const size = Math.abs(delta.amount);
     all += size;
-    const isThere = Math.abs((stream?.raw.amount ?? 0) - (partner.truth?.amount ?? 0)) <= size * LEFT;
+    const [counted, theirs] = [stream?.raw.amount ?? 0, partner.truth?.amount ?? 0];
+    // What came too late for the stream is in the truth's hour too.
+    const apart = Math.min(Math.abs(counted - theirs), Math.abs(counted + (stream?.evidence.late ?? 0) - theirs));
+    const isThere = apart <= size * LEFT;
     if (!isThere || partner.state !== 'drifted') continue;
     speaking.add(hourMs);
     spoken += size;
   }
-  const isEnough = partners >= LEAST_HOURS && partners * 2 >= drifted.length && speaking.size >= share * partners && spoken >= share * all;
+  const isEnough = partners >= LEAST_HOURS && partners * 2 >= drifted.length && speaking.size * 2 >= partners && spoken >= share * all;
   return isEnough ? speaking : new Set();
 }

@@ -234,7 +234,9 @@ export class FaultStory {
     const insert = (into: string, values: string) =>
       this.#postgres.query(`insert into exposure_stream.${into} select ${values} from unnest($1::text[]) id`, [ids]);
     await insert('campaign (campaign_id, valid_from)', `id, ${days}`);
-    await insert('budget (campaign_id, day_cap_micros, valid_from)', `id, 3000000, ${days}`);
+    // Twice of what the average campaign spends.
+    const capMicros = 50 * (this.#plan.traffic.impressions ?? 0);
+    await insert('budget (campaign_id, day_cap_micros, valid_from)', `id, ${capMicros}, ${days}`);
   }
 
   async #count(): Promise<void> {
