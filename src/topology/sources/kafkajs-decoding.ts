@@ -83,7 +83,7 @@ export async function decodeSet(set: OpenSet): Promise<Message[]> {
 
 /** Messages as columns. */
 export function columnsOf(messages: readonly Message[]): RecordColumns {
-  const records = new RecordColumns(messages.length);
+  const records = emptyColumns(messages.length);
   let base: ArrayBufferLike | null = null;
   for (const { offset, timestamp, key, value } of messages) {
     const within: ArrayBufferLike | null = (value ?? key)?.buffer ?? base;

@@ -282,7 +282,7 @@ const fetchedPartition =
     const { set, lastStableOffset, aborted } = notes.get(rawMessages) ?? NO_NOTE;
     const fetchOffset = Number(fetchedOffset);
     const records = decoder === 'in_place' ? columnsInPlace(set, fetchOffset, aborted) : columnsOf(messages);
-    const release = decoder === 'in_place' ? releaseOf(set, records) : () => undefined;
+    const release = releaseOf(set, records);
     // What the records have shown: `columnsInPlace` may have found a batch that cannot be read.
     const { byteLength, fault } = set;
     const nextOffset = Math.max(fetchOffset, set.nextOffset);
