@@ -14,6 +14,8 @@ import { UnitSample } from './unit-sample.ts';
 const MAX_LAG_MS = 7 * 86_400_000;
 const NO_ENTITY: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
+/** So many cells are looked through in some 10 ms. */
+const CELLS_AT_ONCE = 100_000;
 /** Tables of which cells are forgotten. */
 const CLOSING = ['spend', 'units', 'surfaceSpend', 'spendEvidence', 'exposureEvidence'] as const;
 
@@ -152,12 +154,13 @@ export class Contribution {
   }
 
   /**
-   * Forgets cells that no record can change any more, of one table a call: each is looked through when another of its slots has
-   * closed. Call when all changes are committed.
+   * Forgets cells that no record can change any more. A table is looked through when another of its slots has closed; large ones
+   * one a call, in turn. Call when all changes are committed.
    */
   dropClosed(): void {
     const watermarkMs = this.#state.watermark.ms;
-    for (let turn = 0; turn < CLOSING.length; turn++) {
+    let left = CELLS_AT_ONCE;
+    for (let turn = 0; turn < CLOSING.length && left > 0; turn++) {
       const name = CLOSING[this.#turn];
       this.#turn = (this.#turn + 1) % CLOSING.length;
       const { slotMs } = CELLS[name];
@@ -165,8 +168,8 @@ export class Contribution {
       if (!(closedMs > this.#closedMs[name])) continue;
       this.#closedMs[name] = closedMs;
       const cells = this.#state.cells[name];
+      left -= cells.size;
       cells.drop((index) => this.#isClosed(name, (cells.timeOf(index) + 1) * slotMs, watermarkMs));
-      return;
     }
   }
 
