@@ -5,6 +5,19 @@
  * cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most `MAX_REACH` behind its
  * home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by half, into another array.
  */
+
+import { MOST_SLOTS } from './compiled-moves.ts';
+import {
+  isSparse,
+  LAST_STRETCH,
+  limitOf,
+  MAX_CAPACITY,
+  nextCapacity,
+  reachOf,
+  reservedCapacity,
+  slotsFor,
+  WHOLE,
+} from './fingerprint-sizes.ts';
 import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, type Stretch, TAG_SHIFT } from './fingerprint-slots.ts';
 import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -14,34 +27,9 @@ export const PRESENT_AT = -1;
 /** `find`: absent, and the slots in reach of its home are taken. Rare, and with a hash that is one. */
 export const NO_ROOM = -2;
 
-const MIN_CAPACITY = 4096;
-/** Up to here a table is rebuilt in one go, which takes a fraction of a millisecond. */
-const WHOLE = 2 ** 16;
-/** Slots of a signed 32-bit index of words. */
-const MAX_CAPACITY = 2 ** 30 - 8192;
-const MAX_REACH = 2046;
-/** At this share of used slots a table grows by GROWTH: 9.4 bytes a key, and the size that it grows to is 11.8. Small ones, whose reach is short, sooner. */
-const LOAD = 0.85;
-const SMALL_LOAD = 0.7;
-const SMALL = 2 ** 18;
-const SMALLEST_LOAD = 0.5;
-const SMALLEST = 2 ** 14;
-const GROWTH = 1.25;
-/** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
-const LAST_STRETCH = Math.ceil((MAX_REACH + 2) / (GROWTH - 1));
-/** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
-const CROWDED = 0.95;
-/** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most, so that a pass ends before that is full. */
-const SPARSE = 0.42;
-const SHRUNK_LOAD = 0.62;
-const MOST_SHRINKING = 0.5;
 const NO_FRONTIER = 0x7fff_ffff;
 /** Slots to move at a time: they stay in the cache. */
 const STRETCH = 2 ** 12;
-
-const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
-const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
-const loadOf = (capacity: number): number => (capacity < SMALLEST ? SMALLEST_LOAD : capacity < SMALL ? SMALL_LOAD : LOAD);
 
 function roomFor(capacity: number, budget: MemoryBudget): GrowingSlots {
   const room = new GrowingSlots(budget);
@@ -99,13 +87,12 @@ export class FingerprintTable {
 
   /** Used slots at which to grow. */
   get limit(): number {
-    return Math.floor(this.#capacity * loadOf(this.#capacity));
+    return limitOf(this.#capacity);
   }
 
   /** Whether with so many live keys it should shrink. */
   isSparse(liveKeys: number): boolean {
-    const share = Math.min(SPARSE, 0.6 * loadOf(this.#capacity * MOST_SHRINKING));
-    return this.#capacity > MIN_CAPACITY && liveKeys < this.#capacity * share;
+    return isSparse(this.#capacity, liveKeys);
   }
 
   /** The index of the slot that the key may take, for `put`: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
@@ -143,12 +130,21 @@ export class FingerprintTable {
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
   begin(liveKeys: number): void {
-    this.#begin(this.#sizeFor(liveKeys));
+    this.#begin(nextCapacity(this.#capacity, liveKeys));
   }
 
   /** The same, to the size that it has. */
   clean(): void {
     this.#begin(this.#capacity);
+  }
+
+  /** Grows at once, for so many keys in all. Throws `state_memory_full`. */
+  reserve(keys: number): void {
+    const next = reservedCapacity(keys);
+    while (this.moving) this.step(STRETCH);
+    if (next <= this.#capacity) return;
+    this.#begin(next);
+    while (this.moving) this.step(STRETCH);
   }
 
   #begin(next: number): void {
@@ -185,7 +181,7 @@ export class FingerprintTable {
   #move(stretch: Stretch): void {
     const placing = { scale: this.#nextScale, reach: this.#reach };
     const { moves } = this.#memory;
-    if (moves !== null && this.#nextMemory === this.#memory) {
+    if (moves !== null && this.#nextMemory === this.#memory && stretch.to - stretch.from <= MOST_SLOTS) {
       this.used += moves.move(stretch, placing, this.#live, this.#strays);
       return;
     }
@@ -243,13 +239,6 @@ export class FingerprintTable {
     while (hi < 2 ** 32 && Math.floor(hi * scale) < slot) hi++;
     while (hi > 0 && Math.floor((hi - 1) * scale) >= slot) hi--;
     return hi;
-  }
-
-  #sizeFor(liveKeys: number): number {
-    if (liveKeys >= this.limit * CROWDED) return Math.max(MIN_CAPACITY, Math.ceil(this.#capacity * GROWTH));
-    if (!this.isSparse(liveKeys)) return this.#capacity;
-    const load = Math.min(SHRUNK_LOAD, loadOf(this.#capacity * MOST_SHRINKING) * CROWDED);
-    return Math.max(MIN_CAPACITY, Math.ceil(Math.max(liveKeys / load, this.#capacity * MOST_SHRINKING)));
   }
 
   #rebuild(capacity: number): void {

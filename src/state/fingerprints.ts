@@ -2,6 +2,7 @@
  * Which keys were seen, exactly, within a TTL of event time. One table for all buckets: a slot carries its bucket as a tag,
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
+import { StreamError } from '../errors.ts';
 import { BucketTags } from './bucket-tags.ts';
 import { type KeyVisitor, TAGS } from './fingerprint-slots.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
@@ -152,6 +153,16 @@ export class FingerprintStore {
     if (!this.#times.mayKeepUp(this.#watermarkMs)) return;
     this.#sweep();
     this.#times.schedule((this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs, this.#table.moving);
+  }
+
+  /** Makes room for so many keys in all, as far as the budget goes. Without it the table would grow as they come. */
+  reserve(keys: number): void {
+    try {
+      this.#table.reserve(keys);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+    }
+    this.#untilWork = 0;
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */

@@ -2,7 +2,19 @@
 import { type ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { ByteRef } from './types.ts';
 
-const OP = { end: 0, dedup: 1, suspect: 2, unit: 3, touch: 4, watermark: 5, forgotten: 6, lossy: 7, variant: 8, endOfFormat2: 9 } as const;
+const OP = {
+  end: 0,
+  dedup: 1,
+  suspect: 2,
+  unit: 3,
+  touch: 4,
+  watermark: 5,
+  forgotten: 6,
+  lossy: 7,
+  variant: 8,
+  endOfFormat2: 9,
+  room: 10,
+} as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
 export interface JournalVisitor {
@@ -17,6 +29,8 @@ export interface JournalVisitor {
   lossy(): void;
   /** The next variant of an experiment, or one that is known. */
   variant(experiment: number, id: ByteRef): void;
+  /** A snapshot begins: so many keys follow. In order of the hash they would crowd in one place of a table that is too small for all. */
+  room(dedupKeys: number, suspectKeys: number): void;
 }
 
 export class IngestJournal implements JournalVisitor {
@@ -71,6 +85,12 @@ export class IngestJournal implements JournalVisitor {
     this.#out.bytes(bytes, start, end);
   }
 
+  room(dedupKeys: number, suspectKeys: number): void {
+    this.#out.u8(OP.room);
+    this.#out.varint(dedupKeys);
+    this.#out.varint(suspectKeys);
+  }
+
   /** Ends the changes; what else a commit says goes behind them, before `take`. */
   end(): ByteWriter {
     this.#out.u8(OP.endOfFormat2);
@@ -111,6 +131,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
     else if (op === OP.forgotten) to.forgotten(from.varint());
     else if (op === OP.lossy) to.lossy();
     else if (op === OP.variant) to.variant(from.varint(), byteRefOf(from));
+    else if (op === OP.room) to.room(from.varint(), from.varint());
     else throw new RangeError(`an unknown change ${op} in a commit`);
   }
   return null;

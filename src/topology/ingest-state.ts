@@ -202,6 +202,7 @@ export class IngestState {
     for (const ids of [this.entities, this.groups]) ids.rewind();
     const cells = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
     this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk(), cells };
+    this.#journal.room(this.dedup.size, this.suspects.size);
     this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {
       const touchedMs = this.units.lastTouched(experiment);
@@ -254,6 +255,10 @@ export class IngestState {
       watermark: (highestEventTs) => this.#advance(highestEventTs),
       forgotten: (experiment) => this.#forget(experiment),
       variant: (experiment, id) => this.variants.intern(experiment, id),
+      room: (dedupKeys, suspectKeys) => {
+        dedup.reserve(dedupKeys);
+        suspects.reserve(suspectKeys);
+      },
       lossy: () => {
         this.lossy = true;
       },

@@ -303,3 +303,15 @@ test('a sweep in a nearly full table cleans it in place where the budget lets it
   expect(store.size).toBe(0);
   expect(store.addIfAbsent(...scattered(i), 1000 * DAY + 60 * HOUR)).toBe(ADDED);
 });
+
+test('room is made for keys that are told of before, with those in it kept; where the budget has none, the table grows as they come', () => {
+  for (const limit of [Number.POSITIVE_INFINITY, 4_000_000]) {
+    const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget: new MemoryBudget(limit) });
+    for (let i = 0; i < 100_000; i++) store.addIfAbsent(...scattered(i), 1000 * DAY);
+    store.reserve(600_000);
+    expect(store.byteLength > 6_000_000).toBe(limit > 6_000_000);
+    for (let i = 0; i < 100_000; i++) if (!store.has(...scattered(i))) expect.fail(`key ${i}`);
+    for (let i = 100_000; i < 200_000; i++) if (store.addIfAbsent(...scattered(i), 1000 * DAY) !== ADDED) expect.fail(`key ${i}`);
+    expect(contents(store).length).toBe(200_000);
+  }
+});

@@ -82,3 +82,28 @@ test('a snapshot of many cells is written in slices, and is whole', () => {
   for (let i = 0; i < cells; i += 997) expect(after.cells.spend.get(i, 0)).toBe(before.cells.spend.get(i, 0));
   expect(after.groups.size).toBe(before.groups.size);
 });
+
+test('a snapshot, which has its keys in order of the hash, finds room for all: none waits outside the table, and memory stays small', () => {
+  const keys = 1_500_000;
+  const ts = 500_000 * HOUR_MS;
+  const scattered = (i: number): number => Math.imul(Math.imul(i + 1, 0x9e37_79b1) ^ (i >>> 7), 0x85eb_ca6b);
+  const before = fresh();
+  for (let i = 0; i < keys; i++) before.seenBefore(scattered(i), i, ts);
+  for (let i = 0; i < 3000; i++) before.suspectedBefore(scattered(i), i, ts);
+  before.position = keys;
+  before.takeCommit();
+  before.beginSnapshot();
+  const commits: Commit[] = [];
+  for (let done = false; !done; ) {
+    done = before.snapshotSlice(400_000);
+    before.position++;
+    commits.push(kept(before.takeCommit()));
+  }
+  const after = fresh();
+  let mostBytes = 0;
+  for (const commit of commits) for (const _ of after.restore(commit)) mostBytes = Math.max(mostBytes, after.dedup.byteLength);
+  expect(after.dedup.size).toBe(keys);
+  expect(after.suspects.size).toBe(3000);
+  expect(mostBytes / keys).toBeLessThan(12);
+  for (let i = 0; i < keys; i += 1009) if (!after.seenBefore(scattered(i), i, ts)) expect.fail(`key ${i} is new`);
+});
