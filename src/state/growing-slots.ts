@@ -37,6 +37,8 @@ export class GrowingSlots {
   words: Int32Array = NOTHING;
   /** What moves keys within it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
   moves: CompiledMoves | null = null;
+  /** Address space that was had. */
+  #mostBytes = Number.POSITIVE_INFINITY;
 
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
@@ -48,7 +50,7 @@ export class GrowingSlots {
 
   /** Whether it can grow to so many slots in place, as far as addresses go. */
   reaches(slots: number): boolean {
-    return this.moves === null || bytesOf(slots) <= NARROW_PAGES * PAGE_BYTES;
+    return bytesOf(slots) <= this.#mostBytes;
   }
 
   /** Room for so many slots; what is there stays. Throws `state_memory_full` with nothing changed. */
@@ -72,6 +74,7 @@ export class GrowingSlots {
   release(): void {
     this.#budget.release(this.#byteLength);
     this.#memory = null;
+    this.#mostBytes = Number.POSITIVE_INFINITY;
     this.moves = null;
     this.words = NOTHING;
     this.#byteLength = 0;
@@ -89,12 +92,14 @@ export class GrowingSlots {
   #replace(bytes: number): void {
     const isSmall = bytes <= SMALL_BYTES;
     const isNarrow = bytes <= NARROW_PAGES * PAGE_BYTES;
-    const memory = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow);
+    const reserved = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow);
+    const memory = reserved?.memory ?? null;
     const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
     this.words = words;
     this.moves = memory !== null && isNarrow ? new CompiledMoves(memory) : null;
     this.#memory = memory;
+    this.#mostBytes = reserved === null ? Number.POSITIVE_INFINITY : reserved.pages * PAGE_BYTES;
   }
 }
 
@@ -106,11 +111,11 @@ function bytesOf(slots: number): number {
 }
 
 /** Less address space where the system refuses the usual amount. */
-function reserve(initial: number, isNarrow: boolean): PagedMemory {
+function reserve(initial: number, isNarrow: boolean): { memory: PagedMemory; pages: number } {
   if (!isNarrow && !isWideKnown) throw new RangeError('there are no addresses of 64 bits');
   for (let maximum = Math.max(initial, isNarrow ? NARROW_PAGES : WIDE_PAGES); ; maximum = Math.max(initial, Math.floor(maximum / 2))) {
     try {
-      return new Memory(isNarrow ? { initial, maximum } : wide(initial, maximum));
+      return { memory: new Memory(isNarrow ? { initial, maximum } : wide(initial, maximum)), pages: maximum };
     } catch (error) {
       if (maximum === initial) throw error;
     }

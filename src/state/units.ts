@@ -59,6 +59,13 @@ class UnitTable {
     this.used++;
   }
 
+  /** How many units fall into each part: not equally many where they came in order of the hash. */
+  countParts(): Float64Array {
+    const counts = new Float64Array(PARTS);
+    visitSlots(0, this, 0, this.payloads.length, (_, hi) => counts[hi >>> PART_SHIFT]++);
+    return counts;
+  }
+
   /** Moves what falls into each part to a fresh table; the caller gives this one up. */
   copyTo(parts: UnitTable[]): void {
     for (let slot = 0; slot < this.payloads.length; slot++) {
@@ -155,6 +162,29 @@ export class UnitStore {
     this.#size++;
   }
 
+  /** How many units each experiment has that has any. */
+  eachSize(visit: (experiment: number, units: number) => void): void {
+    for (const [index, experiment] of this.#experiments.entries()) {
+      const units = experiment === undefined ? 0 : unitsOf(experiment);
+      if (units > 0) visit(index, units);
+    }
+  }
+
+  /**
+   * Makes room for so many units of an experiment that has none. In order of the hash, as a walk gives them, they would crowd in one
+   * place of a table that is too small for all. Throws `state_memory_full`, with nothing changed.
+   */
+  reserve(experiment: number, units: number): void {
+    const target = this.#experimentOf(experiment);
+    if (unitsOf(target) > 0) return;
+    const parts = units >= SPLIT_AT ? PARTS : 1;
+    const tables: UnitTable[] = [];
+    // Some more than fall into each on average, lest all grow at once.
+    for (let i = 0; i < parts; i++) tables.push(new UnitTable(((units / parts) * (1.1 + i / parts / 10)) / MAX_LOAD, this.#budget));
+    for (const table of target.tables) table.release();
+    target.tables = tables;
+  }
+
   /** Notes an accepted exposure; the latest event time counts. An experiment never touched expires first. */
   touch(experiment: number, eventTs: number): void {
     const target = this.#experimentOf(experiment);
@@ -249,16 +279,12 @@ export class UnitStore {
     const roomFor = (units: number, step: number): UnitTable => new UnitTable((units * GROWTH ** step) / MAX_LOAD, this.#budget);
     if (split) {
       const parts: UnitTable[] = [];
-      for (let i = 0; i < PARTS; i++) parts.push(roomFor(old.used / PARTS, 1 + i / PARTS));
+      for (const [i, units] of old.countParts().entries()) parts.push(roomFor(units, 1 + i / PARTS));
       old.copyTo(parts);
       experiment.tables = parts;
     } else {
       const larger = roomFor(old.used, 1);
-      if (tables.length === 1) {
-        old.copyTo([larger]);
-      } else {
-        old.copyTo(tables.with(number, larger));
-      }
+      old.copyTo(tables.length === 1 ? [larger] : tables.with(number, larger));
       tables[number] = larger;
     }
     old.release();

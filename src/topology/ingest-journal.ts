@@ -14,6 +14,7 @@ const OP = {
   variant: 8,
   endOfFormat2: 9,
   room: 10,
+  unitsRoom: 11,
 } as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
@@ -31,6 +32,8 @@ export interface JournalVisitor {
   variant(experiment: number, id: ByteRef): void;
   /** A snapshot begins: so many keys follow. In order of the hash they would crowd in one place of a table that is too small for all. */
   room(dedupKeys: number, suspectKeys: number): void;
+  /** And so many units of an experiment. */
+  unitsRoom(experiment: number, units: number): void;
 }
 
 export class IngestJournal implements JournalVisitor {
@@ -91,6 +94,12 @@ export class IngestJournal implements JournalVisitor {
     this.#out.varint(suspectKeys);
   }
 
+  unitsRoom(experiment: number, units: number): void {
+    this.#out.u8(OP.unitsRoom);
+    this.#out.varint(experiment);
+    this.#out.varint(units);
+  }
+
   /** Ends the changes; what else a commit says goes behind them, before `take`. */
   end(): ByteWriter {
     this.#out.u8(OP.endOfFormat2);
@@ -132,6 +141,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
     else if (op === OP.lossy) to.lossy();
     else if (op === OP.variant) to.variant(from.varint(), byteRefOf(from));
     else if (op === OP.room) to.room(from.varint(), from.varint());
+    else if (op === OP.unitsRoom) to.unitsRoom(from.varint(), from.varint());
     else throw new RangeError(`an unknown change ${op} in a commit`);
   }
   return null;

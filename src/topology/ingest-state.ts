@@ -203,6 +203,7 @@ export class IngestState {
     const cells = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
     this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk(), cells };
     this.#journal.room(this.dedup.size, this.suspects.size);
+    this.units.eachSize((experiment, units) => this.#journal.unitsRoom(experiment, units));
     this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {
       const touchedMs = this.units.lastTouched(experiment);
@@ -259,6 +260,7 @@ export class IngestState {
         dedup.reserve(dedupKeys);
         suspects.reserve(suspectKeys);
       },
+      unitsRoom: (experiment, count) => units.reserve(experiment, count),
       lossy: () => {
         this.lossy = true;
       },

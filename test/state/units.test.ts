@@ -144,3 +144,13 @@ test('an experiment that comes anew after others were looked through expires in 
   expect(store.expire(3 * DAY)).toEqual([1]);
   expect(store.expire(6 * DAY)).toEqual([0]);
 });
+
+test('an experiment whose units come in order of the hash is split all the same, and each is found', () => {
+  const store = new UnitStore();
+  const count = 260_000;
+  const hiOf = (i: number): number => Math.floor((i / count) * 2 ** 32);
+  const loOf = (i: number): number => Math.imul(i + 1, 0x9e37_79b1) >>> 0;
+  for (let i = 0; i < count; i++) store.set(0, hiOf(i), loOf(i), i & 0xff);
+  expect(store.size).toBe(count);
+  for (let i = 0; i < count; i += 101) expect(store.get(0, hiOf(i), loOf(i))).toBe(i & 0xff);
+});

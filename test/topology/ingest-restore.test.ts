@@ -83,13 +83,15 @@ test('a snapshot of many cells is written in slices, and is whole', () => {
   expect(after.groups.size).toBe(before.groups.size);
 });
 
-test('a snapshot, which has its keys in order of the hash, finds room for all: none waits outside the table, and memory stays small', () => {
+test('a snapshot, which has its keys in order of the hash, finds room for all, units too: none waits outside the table, no run is searched for long, and memory stays small', () => {
   const keys = 1_500_000;
   const ts = 500_000 * HOUR_MS;
   const scattered = (i: number): number => Math.imul(Math.imul(i + 1, 0x9e37_79b1) ^ (i >>> 7), 0x85eb_ca6b);
   const before = fresh();
   for (let i = 0; i < keys; i++) before.seenBefore(scattered(i), i, ts);
   for (let i = 0; i < 3000; i++) before.suspectedBefore(scattered(i), i, ts);
+  for (const [experiment, units] of [30_000, 320_000].entries())
+    for (let i = 0; i < units; i++) before.units.set(experiment, scattered(i), scattered(i + 7), i & 0xff);
   before.position = keys;
   before.takeCommit();
   before.beginSnapshot();
@@ -104,6 +106,8 @@ test('a snapshot, which has its keys in order of the hash, finds room for all: n
   for (const commit of commits) for (const _ of after.restore(commit)) mostBytes = Math.max(mostBytes, after.dedup.byteLength);
   expect(after.dedup.size).toBe(keys);
   expect(after.suspects.size).toBe(3000);
+  expect(after.units.size).toBe(before.units.size);
+  for (let i = 0; i < 320_000; i += 997) expect(after.units.get(1, scattered(i), scattered(i + 7))).toBe(i & 0xff);
   expect(mostBytes / keys).toBeLessThan(12);
   for (let i = 0; i < keys; i += 1009) if (!after.seenBefore(scattered(i), i, ts)) expect.fail(`key ${i} is new`);
 });

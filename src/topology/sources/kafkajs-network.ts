@@ -12,7 +12,7 @@ interface Connection {
   authHandlers: object | null;
   bytesBuffered: number;
   /** Another one after each reconnection. */
-  readonly socket: object;
+  readonly socket: Socket;
   readonly requestQueue: { fulfillRequest(response: { size: number; correlationId: number; payload: Buffer }): void };
   processData(bytes: Buffer): void;
 }
@@ -32,6 +32,9 @@ export interface SocketPlace {
 }
 
 const SIZE_BYTES = 4;
+/** A correlation id at least; a fetch is far below the most. What else answers on the port speaks no Kafka. */
+const LEAST_BYTES = 4;
+const MOST_BYTES = 2 ** 28;
 const READ_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 60_000;
 
@@ -81,7 +84,12 @@ function take(connection: Connection, bytes: Buffer): void {
     if (state.filled < into.length) return;
     state.filled = 0;
     if (state.response === null) {
-      state.response = responses.take(state.size.readInt32BE());
+      const size = state.size.readInt32BE();
+      if (size < LEAST_BYTES || size > MOST_BYTES) {
+        connection.socket.destroy(new Error(`the broker announces a response of ${size} bytes: is TLS set as it listens?`));
+        return;
+      }
+      state.response = responses.take(size);
       continue;
     }
     const { response } = state;
