@@ -132,11 +132,11 @@ export class FingerprintStore {
       if (this.#tags.holds(bucket)) this.#strays++;
       return ADDED;
     }
-    this.#enter(index, { hi, low, bucket });
+    this.#enter(index, hi, low, bucket);
     return ADDED;
   }
 
-  #enter(index: number, { hi, low, bucket }: { hi: number; low: number; bucket: number }): void {
+  #enter(index: number, hi: number, low: number, bucket: number): void {
     const table = this.#table;
     const tag = this.#tags.tagOf(bucket);
     const { used } = table;
@@ -276,7 +276,7 @@ export class FingerprintStore {
       const index = this.#table.find(hi, lo | 0);
       if (index < 0) return index === PRESENT_AT;
       if (this.#table.used >= this.#table.limit) return false;
-      this.#enter(index, { hi, low: lo | 0, bucket });
+      this.#enter(index, hi, lo | 0, bucket);
       return true;
     });
   }

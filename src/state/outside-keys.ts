@@ -19,25 +19,24 @@ export class OutsideKeys {
   /** By the low bits of a hash: whether one of these was added since the map was last empty. For a BigInt each would be dear. */
   readonly #seen = new Uint8Array(SEEN);
 
+  /** How many there are; a field, for it is asked at every look-up. */
+  size = 0;
+
   constructor(budget: MemoryBudget) {
     this.#budget = budget;
   }
 
-  get size(): number {
-    return this.#buckets.size;
-  }
-
   get byteLength(): number {
-    return this.#buckets.size * ENTRY_BYTES;
+    return this.size * ENTRY_BYTES;
   }
 
   has(hi: number, lo: number): boolean {
-    return this.#seen[lo & (SEEN - 1)] === 1 && this.#buckets.has(keyOf(hi, lo));
+    return this.size > 0 && this.#seen[lo & (SEEN - 1)] === 1 && this.#buckets.has(keyOf(hi, lo));
   }
 
   /** Of a key that is not there. Throws `state_memory_full`, with nothing entered. */
   add(hi: number, lo: number, bucket: number): void {
-    if (this.#buckets.size >= MOST) {
+    if (this.size >= MOST) {
       throw new StreamError(
         'state_memory_full',
         `${MOST} keys lie outside the table: their event times are days ahead of the watermark. Find the producer whose clock is wrong.`,
@@ -63,17 +62,20 @@ export class OutsideKeys {
       if (!take(Number(key >> 32n), Number(key & 0xffff_ffffn), bucket)) continue;
       if (this.#buckets.delete(key)) this.#budget.release(ENTRY_BYTES);
     }
-    if (this.#buckets.size === 0) this.#seen.fill(0);
+    this.size = this.#buckets.size;
+    if (this.size === 0) this.#seen.fill(0);
   }
 
   clear(): void {
     this.#budget.release(this.byteLength);
     this.#buckets.clear();
+    this.size = 0;
     this.#seen.fill(0);
   }
 
   #set(hi: number, lo: number, bucket: number): void {
     this.#buckets.set(keyOf(hi, lo), bucket);
+    this.size = this.#buckets.size;
     this.#seen[lo & (SEEN - 1)] = 1;
   }
 }

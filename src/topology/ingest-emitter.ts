@@ -14,7 +14,7 @@ const MARK_MS = 1000;
 /** More records than this before the end of the log: catching up. */
 const CATCHING_UP_RECORDS = 5000;
 /** Well under the smallest usual message limit (1 MiB). */
-const MAX_RECORD_BYTES = 512 * 1024;
+const MAX_RECORD_BYTES = 128 * 1024;
 
 export interface EmitterOptions {
   stream: Stream;
