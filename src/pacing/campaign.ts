@@ -65,6 +65,9 @@ const UNPLANNED: CampaignPlan = {
 };
 const NO_DAY = Number.NEGATIVE_INFINITY;
 
+/** A bidder that cannot read a number goes on by what it was told before: more than can be told exactly is told as the most that can. */
+const amountText = (micros: number): string => String(Math.min(micros, Number.MAX_SAFE_INTEGER));
+
 export class Campaign {
   readonly id: string;
   readonly group: number;
@@ -203,10 +206,10 @@ export class Campaign {
       multiplier: String(decision.multiplier),
       reason: decision.reason,
       ...this.#texts,
-      spend_micros: String(decision.spendMicros),
-      target_micros: String(decision.targetMicros),
-      rate_micros_per_s: String(decision.rateMicrosPerS),
-      inflight_micros: String(decision.inflightMicros),
+      spend_micros: amountText(decision.spendMicros),
+      target_micros: amountText(decision.targetMicros),
+      rate_micros_per_s: amountText(decision.rateMicrosPerS),
+      inflight_micros: amountText(decision.inflightMicros),
       counted_until_ms: String(Math.max(0, Math.floor(decision.countedUntilMs))),
     };
   }

@@ -11,7 +11,7 @@ export interface CampaignPlan {
   policy: CampaignRow['pacingPolicy'];
   curve: CampaignRow['pacingCurve'];
   zone: string;
-  /** 0 without a budget. */
+  /** 0 without a budget; at most what the bidder can read. */
   capMicros: number;
   /** When the row began. */
   fromMs: number;
@@ -36,7 +36,7 @@ export function planOf({ campaign, budgets, zones }: CampaignRows, atMs: number)
     policy: row.pacingPolicy,
     curve: row.pacingCurve,
     zone: zoneAt(zones, atMs),
-    capMicros: budget?.dayCapMicros ?? 0,
+    capMicros: Math.min(budget?.dayCapMicros ?? 0, Number.MAX_SAFE_INTEGER),
     fromMs: row.fromMs,
     untilMs: nextChangeMs([campaign, budgets ?? [], zones.map(({ fromMs }) => ({ fromMs, toMs: fromMs }))], atMs),
   };
