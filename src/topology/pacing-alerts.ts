@@ -79,8 +79,11 @@ export class PacingAlerts implements EvaluatePart {
   #underDelivery(campaign: Campaign, nowMs: number, lagMs: number): void {
     const { alerts, settings } = this.#parts;
     const { id, told } = campaign;
-    if (told === null || !isUnderDelivered(campaign, told, nowMs, settings.underDeliveryFloorMicros)) {
-      if (this.#underSince.delete(id)) alerts.clear('under_delivery', { kind: 'campaign', id }, nowMs);
+    if (told === null) return;
+    if (!isUnderDelivered(campaign, told, nowMs, settings.underDeliveryFloorMicros)) {
+      this.#underSince.delete(id);
+      // Who raised it may have been another owner, before a restart.
+      alerts.clear('under_delivery', { kind: 'campaign', id }, nowMs);
       return;
     }
     const sinceMs = this.#underSince.get(id) ?? nowMs;

@@ -49,6 +49,20 @@ describe('too little is delivered', () => {
     expect(open('under_delivery')?.holds).toBe(false);
   });
 
+  test('and then enough: the alert says so, also where another owner had raised it', async () => {
+    register();
+    process = await story.started();
+    await story.pass(12 * MINUTE);
+    win(0.6 * CAP);
+    await story.pass(SECOND);
+    // Nobody has looked since.
+    expect(open('under_delivery')?.holds).toBe(true);
+    process.kill();
+    process = await story.started();
+    await story.pass(20 * SECOND);
+    expect(open('under_delivery')?.holds).toBe(false);
+  });
+
   test.each([
     ['the plan is too small to be judged', () => register({}, [budgetForever('c', 5_000_000)])],
     ['the campaign began less than half an hour ago', () => register({ fromMs: START - 10 * MINUTE })],
