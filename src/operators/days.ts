@@ -1,8 +1,7 @@
 /** Days of quarter hours, in a zone. Every zone's offset has been a multiple of 15 minutes since 1972. */
 import { DateTime } from 'luxon';
-import type { ZoneSpans } from '../topology/types.ts';
+import { SLOT_MS, type ZoneSpans } from '../topology/types.ts';
 
-const SLOT_MS = 900_000;
 const DAY_MS = 86_400_000;
 const MAX_REMEMBERED = 100_000;
 /** No zone is further ahead of UTC than 14 hours, or further behind than 12. */

@@ -1,5 +1,5 @@
 /** What the company has registered, as one consistent snapshot. Times are epoch ms; ±Infinity where open. */
-import { type Clock, UTC_ALWAYS, type ZoneSpan, type ZoneSpans } from '../topology/types.ts';
+import { type Clock, SLOT_MS, UTC_ALWAYS, type ZoneSpan, type ZoneSpans } from '../topology/types.ts';
 
 /** Valid from `fromMs` on, until `toMs` exclusive. */
 export interface Validity {
@@ -90,7 +90,7 @@ export interface Registry extends RegistryRows {
   loadedMonotonicMs: number;
   /** Of the reconciler's last run that was applied, no backfill; null before the first. No row: it leaves the version as it is. */
   reconciled: RunCut | null;
-  /** The campaign's zones by time; UTC if unregistered. */
+  /** The campaign's zones by time, each from the beginning of a quarter hour; UTC if unregistered. */
   zonesOf(campaignId: string): ZoneSpans;
 }
 
@@ -104,12 +104,16 @@ export interface RegistrySource {
 export const validAt = <Row extends Validity>(rows: readonly Row[] | undefined, atMs: number): Row | null =>
   rows?.find((row) => row.fromMs <= atMs && atMs < row.toMs) ?? null;
 
-/** A later row's zone takes over from its beginning, or from as far back as it reaches; gaps keep what was before. */
+/**
+ * A later row's zone takes over from its beginning, or from as far back as it reaches; gaps keep what was before. Spend is
+ * summed by the quarter hour, so a zone begins with one: else what is spent in the rest of it would be on the old zone's
+ * day, and the bidder already be told of the new one's.
+ */
 const zonesOf = (rows: readonly CampaignRow[] | undefined): ZoneSpans => {
   if (rows === undefined || rows.length === 0) return UTC_ALWAYS;
   const spans: ZoneSpan[] = [];
   for (const { fromMs, retroactiveFromMs, timeZone } of rows) {
-    const sinceMs = Math.min(fromMs, retroactiveFromMs ?? fromMs);
+    const sinceMs = Math.floor(Math.min(fromMs, retroactiveFromMs ?? fromMs) / SLOT_MS) * SLOT_MS;
     while (spans.length > 0 && spans[spans.length - 1].fromMs >= sinceMs) spans.pop();
     if (spans.at(-1)?.zone !== timeZone) spans.push({ fromMs: sinceMs, zone: timeZone });
   }

@@ -222,6 +222,9 @@ export interface CounterWrite {
 export const isAmount = (field: string): boolean =>
   field === 'spend_micros' || field === 'impressions' || field === 'contaminated' || field.startsWith('units:');
 
+/** Spend is summed by the quarter hour: no zone's day begins or ends within one. */
+export const SLOT_MS = 900_000;
+
 /** A zone in force from then on, until the next one. */
 export interface ZoneSpan {
   fromMs: number;

@@ -11,29 +11,46 @@ const zonesOf = (...rows: CampaignRow[]) =>
   makeRegistry({ ...EMPTY_ROWS, campaigns: new Map([['c', rows]]) }, { version: 0, epoch: 1, asOfMs: 0, loadedWallMs: 0 }).zonesOf('c');
 const EVER = Number.NEGATIVE_INFINITY;
 
+/** So many quarter hours since the epoch. */
+const quarters = (count: number): number => count * 900_000;
+
 it('each row’s zone holds from its beginning; the first also before, the last for ever, gaps keep what was', () => {
-  expect(zonesOf(row('Europe/Berlin', 0, 100), row('Asia/Tokyo', 200, 300))).toEqual([
+  expect(zonesOf(row('Europe/Berlin', 0, quarters(1)), row('Asia/Tokyo', quarters(2), quarters(3)))).toEqual([
     { fromMs: EVER, zone: 'Europe/Berlin' },
-    { fromMs: 200, zone: 'Asia/Tokyo' },
+    { fromMs: quarters(2), zone: 'Asia/Tokyo' },
   ]);
+});
+
+it('a zone begins with the quarter hour that its row begins in: spend is known no finer', () => {
+  const first = row('UTC', 0, quarters(2) + 1);
+  const fromQuarter = [
+    { fromMs: EVER, zone: 'UTC' },
+    { fromMs: quarters(2), zone: 'Asia/Tokyo' },
+  ];
+  expect(zonesOf(first, row('Asia/Tokyo', quarters(2) + 1, quarters(9)))).toEqual(fromQuarter);
+  expect(zonesOf(first, row('Asia/Tokyo', quarters(5), quarters(9), quarters(3) - 1))).toEqual(fromQuarter);
+  const two = [row('Europe/Berlin', quarters(2) + 1, quarters(2) + 2), row('Asia/Tokyo', quarters(2) + 2, quarters(9))];
+  expect(zonesOf(first, ...two)).toEqual(fromQuarter);
 });
 
 it('rows of the same zone are one', () => {
-  expect(zonesOf(row('Europe/Berlin', 0, 100), row('Europe/Berlin', 100, 200))).toEqual([{ fromMs: EVER, zone: 'Europe/Berlin' }]);
+  const rows = [row('Europe/Berlin', 0, quarters(1)), row('Europe/Berlin', quarters(1), quarters(2))];
+  expect(zonesOf(...rows)).toEqual([{ fromMs: EVER, zone: 'Europe/Berlin' }]);
 });
 
 it('a row reaches back as far as it says, over rows before it too', () => {
-  const before = [row('UTC', 0, 100), row('Europe/Berlin', 100, 200)];
-  expect(zonesOf(...before, row('Asia/Tokyo', 200, 300, 150))).toEqual([
+  const before = [row('UTC', 0, quarters(2)), row('Europe/Berlin', quarters(2), quarters(4))];
+  const tokyo = (retroactive: number) => row('Asia/Tokyo', quarters(4), quarters(6), quarters(retroactive));
+  expect(zonesOf(...before, tokyo(3))).toEqual([
     { fromMs: EVER, zone: 'UTC' },
-    { fromMs: 100, zone: 'Europe/Berlin' },
-    { fromMs: 150, zone: 'Asia/Tokyo' },
+    { fromMs: quarters(2), zone: 'Europe/Berlin' },
+    { fromMs: quarters(3), zone: 'Asia/Tokyo' },
   ]);
-  expect(zonesOf(...before, row('Asia/Tokyo', 200, 300, 50))).toEqual([
+  expect(zonesOf(...before, tokyo(1))).toEqual([
     { fromMs: EVER, zone: 'UTC' },
-    { fromMs: 50, zone: 'Asia/Tokyo' },
+    { fromMs: quarters(1), zone: 'Asia/Tokyo' },
   ]);
-  expect(zonesOf(row('UTC', 0, 100), row('Asia/Tokyo', 100, 200, -50))).toEqual([{ fromMs: EVER, zone: 'Asia/Tokyo' }]);
+  expect(zonesOf(row('UTC', 0, quarters(4)), tokyo(-1))).toEqual([{ fromMs: EVER, zone: 'Asia/Tokyo' }]);
 });
 
 it('an unregistered campaign is counted in UTC, one named like a property of every object too', async () => {

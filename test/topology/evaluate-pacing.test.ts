@@ -269,6 +269,23 @@ describe('a new budget day', () => {
   });
 });
 
+test('a zone that changes within a quarter hour: what is spent from then on is on the day that the bidder is told of', async () => {
+  register({ pacingCurve: 'accelerated' });
+  await story.started();
+  await story.pass(MINUTE);
+  const rows = [
+    { ...campaignForever('c', 'UTC'), toMs: START + MINUTE },
+    { ...campaignForever('c', 'Pacific/Auckland'), pacingCurve: 'accelerated' as const, fromMs: START + MINUTE },
+  ];
+  story.registry.set({ campaigns: new Map([['c', rows]]) });
+  await story.pass(5 * SECOND);
+  expect(told('day', 'state')).toEqual(['2026-03-03', 'open']);
+  win(CAP);
+  await story.pass(5 * SECOND);
+  expect(told('day', 'state', 'spend_micros')).toEqual(['2026-03-03', 'stopped', String(CAP)]);
+  expect(story.counter('spend:{c}:2026-03-03')?.['spend_micros']).toBe(String(CAP));
+});
+
 describe('what is kept', () => {
   const multiplier = () => Number(pace()['multiplier']);
 
