@@ -6,7 +6,7 @@ import { EXPOSED_EXPIRY_MS, type ExperimentCounts } from './evaluate-experiments
 import type { EvaluateState } from './evaluate-state.ts';
 import type { CounterOutcome, CounterWrite, Stream } from './types.ts';
 
-const SPEND_EXPIRY_MS = 8 * 86_400_000;
+export const SPEND_EXPIRY_MS = 8 * 86_400_000;
 const SLICE_MS = 1000;
 
 export class CounterWrites {

@@ -11,6 +11,7 @@ import type { Expected } from '../pacing/platform.ts';
 import type { Span } from '../pacing/spend-rate.ts';
 import { isLaterCut } from '../sinks/registry.ts';
 import type { EvaluateState } from './evaluate-state.ts';
+import { LostSpend } from './lost-spend.ts';
 import { PacedCampaigns, type PacedRegistry } from './paced-campaigns.ts';
 import type { FeedStatus } from './stage.ts';
 import type { CounterOutcome, CounterWrite, Now } from './types.ts';
@@ -40,6 +41,7 @@ export class Pacing {
   readonly #settings: PacingSettings;
   readonly #state: EvaluateState;
   readonly #campaigns: PacedCampaigns;
+  readonly #lostSpend: LostSpend;
   readonly #dirty = new Set<Campaign>();
   #registry: PacedRegistry | null = null;
   #owned = false;
@@ -58,6 +60,7 @@ export class Pacing {
     this.#state = state;
     this.#settings = pacing;
     this.#campaigns = new PacedCampaigns({ partition, partialsPartitions, groupOf: (id) => state.groupNamed(id) });
+    this.#lostSpend = new LostSpend(state);
     state.keep(this.#campaigns);
     state.credits.onCredit = (group, day) => this.credited(group, day);
     state.onSpend = (group, day, micros) => this.#spent(group, day, micros);
@@ -121,8 +124,8 @@ export class Pacing {
     return this.#dirty.size > 0;
   }
 
-  /** True when Redis' time was not known before. */
-  delivered({ timeMs, kept }: CounterOutcome, now: Now): boolean {
+  /** True when something can be told that could not be before: Redis' time was not known, or a campaign's spend. */
+  delivered({ timeMs, kept, refused }: CounterOutcome, now: Now): boolean {
     const isFirst = this.#told === null;
     this.#told = { timeMs, monotonicMs: now.monotonicMs };
     for (const { key, spendMicros } of kept) {
@@ -130,7 +133,9 @@ export class Pacing {
       const campaign = this.#campaigns.named(key.slice('spend:{'.length, end));
       if (campaign !== undefined && key.slice(end + 2) === dayText(campaign.day)) campaign.keeps(campaign.day, spendMicros);
     }
-    return isFirst;
+    const answered = this.#lostSpend.answered({ refused });
+    for (const campaign of answered) this.#tellAnew(campaign);
+    return isFirst || answered.length > 0;
   }
 
   /** Campaigns by what their bidders are told, and what is spent while it is not yet counted. */
@@ -205,8 +210,13 @@ export class Pacing {
     return reconciled !== null && (credited === null || isLaterCut(reconciled, credited));
   }
 
-  /** False when it may wait. */
+  /** False when it may wait. Of what may have been spent already nothing is told before Redis was asked. */
   #write(campaign: Campaign, at: Moment, steering: boolean, writes: CounterWrite[]): boolean {
+    if (!this.#lostSpend.isKnown(campaign)) {
+      const question = this.#lostSpend.ask(campaign);
+      if (question !== null) writes.push(question);
+      return true;
+    }
     if (campaign.isDamped(at.nowMs) && this.#wasLookedAtAgain(campaign)) campaign.undamp();
     const spendMicros = this.#state.days.spendMicros(campaign.group, campaign.day);
     const decision = campaign.decide({ ...at, spendMicros }, this.#settings, steering);

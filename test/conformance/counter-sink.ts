@@ -121,6 +121,15 @@ export const counterSinkConformance = (name: string, open: () => Promise<Counter
       expect((await sink.write(at(3), [spend('more', '5')])).kept).toEqual([]);
     });
 
+    it('a larger spend is asked for without making a key', async () => {
+      const sink = store.sink();
+      await sink.write(at(1), [{ ...spend('there', '9'), fields: { spend_micros: '9', watermark_ms: '5' } }]);
+      const ask = (key: string): CounterWrite => ({ ...spend(key, '0'), keepLarger: true, onlyExisting: true });
+      expect((await sink.write(at(2), ['there', 'nowhere'].map(ask))).kept).toEqual([{ key: 'there', spendMicros: 9 }]);
+      expect(await store.read('there')).toMatchObject({ spend_micros: '9', watermark_ms: '5' });
+      expect(await store.read('nowhere')).toBeNull();
+    });
+
     it('a stamped write carries the store’s own time, and every outcome tells it', async () => {
       const sink = store.sink();
       const { timeMs } = await sink.write(at(1), [{ ...spend('stamped', '1'), stamped: true }, spend('plain', '1')]);

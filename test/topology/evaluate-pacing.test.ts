@@ -330,6 +330,28 @@ describe('what is kept', () => {
     expect(told('state', 'spend_micros')).toEqual(['stopped', String(CAP + 1)]);
   });
 
+  test('after a loss of state by Redis alone is asked for where nothing is spent, before anything is told', async () => {
+    register({ pacingCurve: 'accelerated' });
+    const process = await story.started();
+    win(CAP);
+    await leapTo(HOUR);
+    expect(told('state')).toEqual(['stopped']);
+    await lose(process);
+    const before = story.counter('spend:{c}:2026-03-02');
+    const toldMs = Number(pace()['updated_ms']);
+    await story.started({ acceptStateLoss: true });
+    for (let step = 0; step < 200; step++) {
+      await story.pass(50);
+      expect(told('state', 'spend_micros')).toEqual(['stopped', String(CAP)]);
+    }
+    expect(Number(pace()['updated_ms'])).toBeGreaterThan(toldMs + 5 * SECOND);
+    expect(story.counter('spend:{c}:2026-03-02')).toEqual(before);
+    // The next day may be known only in part as well; nobody has spent in it.
+    await leapTo(12 * HOUR + MINUTE);
+    expect(told('day', 'state', 'spend_micros')).toEqual(['2026-03-03', 'open', '0']);
+    expect(story.counter('spend:{c}:2026-03-03')).toBeNull();
+  });
+
   /** Evaluate's state is gone, and so are the records it was made of. */
   const lose = async (process: StoryProcess): Promise<void> => {
     process.kill();
