@@ -46,4 +46,4 @@ export function nextCapacity(capacity: number, liveKeys: number): number {
 }
 
 /** The capacity where it is known that so many keys come. */
-export const reservedCapacity = (keys: number): number => Math.ceil(keys / RESERVED_LOAD);
+export const reservedCapacity = (keys: number): number => Math.max(MIN_CAPACITY, Math.ceil(keys / RESERVED_LOAD));

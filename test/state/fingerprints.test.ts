@@ -304,6 +304,15 @@ test('a sweep in a nearly full table cleans it in place where the budget lets it
   expect(store.addIfAbsent(...scattered(i), 1000 * DAY + 60 * HOUR)).toBe(ADDED);
 });
 
+test('room for a few keys is that of the smallest table: what follows from where a key lies stays right as it grows', () => {
+  for (const keys of [1, 20, 300, 3000]) {
+    const store = daily();
+    store.reserve(keys);
+    for (let i = 0; i < 4 * keys; i++) store.addIfAbsent(...scattered(i), 1000 * DAY);
+    for (let i = 0; i < 4 * keys; i++) expect(store.addIfAbsent(...scattered(i), 1000 * DAY)).toBe(PRESENT);
+  }
+});
+
 test('room is made for keys that are told of before, with those in it kept; where the budget has none, the table grows as they come', () => {
   for (const limit of [Number.POSITIVE_INFINITY, 4_000_000]) {
     const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget: new MemoryBudget(limit) });
