@@ -32,6 +32,9 @@ export interface Sight {
 /** The share of the plan that is bid for while nothing fresh is known. */
 export const CONSERVATIVE_SHARE = 0.8;
 
+/** So long a campaign that was slow, or far behind its plan, is believed to be still. As long as a key lives that nobody writes. */
+const SLOW_FOR_MS = 600_000;
+
 const REASONS: Record<PaceState, string> = {
   open: 'on_pace',
   throttled: 'near_cap',
@@ -74,23 +77,42 @@ function seeing(fields: PaceFields, sight: Sight): GateAnswer {
 
 /**
  * Not fresh: the spend is believed to have gone on at the last rate until it was stale, then at 80 % of the plan's slope,
- * and bids are thinned so that it does. A campaign that would still be below 80 % of the plan is not thinned. The rate
- * belongs to the last multiplier, so the share of it that may go on is a share of the multiplier too.
+ * and bids are thinned so that it does. A campaign that would still be below 80 % of the plan is not thinned at first. After
+ * ten minutes nobody knows any more that it is slow: at least 80 % of the slope is believed of it from then on, and the longer
+ * nothing is seen the less is bid: where there was no traffic, what comes unseen spends less than an hour's worth in a day.
+ * The rate belongs to the last multiplier, so the share of it that may go on is a share of the multiplier too.
  */
 function groping(fields: PaceFields, sight: Sight, trouble: Trouble): GateAnswer {
   const { curve, day, spendMicros, rateMicrosPerS } = fields;
+  const { nowMs, staleAfterMs } = sight;
   const age = ageOf(fields, sight);
-  const blindMs = Math.max(0, age - sight.staleAfterMs);
-  const unthinned = projectedMicros(fields, age);
-  const planned = targetMicrosAt(curve, day, sight.nowMs);
+  const blindMs = Math.max(0, age - staleAfterMs);
+  const planned = targetMicrosAt(curve, day, nowMs);
   const floorMicros = Math.floor(planned * CONSERVATIVE_SHARE);
-  const plannedBlind = planned - targetMicrosAt(curve, day, sight.nowMs - blindMs);
-  const thinned = projectedMicros(fields, age - blindMs) + Math.ceil(plannedBlind * CONSERVATIVE_SHARE);
-  const step = ladder({ spendMicros, projectedMicros: Math.min(unthinned, Math.max(floorMicros, thinned)) }, fields);
-  const share = unthinned <= floorMicros ? 1 : shareOfRate(slopeMicrosPerSAt(curve, day, sight.nowMs), rateMicrosPerS);
+  const whenStale = projectedMicros(fields, age - blindMs);
+  const alongPlan = (ms: number): number =>
+    whenStale + Math.ceil((planned - targetMicrosAt(curve, day, nowMs - ms)) * CONSERVATIVE_SHARE);
+  const unthinned = projectedMicros(fields, age);
+  const believed = Math.max(
+    Math.min(unthinned, Math.max(floorMicros, alongPlan(blindMs))),
+    age > SLOW_FOR_MS ? alongPlan(Math.min(blindMs, age - SLOW_FOR_MS)) : 0,
+  );
+  const step = ladder({ spendMicros, projectedMicros: Math.min(Number.MAX_SAFE_INTEGER, believed) }, fields);
+  const slope = shareOfRate(slopeMicrosPerSAt(curve, day, nowMs) * CONSERVATIVE_SHARE, rateMicrosPerS, age);
+  const share = unthinned <= floorMicros ? Math.max(slope, trustAt(age)) : slope;
   return { multiplier: Math.min(fields.multiplier * share, step.multiplier), state: 'conservative', reason: trouble };
 }
 
-/** A plan that stands still leaves nothing to bid for, whatever the rate. */
-const shareOfRate = (slopeMicrosPerS: number, rateMicrosPerS: number): number =>
-  slopeMicrosPerS <= 0 ? 0 : Math.min(1, (slopeMicrosPerS * CONSERVATIVE_SHARE) / rateMicrosPerS);
+/** How far a campaign that was slow is still believed to be: wholly for ten minutes, then the less the longer ago that was. */
+const trustAt = (age: number): number => Math.min(1, SLOW_FOR_MS / age);
+
+/**
+ * A plan that stands still leaves nothing to bid for, whatever the rate. What the rate lacks of the allowed one may come, and
+ * from ten minutes on it is believed that it does, the more of it the older the rate.
+ */
+function shareOfRate(allowedMicrosPerS: number, rateMicrosPerS: number, age: number): number {
+  if (allowedMicrosPerS <= 0) return 0;
+  if (rateMicrosPerS >= allowedMicrosPerS) return allowedMicrosPerS / rateMicrosPerS;
+  if (age <= SLOW_FOR_MS) return 1;
+  return allowedMicrosPerS / (rateMicrosPerS + ((allowedMicrosPerS - rateMicrosPerS) * age) / SLOW_FOR_MS);
+}

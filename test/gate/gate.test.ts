@@ -184,6 +184,24 @@ describe('when evaluate stands still', () => {
     expect(gate.check('c')).toEqual({ multiplier: 0, state: 'stopped', reason: 'cap_reached' });
   });
 
+  it('for hours, a campaign that had no traffic cannot run through its cap when traffic comes', async () => {
+    const { clock, gate, live } = story();
+    await live(3, { rate_micros_per_s: 0, spend_micros: 12_000_000, multiplier: 1 });
+    // Bidding on everything, it would spend the whole cap every two hours.
+    let spent = 12_000_000;
+    const multipliers = [];
+    for (let minute = 0; minute < 11 * 60; minute++) {
+      const { multiplier } = gate.check('c');
+      multipliers.push(multiplier);
+      spent += multiplier * 2_000_000;
+      await clock.pass(60_000);
+    }
+    expect(spent).toBeLessThan(120_000_000);
+    expect(multipliers.slice(0, 9)).toEqual(new Array(9).fill(1));
+    expect(multipliers).toEqual(multipliers.toSorted((a, b) => b - a));
+    expect(multipliers.at(-1)).toBeLessThan(0.02);
+  });
+
   it('for hours, the campaign ends below its cap', async () => {
     const { clock, gate, live } = story();
     await live(3);
