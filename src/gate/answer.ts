@@ -90,8 +90,7 @@ function groping(fields: PaceFields, sight: Sight, trouble: Trouble): GateAnswer
   const planned = targetMicrosAt(curve, day, nowMs);
   const floorMicros = Math.floor(planned * CONSERVATIVE_SHARE);
   const whenStale = projectedMicros(fields, age - blindMs);
-  const alongPlan = (ms: number): number =>
-    whenStale + Math.ceil((planned - targetMicrosAt(curve, day, nowMs - ms)) * CONSERVATIVE_SHARE);
+  const alongPlan = (ms: number): number => whenStale + Math.ceil((planned - targetMicrosAt(curve, day, nowMs - ms)) * CONSERVATIVE_SHARE);
   const unthinned = projectedMicros(fields, age);
   const believed = Math.max(
     Math.min(unthinned, Math.max(floorMicros, alongPlan(blindMs))),

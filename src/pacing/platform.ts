@@ -15,14 +15,13 @@ export type Expected = { micros: number; from: 'forecast' | 'median' } | { micro
 /**
  * The forecast, else the median of the same weekday and hour over 14 days: of one value it is that one, of two their mean.
  * @param hour count of hours since the epoch
- * @param history total spend of past hours; its first hour is when it began
+ * @param history total spend of past hours; one that nobody was there to read is missing, and says nothing of what is usual
  */
 export function expectedOf(hour: number, forecast: ReadonlyMap<number, number>, history: ReadonlyMap<number, number>): Expected {
   const planned = forecast.get(hour * 3_600_000);
   if (planned !== undefined) return { micros: planned, from: 'forecast' };
-  const first = history.keys().next().value ?? Number.POSITIVE_INFINITY;
-  if (first > hour - WEEK_HOURS) return { micros: null, from: 'too_little_history' };
-  const known = [hour - WEEK_HOURS, hour - 2 * WEEK_HOURS].filter((one) => one >= first).map((one) => history.get(one) ?? 0);
+  const known = [hour - WEEK_HOURS, hour - 2 * WEEK_HOURS].flatMap((one) => history.get(one) ?? []);
+  if (known.length === 0) return { micros: null, from: 'too_little_history' };
   return { micros: known.reduce((sum, micros) => sum + micros, 0) / known.length, from: 'median' };
 }
 

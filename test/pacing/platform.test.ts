@@ -22,6 +22,15 @@ describe('what is expected of an hour', () => {
     expect(expectedOf(HOUR, NOBODY, weeks(20))).toEqual({ micros: 20, from: 'median' });
   });
 
+  test('leaves out an hour that nobody was there to read; one without spend counts', () => {
+    const history = (...hours: [number, number][]) => new Map([[HOUR - 400, 10], ...hours]);
+    const [last, before] = [HOUR - 168, HOUR - 336];
+    expect(expectedOf(HOUR, NOBODY, history([before, 100]))).toEqual({ micros: 100, from: 'median' });
+    expect(expectedOf(HOUR, NOBODY, history([last, 80]))).toEqual({ micros: 80, from: 'median' });
+    expect(expectedOf(HOUR, NOBODY, history([before, 0], [last, 80]))).toEqual({ micros: 40, from: 'median' });
+    expect(expectedOf(HOUR, NOBODY, history([HOUR - 1, 80]))).toEqual({ micros: null, from: 'too_little_history' });
+  });
+
   test('is nothing with fewer than 7 days, and says so', () => {
     expect(expectedOf(HOUR, NOBODY, new Map([[HOUR - 167, 10]]))).toEqual({ micros: null, from: 'too_little_history' });
     expect(expectedOf(HOUR, NOBODY, NOBODY)).toEqual({ micros: null, from: 'too_little_history' });
