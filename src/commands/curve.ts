@@ -13,6 +13,7 @@ export async function curveCommand(host: Host, options: CommonOptions): Promise<
     const curves = await learnCurves(pool);
     if (options.json) for (const { campaignId, days, learned } of curves) printJson(host, { campaign_id: campaignId, days, learned });
     else print(host, curves);
+    warn(host, curves);
     return 0;
   } finally {
     await pool.end();
@@ -27,4 +28,12 @@ function print(host: Host, curves: readonly LearnedCurve[]): void {
   for (const { campaignId, days } of even.slice(0, NAMED))
     host.out.write(`  ${campaignId}: ${days < CURVE_DAYS ? `${days} of ${CURVE_DAYS} days` : 'no spend in them'}\n`);
   if (even.length > NAMED) host.out.write(`  and ${even.length - NAMED} more (--json lists all)\n`);
+}
+
+/** As the registry warns of them when it is read. */
+function warn(host: Host, curves: readonly LearnedCurve[]): void {
+  const bad = curves.filter(({ unknownZone }) => unknownZone !== null);
+  for (const { campaignId, unknownZone } of bad.slice(0, NAMED))
+    host.err.write(`exposure-stream: campaign ${campaignId}: unknown time zone ${unknownZone}; UTC is used.\n`);
+  if (bad.length > NAMED) host.err.write(`exposure-stream: and ${bad.length - NAMED} more with an unknown time zone.\n`);
 }

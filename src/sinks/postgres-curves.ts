@@ -11,24 +11,32 @@ export interface LearnedCurve {
   days: number;
   /** False: too few days, or no spend in them. Its days are even. */
   learned: boolean;
+  /** What is registered as its time zone and is none: its days are those of UTC, as everywhere else. Null: it has one. */
+  unknownZone: string | null;
 }
 
 /**
  * Local quarter hours, since an hour of UTC is parts of two hours where zones have quarters. The day that is under way says
- * nothing yet of its later hours. A weekday without spend has the shares of all days together.
+ * nothing yet of its later hours. A weekday without spend has the shares of all days together. Postgres refuses a zone that it
+ * does not know, and with it the whole statement: one typo must not cost all others their curves.
  */
 const LEARN = `
 create temporary table learned_curve on commit drop as
-  select c.campaign_id, c.time_zone,
+  select c.campaign_id, c.time_zone, c.unknown_zone,
     date_trunc('day', now() at time zone c.time_zone) as today,
     (select min(date_trunc('day', h.hour at time zone c.time_zone))
       from exposure_stream.stream_spend_hourly h
       where h.campaign_id = c.campaign_id and h.spend_micros > 0 and h.hour >= now() - interval '60 days') as first_day,
     0 as days
   from (
-    select distinct on (campaign_id) campaign_id, time_zone from exposure_stream.campaign
-    where pacing_curve = 'predicted' and coalesce(valid_to, 'infinity') > now()
-    order by campaign_id, valid_from <= now() desc, valid_from desc
+    select r.campaign_id, case when z.name is null then 'UTC' else r.time_zone end as time_zone,
+      case when z.name is null then r.time_zone end as unknown_zone
+    from (
+      select distinct on (campaign_id) campaign_id, time_zone from exposure_stream.campaign
+      where pacing_curve = 'predicted' and coalesce(valid_to, 'infinity') > now()
+      order by campaign_id, valid_from <= now() desc, valid_from desc
+    ) r
+    left join (select distinct lower(name) as name from pg_timezone_names) z on z.name = lower(r.time_zone)
   ) c;
 update learned_curve set days = least($days, greatest(0, extract(day from today - first_day)))::integer where first_day is not null;
 
@@ -70,8 +78,8 @@ insert into exposure_stream.pacing_curve (campaign_id, days, learned_at, used)
 `.replaceAll('$days', String(CURVE_DAYS));
 
 const RESULT = `
-  select campaign_id as "campaignId", days, used as learned from exposure_stream.pacing_curve
-  where campaign_id in (select campaign_id from learned_curve) order by campaign_id`;
+  select c.campaign_id as "campaignId", c.days, c.used as learned, l.unknown_zone as "unknownZone"
+  from exposure_stream.pacing_curve c join learned_curve l on l.campaign_id = c.campaign_id order by c.campaign_id`;
 
 /** All campaigns with a `predicted` curve, in one transaction. Rejects with `postgres_unreachable` or `schema_missing`. */
 export async function learnCurves(pool: Pool): Promise<LearnedCurve[]> {

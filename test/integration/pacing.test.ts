@@ -81,10 +81,12 @@ describeIntegration('pacing', (services) => {
   it('learns curves from 14 whole days in the campaign’s zone, in parts of the hours there; fewer days stay even, and it says so', async () => {
     await register('learned', 1, { pacing_curve: 'predicted' });
     await register('young', 1, { pacing_curve: 'predicted' });
+    await register('typo', 1, { pacing_curve: 'predicted', time_zone: 'Mars/Base' });
     const hours = Math.floor(Date.now() / 3_600_000);
     // Spend at 18 h UTC is spend from 23:45 to 00:45 in Kathmandu: a quarter of it before midnight.
     for (const [id, days] of [
       ['learned', 20],
+      ['typo', 20],
       ['young', 9],
     ] as const) {
       const rows = Array.from({ length: days * 24 }, (_, i) => hours - 1 - i).map((hour) => [hour, hour % 24 === 18 ? 4000 : 0]);
@@ -103,15 +105,19 @@ describeIntegration('pacing', (services) => {
       .map((line) => JSON.parse(line));
     expect(printed).toEqual([
       { campaign_id: 'learned', days: 14, learned: true },
+      { campaign_id: 'typo', days: 14, learned: true },
       { campaign_id: 'young', days: expect.any(Number), learned: false },
     ]);
-    expect(printed[1].days).toBeLessThan(10);
+    expect(printed[2].days).toBeLessThan(10);
     const { rows } = await pool.query(
       `select day_of_week, hour, share from exposure_stream.pacing_curve_weight where campaign_id = 'learned' and share > 0 order by 1, 2`,
     );
     expect(rows).toHaveLength(14);
     for (const { hour, share } of rows) expect(share).toBeCloseTo(hour === 23 ? 0.25 : 0.75, 9);
-    expect(await bed.command(['curve'])).toContain('1 of 2 predicted curves learned');
+    expect(await bed.command(['curve'])).toContain('2 of 3 predicted curves learned');
+    // A zone that is none is read as UTC, and costs nobody else a curve.
+    const typo = await pool.query(`select distinct hour from exposure_stream.pacing_curve_weight where campaign_id = 'typo' and share > 0`);
+    expect(typo.rows).toEqual([{ hour: 18 }]);
     const versions = async () => (await pool.query('select curve_version from exposure_stream.registry_version')).rows[0].curve_version;
     expect(Number(await versions())).toBeGreaterThan(0);
   });
