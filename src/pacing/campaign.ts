@@ -89,6 +89,8 @@ export class Campaign {
     dampedMicros: Number.POSITIVE_INFINITY,
     dampedUntilMs: 0,
   };
+  /** As it was on the day that was left last: a clock that leaps to another day and back must not acquit or hurry anyone. */
+  #left: Steered | null = null;
   readonly #rate = newRate();
   /** Redis shows more for this day than is counted here, since state was lost. */
   #kept: { day: number; micros: number } | null = null;
@@ -134,7 +136,8 @@ export class Campaign {
     this.shares = shares;
     if (isSame) return this.roll(nowMs);
     // What is held back of a credit stays so much, whatever the cap is now.
-    if (before !== UNPLANNED) this.#steered.dampedMicros += plan.capMicros - before.capMicros;
+    if (before !== UNPLANNED)
+      for (const steered of [this.#steered, this.#left]) if (steered) steered.dampedMicros += plan.capMicros - before.capMicros;
     this.#begin(nowMs);
     return true;
   }
@@ -229,11 +232,21 @@ export class Campaign {
     };
     // So that a bidder need not read all of it each second to see that it is the same.
     this.#texts = { ...texts, plan: hash('sha1', Object.values(texts).join(' ')).slice(0, 16) };
-    const { day, multiplier } = this.#steered;
-    if (day === this.day) return;
-    const next = day === NO_DAY ? multiplier : nextDayMultiplier(multiplier);
-    const nothing = { killed: false, dampedMicros: Number.POSITIVE_INFINITY, dampedUntilMs: 0 };
-    this.#steered = { day: this.day, multiplier: next, steeredMs: nowMs, ...nothing };
+    if (this.#steered.day !== this.day) this.#turn(nowMs);
+  }
+
+  /** To another day: to the one that was left last as it was left, to a later one carefully, to an earlier one as on this. */
+  #turn(nowMs: number): void {
+    const before = this.#steered;
+    const { day, multiplier } = before;
+    if (this.#left?.day === this.day) {
+      this.#steered = { ...this.#left, steeredMs: Math.min(this.#left.steeredMs, nowMs) };
+    } else {
+      const next = day === NO_DAY || day > this.day ? multiplier : nextDayMultiplier(multiplier);
+      const nothing = { killed: false, dampedMicros: Number.POSITIVE_INFINITY, dampedUntilMs: 0 };
+      this.#steered = { day: this.day, multiplier: next, steeredMs: nowMs, ...nothing };
+    }
+    this.#left = day === NO_DAY ? null : before;
     this.#credited = false;
   }
 
