@@ -18,7 +18,7 @@ const NO_TRAFFIC_MS = 10 * 60_000;
 const money = (micros: number): string => (micros / 1e6).toFixed(2);
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
-/** Planned since the day, or the campaign, began; null while that says nothing. `accelerated` is judged as if it were even. */
+/** Planned since the day, the campaign or its present cap began; null while that says nothing. `accelerated` is judged as if it were even. */
 export function plannedMicros(campaign: Campaign, nowMs: number): number | null {
   const { plan, bounds, day } = campaign;
   const sinceMs = Math.max(bounds.startMs, plan.fromMs);

@@ -13,7 +13,7 @@ export interface CampaignPlan {
   zone: string;
   /** 0 without a budget; at most what the bidder can read. */
   capMicros: number;
-  /** When the row began. */
+  /** Since when so much could be spent: the row's beginning, or that of the budget where there was a lower one before. */
   fromMs: number;
   /** Until then, by the registry's clock, the same rows say the same. */
   untilMs: number;
@@ -37,9 +37,18 @@ export function planOf({ campaign, budgets, zones }: CampaignRows, atMs: number)
     curve: row.pacingCurve,
     zone: zoneAt(zones, atMs),
     capMicros: Math.min(budget?.dayCapMicros ?? 0, Number.MAX_SAFE_INTEGER),
-    fromMs: row.fromMs,
+    fromMs: Math.max(row.fromMs, raisedMs(budgets, budget)),
     untilMs: nextChangeMs([campaign, budgets ?? [], zones.map(({ fromMs }) => ({ fromMs, toMs: fromMs }))], atMs),
   };
+}
+
+/** Since when a budget is at least as high as this one; -Infinity without one. */
+function raisedMs(budgets: readonly BudgetRow[] = [], budget: BudgetRow | null): number {
+  if (budget === null) return Number.NEGATIVE_INFINITY;
+  let sinceMs = budget.fromMs;
+  for (const { fromMs, toMs, dayCapMicros } of budgets.toReversed())
+    if (toMs === sinceMs && dayCapMicros >= budget.dayCapMicros) sinceMs = fromMs;
+  return sinceMs;
 }
 
 function nextChangeMs(lists: readonly (readonly { fromMs: number; toMs: number }[])[], afterMs: number): number {

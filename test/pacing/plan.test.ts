@@ -33,4 +33,16 @@ describe('what is registered of a campaign', () => {
   test('changes by a budget that is entered for a time before: it counts as if it had been there', () => {
     expect(planAt(500, [forever], [{ ...budgetForever('c', 700), fromMs: 100 }])).toMatchObject({ closed: null, capMicros: 700 });
   });
+
+  test('began when the campaign did, or when its budget was raised; a renewed or a lowered one does not begin anew', () => {
+    const since = (...caps: number[]): number => {
+      const budgets = caps.map((cap, i) => ({ ...budgetForever('c', cap), fromMs: i * 100, toMs: (i + 1) * 100 }));
+      return planAt(caps.length * 100 - 1, [{ ...forever, fromMs: 50 }], budgets).fromMs;
+    };
+    expect(since(500)).toBe(50);
+    expect(since(500, 500, 400)).toBe(50);
+    expect(since(500, 501)).toBe(100);
+    expect(since(400, 500, 500)).toBe(100);
+    expect(since(500, 400, 500)).toBe(200);
+  });
 });

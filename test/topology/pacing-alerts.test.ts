@@ -66,6 +66,14 @@ describe('too little is delivered', () => {
   test.each([
     ['the plan is too small to be judged', () => register({}, [budgetForever('c', 5_000_000)])],
     ['the campaign began less than half an hour ago', () => register({ fromMs: START - 10 * MINUTE })],
+    [
+      'its cap was raised less than half an hour ago',
+      () =>
+        register({}, [
+          { ...budgetForever('c', CAP / 100), toMs: START - 5 * MINUTE },
+          { ...budgetForever('c', CAP), fromMs: START - 5 * MINUTE },
+        ]),
+    ],
     ['it is paused', () => register({ status: 'paused' })],
     ['the day has just begun', () => register({ timeZone: 'Pacific/Auckland' })],
   ])('is not said where %s', async (_, setUp) => {
