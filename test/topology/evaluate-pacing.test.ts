@@ -238,52 +238,6 @@ describe('a new budget day', () => {
     expect(told('day', 'spend_micros')).toEqual(['2026-03-03', '0']);
     expect(story.counter('spend:{c}:2026-03-02')?.['spend_micros']).toBe(String(CAP + 7));
   });
-
-  test('under load splits the spend between the days, to the micro', async () => {
-    register({ timeZone: 'Asia/Kolkata' });
-    await story.started();
-    await leapTo(6.5 * HOUR - 10 * SECOND);
-    const sums: Record<string, number> = {};
-    for (let i = 0; i < 200; i++) {
-      await story.pass(100);
-      const day = story.clock.now().wallMs < START + 6.5 * HOUR ? '2026-03-02' : '2026-03-03';
-      sums[day] = (sums[day] ?? 0) + 11;
-      win(11);
-    }
-    await story.pass(2 * SECOND);
-    expect(told('day', 'spend_micros')).toEqual(['2026-03-03', String(sums['2026-03-03'])]);
-    expect(story.counter('spend:{c}:2026-03-02')?.['spend_micros']).toBe(String(sums['2026-03-02']));
-  });
-
-  test.each([
-    ['Europe/Berlin', 'the day of 23 h', Date.UTC(2026, 2, 28, 23), 23],
-    ['America/New_York', 'the day of 25 h', Date.UTC(2026, 10, 1, 4), 25],
-    ['Pacific/Auckland', 'the day of 23 h', Date.UTC(2026, 8, 26, 12), 23],
-  ])('in %s: %s carries the full cap on a curve of 24 parts', async (zone, _, startMs, hours) => {
-    register({ timeZone: zone });
-    await story.started();
-    await leapTo(startMs + 10 * HOUR - START);
-    expect(told('day_start_ms', 'day_end_ms', 'cap_micros')).toEqual([String(startMs), String(startMs + hours * HOUR), String(CAP)]);
-    const done = (10 * 24) / hours / 22;
-    expect(Number(pace()['target_micros']) / CAP).toBeCloseTo(done, 3);
-  });
-});
-
-test('a zone that changes within a quarter hour: what is spent from then on is on the day that the bidder is told of', async () => {
-  register({ pacingCurve: 'accelerated' });
-  await story.started();
-  await story.pass(MINUTE);
-  const rows = [
-    { ...campaignForever('c', 'UTC'), toMs: START + MINUTE },
-    { ...campaignForever('c', 'Pacific/Auckland'), pacingCurve: 'accelerated' as const, fromMs: START + MINUTE },
-  ];
-  story.registry.set({ campaigns: new Map([['c', rows]]) });
-  await story.pass(5 * SECOND);
-  expect(told('day', 'state')).toEqual(['2026-03-03', 'open']);
-  win(CAP);
-  await story.pass(5 * SECOND);
-  expect(told('day', 'state', 'spend_micros')).toEqual(['2026-03-03', 'stopped', String(CAP)]);
-  expect(story.counter('spend:{c}:2026-03-03')?.['spend_micros']).toBe(String(CAP));
 });
 
 describe('what is kept', () => {
