@@ -234,12 +234,15 @@ function lateArm(arms: readonly ArmFacts[]): ArmFacts | null {
   return lacking.late >= lacks * LATE_SHARE && own > 2 * (others / Math.max(1, arms.length - 1)) ? lacking : null;
 }
 
-/** A version that had next to no units at the onset, and is not the first. */
+/**
+ * A version that had next to no units at the onset, of all there were, and most of those since. Some it may have had: source partitions
+ * are not equally far, least of all while catching up.
+ */
 function versionBegunAt({ exposures }: Experiment, onset: Standing | null): number | null {
   if (onset === null || onset.units === 0 || exposures.versions.size < 2) return null;
   for (const [version, { units }] of exposures.versions) {
     const then = (onset.counts.get(version) ?? []).reduce((sum, count) => sum + count, 0);
-    if (then <= units * 0.1 && units >= exposures.units - onset.units - then - units * 0.5) return version;
+    if (then <= onset.units * 0.1 && units - then >= (exposures.units - onset.units) / 2) return version;
   }
   return null;
 }

@@ -103,6 +103,7 @@ function report(told: Awaited<ReturnType<typeof alertsOf>>, atManager: ReadonlyS
       judged.cause,
       isDelivered ? 'to both' : 'NO',
     );
+    if (!judged.isRight && alert !== undefined) console.log(`  ${JSON.stringify(alert)}`);
   }
   console.log(`${right} of ${SCENARIOS.length} right, ${silent} silent`);
   return right >= RIGHT && silent === 0;
@@ -150,7 +151,11 @@ async function main(services: TestServices): Promise<boolean> {
       },
       120_000,
     ).catch((error: unknown) => say(String(error)));
-    await until('it is delivered', async () => /alert_oldest_undelivered_seconds 0\n/.test((await worker.get('/metrics')).body), 30_000);
+    const isDelivered = async (): Promise<boolean> => {
+      const atManager = new Set((await manager.active()).map(({ labels }) => labels['alert_id']));
+      return (await alertsOf(worker)).every(({ alert_id }) => atManager.has(alert_id) && receiver.events(alert_id).includes('raised'));
+    };
+    await until('it is delivered', isDelivered, 30_000).catch((error: unknown) => say(String(error)));
     const told = await alertsOf(worker);
     const atManager = new Set((await manager.active()).map(({ labels }) => labels['alert_id']));
     const spoken = JSON.parse(await bed.command(['srm', '--experiment', 'onset', '--json']));
