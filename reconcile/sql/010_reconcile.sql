@@ -1,5 +1,7 @@
 -- The reconciler: runs and what they found, what they moved, and the cut under which each hour stands adjusted.
 -- Expand only: programs of the version before work on, with or without these columns.
+-- Before 0.1 was released it replaced a view that a company may have made its own, and made what may have been made by hand:
+-- formerly: 14674693e2b19ab686301067c7f7af39b11e17a2a22f7bd2e92dd588d43f367f
 
 -- A run is begun before it computes, so that one that is interrupted is finished under its id.
 alter table exposure_stream.reconcile_run drop constraint reconcile_run_status_check;

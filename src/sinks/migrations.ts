@@ -14,6 +14,8 @@ export interface Migration {
   sql: string;
   /** SHA-256 of the file, line ends made equal. */
   checksum: string;
+  /** Of former forms, which have left every database as this one leaves it: lines `-- formerly: SHA-256` of the file. */
+  former: readonly string[];
 }
 
 export interface MigrationOptions {
@@ -45,7 +47,8 @@ const sqlFolder = (): string => {
 
 export const makeMigration = (name: string, text: string): Migration => {
   const sql = text.replaceAll('\r\n', '\n');
-  return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+  const former = [...sql.matchAll(/^-- formerly: ([0-9a-f]{64})$/gm)].map(([, checksum]) => checksum);
+  return { name, sql, checksum: createHash('sha256').update(sql).digest('hex'), former };
 };
 
 export const readMigrations = async (folder: string = sqlFolder()): Promise<Migration[]> => {
@@ -79,7 +82,7 @@ export const migrate = async (database: string | Pool, options: MigrationOptions
   return { applied, already: migrations.length - applied.length };
 };
 
-const applyOnce = async (client: PoolClient, { name, sql, checksum }: Migration): Promise<boolean> => {
+const applyOnce = async (client: PoolClient, { name, sql, checksum, former }: Migration): Promise<boolean> => {
   await client.query("select pg_advisory_xact_lock(hashtextextended('exposure_stream.migrate', 0))");
   await client.query('set local statement_timeout = 0');
   await client.query("set local client_min_messages = 'warning'");
@@ -91,7 +94,7 @@ const applyOnce = async (client: PoolClient, { name, sql, checksum }: Migration)
   const { rows } = await client.query<{ checksum: string }>('select checksum from exposure_stream.schema_migration where name = $1', [
     name,
   ]);
-  if (rows.length > 0 && rows[0].checksum !== checksum) {
+  if (rows.length > 0 && ![checksum, ...former].includes(rows[0].checksum)) {
     throw new StreamError(
       'schema_changed',
       `Migration ${name} has run with other content than this package ships: an applied file is never edited.`,

@@ -1,4 +1,4 @@
-/** What moves a stretch of a dedup table within one memory, compiled (native/moves.ts): in half the time of the same in JavaScript. */
+/** What moves a stretch of a dedup table within one memory, compiled (native/moves.ts): in two thirds of the time of the same in JavaScript. */
 
 import type { KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-slots.ts';
 import { TAG_SHIFT } from './fingerprint-slots.ts';

@@ -389,14 +389,17 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
       expect((await story.run()).summary.adjusted).toBe(1);
     });
 
+    /** From nothing. */
+    const again = async (): Promise<void> => {
+      await bed.close();
+      bed = await open();
+      story = new ReconcileStory(bed);
+    };
+
     test('killed at any await, it is finished first by the next start under its id, and each adjustment has one effect', async () => {
       let crashed = 0;
       for (let step = 0; ; step++) {
-        if (step > 0) {
-          await bed.close();
-          bed = await open();
-          story = new ReconcileStory(bed);
-        }
+        if (step > 0) await again();
         await story.begin({
           hours: 2,
           ours: [...LATE.ours, counted(SECOND, LOCKED_HOUR, { spendMicros: 100 * PRICE, impressions: 100 })],
@@ -434,11 +437,7 @@ export function reconcileStories(name: string, open: () => Promise<StoreBed>): v
     test('killed at any await of an approval, it is applied by the next start, once', async () => {
       let crashed = 0;
       for (let step = 0; ; step++) {
-        if (step > 0) {
-          await bed.close();
-          bed = await open();
-          story = new ReconcileStory(bed);
-        }
+        if (step > 0) await again();
         const ours = CAMPAIGNS.flatMap((id) => [
           counted(id, LAST_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }),
           counted(id, LOCKED_HOUR, { spendMicros: 40 * PRICE, impressions: 100 }),

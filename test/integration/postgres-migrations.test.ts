@@ -29,6 +29,16 @@ describeIntegration('migrations', ({ databaseUrl }) => {
     await expect(changed).rejects.toMatchObject({ code: 'schema_changed', message: expect.stringContaining('001_a.sql') });
   });
 
+  it('take a file that has run in a form which it names as its own, and no other', async () => {
+    const fresh = await freshDatabase(databaseUrl);
+    const first = makeMigration('001_a.sql', 'create table exposure_stream.a ()');
+    await migrate(fresh, { log, migrations: [first] });
+    const now = makeMigration('001_a.sql', `-- formerly: ${first.checksum}\ncreate table if not exists exposure_stream.a ()`);
+    expect(await migrate(fresh, { log, migrations: [now] })).toEqual({ applied: [], already: 1 });
+    const other = makeMigration('001_a.sql', `-- formerly: ${'0'.repeat(64)}\ncreate table exposure_stream.a ()`);
+    await expect(migrate(fresh, { log, migrations: [other] })).rejects.toMatchObject({ code: 'schema_changed' });
+  });
+
   it('a file that fails leaves nothing of itself and runs again the next time', async () => {
     const fresh = await freshDatabase(databaseUrl);
     const good = makeMigration('001_a.sql', 'create table exposure_stream.a ()');
