@@ -88,6 +88,43 @@ export const counterSinkConformance = (name: string, open: () => Promise<Counter
       }
     });
 
+    it('what is written in one call is what each write by itself would leave, whatever stands beside it', async () => {
+      const sink = store.sink();
+      const kinds: Omit<CounterWrite, 'key'>[] = [
+        { fields: { spend_micros: '50', impressions: '5', watermark_ms: '7' }, expiryMs: HOUR_MS },
+        { fields: { spend_micros: '60', impressions: '6', watermark_ms: '8' }, expiryMs: HOUR_MS },
+        { fields: { impressions: '7', spend_micros: '70', watermark_ms: '9' }, expiryMs: HOUR_MS },
+        { fields: { spend_micros: '80', impressions: '8', watermark_ms: '9' }, expiryMs: HOUR_MS, keepLarger: true },
+        { fields: { spend_micros: '90', impressions: '9', watermark_ms: '9' }, expiryMs: 2 * HOUR_MS, keepLarger: true },
+        { fields: { spend_micros: '0' }, expiryMs: HOUR_MS, onlyExisting: true },
+        { fields: { spend_micros: '1' }, expiryMs: HOUR_MS, onlyExisting: true, keepLarger: true },
+        { fields: { 'units:a': '3', contaminated: '1' }, expiryMs: HOUR_MS },
+        { fields: {}, expiryMs: HOUR_MS },
+      ];
+      // Each kind beside each other one, twice, over keys that are new, older, ahead, and hold more.
+      const kindAt = (n: number): number => (n % 2 === 0 ? n / 2 : n * 5) % kinds.length;
+      const writes = (name: string): CounterWrite[] =>
+        Array.from({ length: 500 }, (_, n) => ({ ...kinds[kindAt(n)], key: `${name}:${n}` }));
+      for (const name of ['together', 'alone']) {
+        const old = (n: number) => spend(`${name}:${n}`, String(n % 200));
+        const every = (step: number) => Array.from({ length: 500 / step }, (_, i) => old(i * step));
+        await sink.write(at(3), every(2));
+        await sink.write(at(9), every(5));
+      }
+      const together = await sink.write(at(6), writes('together'));
+      const alone = { refused: new Set<string>(), kept: new Set<string>() };
+      for (const write of writes('alone')) {
+        const { refused, kept } = await sink.write(at(6), [write]);
+        // The marker is refused with every call.
+        for (const { key, version } of refused) alone.refused.add(`${key.replace('alone', 'together')} ${version}`);
+        for (const { key, spendMicros } of kept) alone.kept.add(`${key.replace('alone', 'together')} ${spendMicros}`);
+      }
+      expect(new Set(together.refused.map(({ key, version }) => `${key} ${version}`))).toEqual(alone.refused);
+      expect(new Set(together.kept.map(({ key, spendMicros }) => `${key} ${spendMicros}`))).toEqual(alone.kept);
+      expect([alone.refused.size, alone.kept.size].every((size) => size > 10)).toBe(true);
+      for (let n = 0; n < 500; n++) expect(await store.read(`together:${n}`)).toEqual(await store.read(`alone:${n}`));
+    });
+
     it('a writer that has lost state raises amounts and lowers none; all else is set as given', async () => {
       const sink = store.sink();
       const write = (keepLarger: boolean, amounts: string[], watermarkMs: string): CounterWrite => {
