@@ -11,7 +11,7 @@ export interface Native {
 
 export const NATIVE: readonly Native[] = [
   { source: 'native/decode.ts', code: 'src/operators/native-code.ts' },
-  { source: 'native/moves.ts', code: 'src/state/native-moves.ts' },
+  { source: 'native/lines.ts', code: 'src/state/native-lines.ts' },
 ];
 
 const FLAGS = ['--runtime', 'stub', '--importMemory', '--enable', 'simd', '-O3', '--noAssert', '--use', 'abort='];

@@ -1,5 +1,5 @@
 /** Which bucket each tag of a fingerprint table stands for, which are live, and how many keys each has. */
-import { type LiveTags, TAGS } from './fingerprint-slots.ts';
+import { type LiveTags, TAGS } from './fingerprint-lines.ts';
 
 export class BucketTags {
   /** By tag: 1 when its bucket is live. */

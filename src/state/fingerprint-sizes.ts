@@ -1,17 +1,18 @@
-/** How large a fingerprint table is for so many keys, and how far from its home a key may lie. */
+/** How large a fingerprint table is for so many keys, in lines of eight slots, and how far from its home a key may lie. */
+import { LINE } from './fingerprint-lines.ts';
 
-const MIN_CAPACITY = 4096;
+const MIN_LINES = 512;
 /** Up to here a table is rebuilt in one go, which takes a fraction of a millisecond. */
-export const WHOLE = 2 ** 16;
-/** Slots of a signed 32-bit index of words. */
-export const MAX_CAPACITY = 2 ** 30 - 8192;
-const MAX_REACH = 2046;
-/** At this share of used slots a table grows by GROWTH: 9.4 bytes a key, and the size that it grows to is 11.8. Small ones, whose reach is short, sooner. */
-const LOAD = 0.85;
+export const WHOLE = 2 ** 13;
+/** Lines of a signed 32-bit index of words. */
+export const MAX_LINES = 2 ** 27 - 1024;
+const MAX_REACH = 255;
+/** At this share of used slots a table grows by GROWTH: 8.9 bytes a key, and the size that it grows to is 11.1. Small ones, whose reach is short, sooner. */
+const LOAD = 0.9;
 const SMALL_LOAD = 0.7;
-const SMALL = 2 ** 18;
+const SMALL = 2 ** 15;
 const SMALLEST_LOAD = 0.5;
-const SMALLEST = 2 ** 14;
+const SMALLEST = 2 ** 11;
 const GROWTH = 1.25;
 /** Where the number of keys is known before. */
 const RESERVED_LOAD = 0.8;
@@ -24,26 +25,28 @@ const SPARSE = 0.42;
 const SHRUNK_LOAD = 0.62;
 const MOST_SHRINKING = 0.5;
 
-export const reachOf = (capacity: number): number => Math.min(MAX_REACH, Math.max(8, (capacity >>> 6) - 2));
-export const slotsFor = (capacity: number): number => capacity + reachOf(capacity) + 2;
-const loadOf = (capacity: number): number => (capacity < SMALLEST ? SMALLEST_LOAD : capacity < SMALL ? SMALL_LOAD : LOAD);
+/** Less than a region of the table (one of 64) by a line, so that a hash can be told by where it lies. */
+export const reachOf = (lines: number): number => Math.min(MAX_REACH, Math.max(1, (lines >>> 6) - 2));
+/** The lines of its memory: the last is always empty. */
+export const linesFor = (lines: number): number => lines + reachOf(lines) + 2;
+const loadOf = (lines: number): number => (lines < SMALLEST ? SMALLEST_LOAD : lines < SMALL ? SMALL_LOAD : LOAD);
 
-/** Used slots at which a table of that capacity grows. */
-export const limitOf = (capacity: number): number => Math.floor(capacity * loadOf(capacity));
+/** Used slots at which a table of so many lines grows. */
+export const limitOf = (lines: number): number => Math.floor(lines * LINE * loadOf(lines));
 
 /** Whether with so many live keys it should shrink. */
-export function isSparse(capacity: number, liveKeys: number): boolean {
-  const share = Math.min(SPARSE, 0.6 * loadOf(capacity * MOST_SHRINKING));
-  return capacity > MIN_CAPACITY && liveKeys < capacity * share;
+export function isSparse(lines: number, liveKeys: number): boolean {
+  const share = Math.min(SPARSE, 0.6 * loadOf(lines * MOST_SHRINKING));
+  return lines > MIN_LINES && liveKeys < lines * LINE * share;
 }
 
-/** The capacity for so many live keys in a table that has to be put in order. */
-export function nextCapacity(capacity: number, liveKeys: number): number {
-  if (liveKeys >= limitOf(capacity) * CROWDED) return Math.max(MIN_CAPACITY, Math.ceil(capacity * GROWTH));
-  if (!isSparse(capacity, liveKeys)) return capacity;
-  const load = Math.min(SHRUNK_LOAD, loadOf(capacity * MOST_SHRINKING) * CROWDED);
-  return Math.max(MIN_CAPACITY, Math.ceil(Math.max(liveKeys / load, capacity * MOST_SHRINKING)));
+/** The lines for so many live keys in a table that has to be put in order. */
+export function nextLines(lines: number, liveKeys: number): number {
+  if (liveKeys >= limitOf(lines) * CROWDED) return Math.max(MIN_LINES, Math.ceil(lines * GROWTH));
+  if (!isSparse(lines, liveKeys)) return lines;
+  const load = Math.min(SHRUNK_LOAD, loadOf(lines * MOST_SHRINKING) * CROWDED);
+  return Math.max(MIN_LINES, Math.ceil(Math.max(liveKeys / LINE / load, lines * MOST_SHRINKING)));
 }
 
-/** The capacity where it is known that so many keys come. */
-export const reservedCapacity = (keys: number): number => Math.max(MIN_CAPACITY, Math.ceil(keys / RESERVED_LOAD));
+/** The lines where it is known that so many keys come. */
+export const linesForKeys = (keys: number): number => Math.max(MIN_LINES, Math.ceil(keys / LINE / RESERVED_LOAD));

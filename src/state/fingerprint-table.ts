@@ -1,24 +1,28 @@
 /**
- * Open addressing over 8-byte slots in one array that lies in order of the hash: a key's home is its top 32 bits times the
- * capacity. So the table grows, shrinks and is cleaned a little at a time: a *pass* takes the keys of a stretch of slots out and
- * puts them where they belong under the next capacity, and beyond a *frontier* that is where they are looked for. It grows and is
- * cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most `MAX_REACH` behind its
- * home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by half, into another array.
+ * Open addressing over lines of eight 8-byte slots, in one array that lies in order of the hash: a key's home is its top 32 bits
+ * times the number of lines. So the table grows, shrinks and is cleaned a little at a time: a *pass* takes the keys of a stretch of
+ * lines out and puts them where they belong among the next number of lines, and beyond a *frontier* that is where they are looked
+ * for. It grows and is cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most
+ * `MAX_REACH` behind its home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by
+ * half, into another array.
  */
 
-import { MOST_SLOTS } from './compiled-moves.ts';
+import { type CompiledLines, MOST_LINES } from './compiled-lines.ts';
 import {
-  isSparse,
-  LAST_STRETCH,
-  limitOf,
-  MAX_CAPACITY,
-  nextCapacity,
-  reachOf,
-  reservedCapacity,
-  slotsFor,
-  WHOLE,
-} from './fingerprint-sizes.ts';
-import { drop, FINGERPRINT_MASK, hashAt, type KeyVisitor, type LiveTags, lift, type Stretch, TAG_SHIFT } from './fingerprint-slots.ts';
+  drop,
+  FINGERPRINT_MASK,
+  hashAt,
+  type KeyVisitor,
+  LINE,
+  LINE_WORDS,
+  type LiveTags,
+  lift,
+  lineOf,
+  type Stretch,
+  TAG_SHIFT,
+  WORDS_SHIFT,
+} from './fingerprint-lines.ts';
+import { isSparse, LAST_STRETCH, limitOf, linesFor, linesForKeys, MAX_LINES, nextLines, reachOf, WHOLE } from './fingerprint-sizes.ts';
 import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
@@ -28,12 +32,14 @@ export const PRESENT_AT = -1;
 export const NO_ROOM = -2;
 
 const NO_FRONTIER = 0x7fff_ffff;
-/** Slots to move at a time: they stay in the cache. */
-const STRETCH = 2 ** 12;
+/** Lines to move at a time: they stay in the cache. */
+const STRETCH = 2 ** 9;
 
-function roomFor(capacity: number, budget: MemoryBudget): GrowingSlots {
+const slotsFor = (lines: number): number => linesFor(lines) * LINE;
+
+function roomFor(lines: number, budget: MemoryBudget): GrowingSlots {
   const room = new GrowingSlots(budget);
-  room.grow(slotsFor(capacity));
+  room.grow(slotsFor(lines));
   return room;
 }
 
@@ -47,19 +53,19 @@ export class FingerprintTable {
   readonly #strays: KeyVisitor;
   #slots: Int32Array;
   #nextSlots: Int32Array;
+  /** Finds keys; null where that is left to JavaScript. */
+  #compiled: CompiledLines | null = null;
   /** Slots that are not empty, expired ones included. */
   used = 0;
   /** Whether some of them may be: a look-up for a free slot then reads once more. */
   mayHoldExpired = false;
-  #capacity = 0;
+  #lines = 0;
   #reach = 0;
-  #scale = 0;
   /** Under a pass: what comes after it. */
   #next = 0;
-  #nextScale = 0;
-  /** A home (under the old capacity) from here on, or before it where `#flip` is −1, has been moved. */
+  /** A home (among the lines of before) from here on, or before it where `#flip` is −1, has been moved. */
   #frontier = NO_FRONTIER;
-  #flip = 0;
+  #flip: 0 | -1 = 0;
 
   /** `live` is read at each call, and may change between them. */
   constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor) {
@@ -76,8 +82,9 @@ export class FingerprintTable {
     return this.#memory.byteLength + (this.#nextMemory === this.#memory ? 0 : this.#nextMemory.byteLength);
   }
 
+  /** Slots. */
   get capacity(): number {
-    return this.#capacity;
+    return this.#lines * LINE;
   }
 
   /** Whether a pass is under way. */
@@ -87,42 +94,33 @@ export class FingerprintTable {
 
   /** Used slots at which to grow. */
   get limit(): number {
-    return limitOf(this.#capacity);
+    return limitOf(this.#lines);
   }
 
   /** Whether with so many live keys it should shrink. */
   isSparse(liveKeys: number): boolean {
-    return isSparse(this.#capacity, liveKeys);
+    return isSparse(this.#lines, liveKeys);
   }
 
   /** The index of the slot that the key may take, for `put`: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
   find(hi: number, lo: number): number {
-    const word = hi & FINGERPRINT_MASK;
-    let slots = this.#slots;
-    let home = ((hi >>> 0) * this.#scale) | 0;
-    if (this.#hasMoved(home)) {
-      slots = this.#nextSlots;
-      home = ((hi >>> 0) * this.#nextScale) | 0;
-    }
-    home <<= 1;
-    let i = home;
-    for (let first = slots[i]; first !== 0; first = slots[i]) {
-      if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
-      i += 2;
-    }
-    if (this.mayHoldExpired) i = this.#firstFree(slots, home);
-    return i - home <= 2 * this.#reach ? i : NO_ROOM;
+    const i = this.#compiled === null ? this.#search(hi, lo) : this.#compiled.find(hi, lo);
+    const first = i < 0 ? 0 : this.#slotsOf(hi)[i];
+    if (first !== 0) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
+    return this.mayHoldExpired ? this.#firstFree(hi) : i;
   }
 
-  /** What lies at a key's home; only for the sake of reading it. */
-  atHome(hi: number): number {
-    const home = ((hi >>> 0) * this.#scale) | 0;
-    return this.#hasMoved(home) ? this.#nextSlots[(((hi >>> 0) * this.#nextScale) | 0) << 1] : this.#slots[home << 1];
+  /** Reads what lies at the homes of keys `from` to `to`; only for the sake of reading it. */
+  warm(his: Uint32Array, from: number, to: number): number {
+    if (this.#compiled !== null) return this.#compiled.warm(his, from, to);
+    let read = 0;
+    for (let i = from; i < to; i++) read ^= this.#slotsOf(his[i])[this.#homeOf(his[i])];
+    return read;
   }
 
   /** Fills a slot that `find` has found for the key. */
   put(index: number, hi: number, lo: number, tag: number): void {
-    const slots = this.#hasMoved(((hi >>> 0) * this.#scale) | 0) ? this.#nextSlots : this.#slots;
+    const slots = this.#slotsOf(hi);
     if (slots[index] === 0) this.used++;
     slots[index] = (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK);
     slots[index + 1] = lo;
@@ -130,64 +128,63 @@ export class FingerprintTable {
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
   begin(liveKeys: number): void {
-    this.#begin(nextCapacity(this.#capacity, liveKeys));
+    this.#begin(nextLines(this.#lines, liveKeys));
   }
 
   /** The same, to the size that it has. */
   clean(): void {
-    this.#begin(this.#capacity);
+    this.#begin(this.#lines);
   }
 
   /** Grows at once, for so many keys in all. Throws `state_memory_full`. */
   reserve(keys: number): void {
-    const next = reservedCapacity(keys);
-    while (this.moving) this.step(STRETCH);
-    if (next <= this.#capacity) return;
+    const next = linesForKeys(keys);
+    while (this.moving) this.#stepOnce(STRETCH);
+    if (next <= this.#lines) return;
     this.#begin(next);
-    while (this.moving) this.step(STRETCH);
+    while (this.moving) this.#stepOnce(STRETCH);
   }
 
   #begin(next: number): void {
-    if (next > MAX_CAPACITY) throw this.#memory.full(slotsFor(next) * SLOT_BYTES);
-    if (this.#capacity <= WHOLE) {
+    if (next > MAX_LINES) throw this.#memory.full(slotsFor(next) * SLOT_BYTES);
+    if (this.#lines <= WHOLE) {
       this.#rebuild(next);
       return;
     }
-    if (next < this.#capacity || !this.#memory.reaches(slotsFor(next))) this.#nextMemory = roomFor(next, this.#budget);
+    if (next < this.#lines || !this.#memory.reaches(slotsFor(next))) this.#nextMemory = roomFor(next, this.#budget);
     else this.#memory.grow(slotsFor(next));
     this.#slots = this.#memory.words;
     this.#nextSlots = this.#nextMemory.words;
     this.#next = next;
-    this.#nextScale = next / 2 ** 32;
-    this.#reach = Math.min(reachOf(this.#capacity), reachOf(next));
-    this.#flip = next > this.#capacity ? 0 : -1;
-    this.#frontier = next > this.#capacity ? this.#capacity : 0;
+    this.#reach = Math.min(reachOf(this.#lines), reachOf(next));
+    this.#flip = next > this.#lines ? 0 : -1;
+    this.#setFrontier(next > this.#lines ? this.#lines : 0);
   }
 
   /** Moves about `count` slots on; true when no pass is under way any more. */
   step(count: number): boolean {
-    for (let left = count; this.moving && left > 0; left -= STRETCH) this.#stepOnce(Math.min(left, STRETCH));
+    for (let left = count / LINE; this.moving && left > 0; left -= STRETCH) this.#stepOnce(Math.ceil(Math.min(left, STRETCH)));
     return !this.moving;
   }
 
   #stepOnce(count: number): void {
-    const from = this.#flip === 0 ? this.#stretchDown(count) : this.#frontier;
-    const to = this.#flip === 0 ? this.#endOf(this.#frontier) : this.#stretchUp(count);
-    this.#frontier = this.#flip === 0 ? from : to;
-    this.#move({ from, to, capacity: this.#capacity });
-    if (this.#flip === 0 ? from === 0 : to >= this.#capacity) this.#settle(this.#next, this.#nextMemory);
+    const isDown = this.#flip === 0;
+    const from = isDown ? this.#stretchDown(count) : this.#frontier;
+    const to = isDown ? this.#endOf(this.#frontier) : this.#stretchUp(count);
+    this.#move({ from, to, lines: this.#lines });
+    if (isDown ? from === 0 : to >= this.#lines) this.#settle(this.#next, this.#nextMemory);
+    else this.#setFrontier(isDown ? from : to);
   }
 
   #move(stretch: Stretch): void {
-    const placing = { scale: this.#nextScale, reach: this.#reach };
-    const { moves } = this.#memory;
-    if (moves !== null && this.#nextMemory === this.#memory && stretch.to - stretch.from <= MOST_SLOTS) {
-      this.used += moves.move(stretch, placing, this.#live, this.#strays);
+    const placing = { nextLines: this.#next, reach: this.#reach };
+    if (this.#compiled !== null && stretch.to - stretch.from <= MOST_LINES) {
+      this.used += this.#compiled.move(stretch, placing, this.#live, this.#strays);
       return;
     }
     const { lifted, used } = lift(this.#slots, stretch, this.#live);
-    this.#slots.fill(0, stretch.from * 2, stretch.to * 2);
-    this.used += drop(this.#nextSlots, { ...placing, lifted }, this.#strays) - used;
+    this.#slots.fill(0, stretch.from * LINE_WORDS, stretch.to * LINE_WORDS);
+    this.used += drop(this.#nextSlots, lifted, placing, this.#strays) - used;
   }
 
   /** Empties the table, and gives its memory up. */
@@ -203,85 +200,125 @@ export class FingerprintTable {
    * the end. Whatever is added or moved between two calls, a key that is there all the time is visited once.
    */
   visit(from: number, count: number, visit: KeyVisitor): number {
-    const border = this.moving ? this.#firstWith(this.#frontier, this.#scale) : 2 ** 32;
+    if (this.#lines === 0) return 2 ** 32;
+    const border = this.moving ? firstWith(this.#frontier, this.#lines) : 2 ** 32;
     const isLow = from < border;
     const until = isLow ? border : 2 ** 32;
     const isMoved = this.moving && isLow === (this.#flip === -1);
-    const capacity = isMoved ? this.#next : this.#capacity;
+    const lines = isMoved ? this.#next : this.#lines;
     const slots = isMoved ? this.#nextSlots : this.#slots;
-    const scale = capacity / 2 ** 32;
-    const start = Math.floor(from * scale);
-    const last = Math.min(start + count, Math.floor(until * scale));
-    let slot = start;
-    for (; slot < last || slots[slot * 2] !== 0; slot++) {
-      const first = slots[slot * 2];
-      if (this.#live[first >>> TAG_SHIFT] === 0) continue;
-      const hi = hashAt(slot, first, capacity);
-      if (hi >= from && hi < until) visit(hi, slots[slot * 2 + 1] >>> 0, first >>> TAG_SHIFT);
+    const start = lineOf(from, lines);
+    const last = Math.min(start + Math.ceil(count / LINE), lineOf(until - 1, lines) + 1);
+    let line = start;
+    // Beyond the last as far as keys lie that belong before.
+    for (; line < last || (line > start && isFull(slots, line - 1)); line++) {
+      for (let i = line << WORDS_SHIFT; i < (line + 1) << WORDS_SHIFT; i += 2) {
+        const first = slots[i];
+        if (this.#live[first >>> TAG_SHIFT] === 0) continue;
+        const hi = hashAt(line, first, lines);
+        if (hi >= from && hi < until) visit(hi, slots[i + 1] >>> 0, first >>> TAG_SHIFT);
+      }
     }
-    return Math.min(until, this.#firstWith(slot + 1, scale));
+    return Math.min(until, firstWith(line, lines));
   }
 
-  /** Whether the keys with that home, under the capacity before a pass, have been moved by it. */
+  /** Whether the keys with that home, among the lines of before a pass, have been moved by it. */
   #hasMoved(home: number): boolean {
     return ((home - this.#frontier) ^ this.#flip) >= 0;
   }
 
-  #firstFree(slots: Int32Array, home: number): number {
+  /** Where a key is, or would be. */
+  #slotsOf(hi: number): Int32Array {
+    const isOne = this.#slots === this.#nextSlots;
+    return isOne || !this.#hasMoved(lineOf(hi, this.#lines)) ? this.#slots : this.#nextSlots;
+  }
+
+  /** The index of the first word where it belongs. */
+  #homeOf(hi: number): number {
+    const home = lineOf(hi, this.#lines);
+    return (this.#hasMoved(home) ? lineOf(hi, this.#next) : home) << WORDS_SHIFT;
+  }
+
+  /** As the compiled `find`. */
+  #search(hi: number, lo: number): number {
+    const slots = this.#slotsOf(hi);
+    const word = hi & FINGERPRINT_MASK;
+    const home = this.#homeOf(hi);
+    let i = home;
+    for (let first = slots[i]; first !== 0; first = slots[i]) {
+      if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return i;
+      i += 2;
+    }
+    return this.#inReach(i, home);
+  }
+
+  #firstFree(hi: number): number {
+    const slots = this.#slotsOf(hi);
+    const home = this.#homeOf(hi);
     let i = home;
     while (this.#live[slots[i] >>> TAG_SHIFT] === 1) i += 2;
-    return i;
+    return this.#inReach(i, home);
   }
 
-  /** The lowest hash whose home is that slot or a later one. */
-  #firstWith(slot: number, scale: number): number {
-    let hi = Math.min(2 ** 32, Math.ceil(slot / scale));
-    while (hi < 2 ** 32 && Math.floor(hi * scale) < slot) hi++;
-    while (hi > 0 && Math.floor((hi - 1) * scale) >= slot) hi--;
-    return hi;
+  #inReach(index: number, home: number): number {
+    return index < home + (this.#reach + 1) * LINE_WORDS ? index : NO_ROOM;
   }
 
-  #rebuild(capacity: number): void {
+  #rebuild(next: number): void {
     const memory = this.#memory;
-    if (capacity > this.#capacity) memory.grow(slotsFor(capacity));
-    const to = this.#capacity === 0 ? 0 : slotsFor(this.#capacity);
-    const { lifted } = lift(memory.words, { from: 0, to, capacity: this.#capacity }, this.#live);
-    if (capacity < this.#capacity) memory.release();
+    if (next > this.#lines) memory.grow(slotsFor(next));
+    const to = this.#lines === 0 ? 0 : linesFor(this.#lines);
+    const { lifted } = lift(memory.words, { from: 0, to, lines: this.#lines }, this.#live);
+    if (next < this.#lines) memory.release();
     memory.words.fill(0);
-    memory.grow(slotsFor(capacity));
-    this.#settle(capacity, memory);
-    this.used = drop(this.#slots, { lifted, scale: this.#scale, reach: this.#reach }, this.#strays);
+    memory.grow(slotsFor(next));
+    this.#settle(next, memory);
+    this.used = drop(this.#slots, lifted, { nextLines: next, reach: this.#reach }, this.#strays);
   }
 
-  #settle(capacity: number, memory: GrowingSlots): void {
+  #settle(lines: number, memory: GrowingSlots): void {
     if (memory !== this.#memory) this.#memory.release();
     this.#memory = memory;
     this.#nextMemory = memory;
     this.#slots = memory.words;
     this.#nextSlots = memory.words;
-    this.#capacity = capacity;
-    this.#scale = capacity / 2 ** 32;
-    this.#reach = reachOf(capacity);
-    this.#frontier = NO_FRONTIER;
+    this.#lines = lines;
+    this.#reach = reachOf(lines);
     this.#flip = 0;
+    this.#setFrontier(NO_FRONTIER);
   }
 
-  /** Where a stretch below the frontier begins: behind an empty slot, so that no key of an earlier home lies in it. */
+  #setFrontier(frontier: number): void {
+    this.#frontier = frontier;
+    this.#compiled = this.#nextMemory === this.#memory ? this.#memory.compiled : null;
+    this.#compiled?.place({ lines: this.#lines, nextLines: this.#next, frontier, flip: this.#flip, reach: this.#reach });
+  }
+
+  /** Where a stretch below the frontier begins: so that no key of an earlier home lies in it. */
   #stretchDown(count: number): number {
-    let from = this.#frontier - count;
-    while (from > 0 && this.#slots[from * 2 - 2] !== 0) from--;
+    let from = Math.max(0, this.#frontier - count);
+    while (from > 0 && isFull(this.#slots, from - 1)) from--;
     return from < LAST_STRETCH ? 0 : from;
   }
 
-  /** Where a stretch above the frontier ends: at an empty slot. The first one is long, to open the gap. */
+  /** Where a stretch above the frontier ends: so that no key of an earlier home lies behind it. */
   #stretchUp(count: number): number {
-    const to = this.#frontier + (this.#frontier === 0 ? Math.max(count, LAST_STRETCH) : count);
-    return to >= this.#capacity ? slotsFor(this.#capacity) : this.#endOf(to);
+    let to = this.#frontier + count;
+    while (to < this.#lines && isFull(this.#slots, to - 1)) to++;
+    return to >= this.#lines ? linesFor(this.#lines) : to;
   }
 
-  #endOf(slot: number): number {
-    let end = slot;
-    while (this.#slots[end * 2] !== 0) end++;
+  /** Where the keys that lie beyond the frontier, with homes before it, end. */
+  #endOf(frontier: number): number {
+    let end = frontier;
+    while (this.#slots[end << WORDS_SHIFT] !== 0) end++;
     return end;
   }
 }
+
+/** A line fills from its beginning, and keys go to the next one when it is full. */
+const isFull = (slots: Int32Array, line: number): boolean => slots[(line << WORDS_SHIFT) + LINE_WORDS - 2] !== 0;
+
+/** The lowest hash whose home is that line or a later one. */
+const firstWith = (line: number, lines: number): number =>
+  Math.min(2 ** 32, Number((BigInt(line) * 2n ** 32n + BigInt(lines - 1)) / BigInt(lines)));

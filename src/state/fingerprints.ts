@@ -4,7 +4,7 @@
  */
 import { StreamError } from '../errors.ts';
 import { BucketTags } from './bucket-tags.ts';
-import { type KeyVisitor, TAGS } from './fingerprint-slots.ts';
+import { type KeyVisitor, TAGS } from './fingerprint-lines.ts';
 import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
@@ -108,10 +108,7 @@ export class FingerprintStore {
    * or `has`: their misses then overlap. Halves the cost of a key in a large table. The result means nothing.
    */
   warm(his: Uint32Array, _los: Uint32Array, { from, to }: { from: number; to: number }): number {
-    const table = this.#table;
-    let read = 0;
-    for (let i = from; i < to; i++) read ^= table.atHome(his[i]);
-    return read;
+    return this.#table.warm(his, from, to);
   }
 
   /** Looks up and enters in one probe. Throws `state_memory_full`, with nothing entered. */

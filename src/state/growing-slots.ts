@@ -4,7 +4,7 @@
  * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection.
  */
 import { StreamError } from '../errors.ts';
-import { CompiledMoves, HEADER_BYTES } from './compiled-moves.ts';
+import { CompiledLines, HEADER_BYTES } from './compiled-lines.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
@@ -35,8 +35,9 @@ export class GrowingSlots {
   #byteLength = 0;
   /** Two words a slot, or somewhat more of them; all zero where nothing was written. Ask again after every growth. */
   words: Int32Array = NOTHING;
-  /** What moves keys within it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
-  moves: CompiledMoves | null = null;
+  /** What finds and moves keys in it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
+  compiled: CompiledLines | null = null;
+  #isNarrow = false;
   /** Address space that was had. */
   #mostBytes = Number.POSITIVE_INFINITY;
 
@@ -61,7 +62,7 @@ export class GrowingSlots {
     this.#budget.reserve(bytes - before);
     try {
       if (this.#memory === null) this.#replace(bytes);
-      else this.#memory.grow(this.moves === null ? BigInt((bytes - before) / PAGE_BYTES) : (bytes - before) / PAGE_BYTES);
+      else this.#memory.grow(this.#isNarrow ? (bytes - before) / PAGE_BYTES : BigInt((bytes - before) / PAGE_BYTES));
     } catch (error) {
       this.#budget.release(bytes - before);
       throw error instanceof RangeError ? this.full(bytes) : error;
@@ -75,7 +76,7 @@ export class GrowingSlots {
     this.#budget.release(this.#byteLength);
     this.#memory = null;
     this.#mostBytes = Number.POSITIVE_INFINITY;
-    this.moves = null;
+    this.compiled = null;
     this.words = NOTHING;
     this.#byteLength = 0;
   }
@@ -97,7 +98,8 @@ export class GrowingSlots {
     const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
     this.words = words;
-    this.moves = memory !== null && isNarrow ? new CompiledMoves(memory) : null;
+    this.compiled = memory !== null && isNarrow ? compiledFor(memory) : null;
+    this.#isNarrow = isNarrow;
     this.#memory = memory;
     this.#mostBytes = reserved === null ? Number.POSITIVE_INFINITY : reserved.pages * PAGE_BYTES;
   }
@@ -108,6 +110,14 @@ const wordsOf = (memory: PagedMemory): Int32Array => new Int32Array(memory.buffe
 function bytesOf(slots: number): number {
   const bytes = slots * SLOT_BYTES;
   return bytes <= SMALL_BYTES ? bytes : Math.ceil((bytes + HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+}
+
+function compiledFor(memory: PagedMemory): CompiledLines | null {
+  try {
+    return new CompiledLines(memory);
+  } catch {
+    return null;
+  }
 }
 
 /** Less address space where the system refuses the usual amount. */

@@ -1,5 +1,5 @@
 /** When, by the watermark, a fingerprint table is swept: a little at a time, and done long before a tag comes round again. */
-import { TAGS } from './fingerprint-slots.ts';
+import { TAGS } from './fingerprint-lines.ts';
 
 /** A sweep begins at most so many buckets of watermark after the one before. */
 const SWEEP_BUCKETS = 8;

@@ -1,0 +1,192 @@
+/**
+ * Finds a key in a dedup table, a line of the cache at a time, and moves stretches of it within its memory. Both do what
+ * src/state/fingerprint-lines.ts does in TypeScript: there is what the words mean. This is AssemblyScript, compiled into
+ * src/state/native-lines.ts by `npm run build:native`; what calls it is src/state/compiled-lines.ts, which knows the same places.
+ */
+
+/** By tag: 1 when its bucket is live. */
+// @ts-ignore: decorator
+@inline const LIVE: usize = 0;
+/** What a move found: slots that were not empty, keys that were placed, keys without room. */
+// @ts-ignore: decorator
+@inline const USED: usize = 64;
+// @ts-ignore: decorator
+@inline const PLACED: usize = 68;
+// @ts-ignore: decorator
+@inline const STRAYS: usize = 72;
+/** How many slots of each line are taken that keys are moved to, a byte each. */
+// @ts-ignore: decorator
+@inline const COUNTS: usize = 128;
+// @ts-ignore: decorator
+@inline const COUNTED: u32 = 4096;
+/** Keys on the way: top of the hash, then the slot. Those without room are left at its beginning. */
+// @ts-ignore: decorator
+@inline const KEYS: usize = 8192;
+// @ts-ignore: decorator
+@inline const KEY_BYTES: usize = 12;
+// @ts-ignore: decorator
+@inline const LINES: usize = 4 * 65536;
+
+// @ts-ignore: decorator
+@inline const TAG_SHIFT: u32 = 26;
+// @ts-ignore: decorator
+@inline const MASK: u32 = (1 << 26) - 1;
+// @ts-ignore: decorator
+@inline const REGION: f64 = 67108864;
+// @ts-ignore: decorator
+@inline const ROUNDING: f64 = 0.0625;
+// @ts-ignore: decorator
+@inline const LINE: usize = 8;
+
+/** Where keys are, as FingerprintTable has it: among how many lines, and beyond the frontier among how many; bytes of reach. */
+let lines: u32 = 0;
+let nextLines: u32 = 0;
+let frontier: i32 = 0;
+let flip: i32 = 0;
+let reachBytes: usize = 0;
+
+export function place(now: u32, next: u32, from: i32, mask: i32, reach: u32): void {
+  lines = now;
+  nextLines = next;
+  frontier = from;
+  flip = mask;
+  reachBytes = bytesOf(reach + 1);
+}
+
+// @ts-ignore: decorator
+@inline function bytesOf(lines: u32): usize {
+  return <usize>lines << 6;
+}
+
+// @ts-ignore: decorator
+@inline function lineOf(hash: u32, among: u32): u32 {
+  return <u32>((<u64>hash * <u64>among) >> 32);
+}
+
+/** Reads the home of each hash that stands at KEYS. In few steps each, so that many of the misses overlap. */
+export function warm(count: u32): u32 {
+  let read: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) read ^= load<u32>(homeOf(load<u32>(KEYS + (<usize>i << 2))));
+  return read;
+}
+
+// @ts-ignore: decorator
+@inline function homeOf(hi: u32): usize {
+  let home = lineOf(hi, lines);
+  if (((<i32>home - frontier) ^ flip) >= 0) home = lineOf(hi, nextLines);
+  return LINES + bytesOf(home);
+}
+
+/** The slot of the key, or the empty one where it belongs, as the index of its first word; −2 when that is out of reach. */
+export function find(hi: u32, lo: u32): i32 {
+  const start = homeOf(hi);
+  const key = i64x2.splat((<i64>lo << 32) | <i64>(hi & MASK));
+  const untagged = i64x2.splat((<i64>-1 << 32) | <i64>MASK);
+  const none = i64x2.splat(0);
+  for (let at = start; at < start + reachBytes; at += 64) {
+    const a = v128.load(at);
+    const b = v128.load(at, 16);
+    const c = v128.load(at, 32);
+    const d = v128.load(at, 48);
+    const isA = i64x2.eq(v128.and(a, untagged), key);
+    const isB = i64x2.eq(v128.and(b, untagged), key);
+    const isC = i64x2.eq(v128.and(c, untagged), key);
+    const isD = i64x2.eq(v128.and(d, untagged), key);
+    if (v128.any_true(v128.or(v128.or(isA, isB), v128.or(isC, isD)))) return slotOf(at, maskOf(isA, isB, isC, isD));
+    const free = maskOf(i64x2.eq(a, none), i64x2.eq(b, none), i64x2.eq(c, none), i64x2.eq(d, none));
+    if (free != 0) return slotOf(at, free);
+  }
+  return -2;
+}
+
+/** A bit a slot. */
+// @ts-ignore: decorator
+@inline function maskOf(a: v128, b: v128, c: v128, d: v128): i32 {
+  return i64x2.bitmask(a) | (i64x2.bitmask(b) << 2) | (i64x2.bitmask(c) << 4) | (i64x2.bitmask(d) << 6);
+}
+
+// @ts-ignore: decorator
+@inline function slotOf(line: usize, mask: i32): i32 {
+  return <i32>((line - LINES) >> 2) + (ctz(mask) << 1);
+}
+
+/** Lines `from` to `to`, whose keys were placed among `now`, go to where they belong among `next`, within `reach` lines. */
+export function move(from: u32, to: u32, now: u32, next: u32, reach: u32): void {
+  const end = lift(from, to, now);
+  memory.fill(LINES + bytesOf(from), 0, bytesOf(to - from));
+  drop(end, next, reach, lineOf(<u32>((<f64>from * 64 * REGION) / <f64>now), next));
+}
+
+function lift(from: u32, to: u32, now: u32): usize {
+  const perLine = (64 * REGION) / <f64>now;
+  let region = <u32>Math.floor((<f64>from * 64) / <f64>now);
+  let within = <f64>from * perLine - <f64>region * REGION + ROUNDING;
+  let key: usize = KEYS;
+  let used: u32 = 0;
+  const end = LINES + bytesOf(to);
+  for (let line = LINES + bytesOf(from); line < end; line += 64) {
+    within += perLine;
+    if (within >= REGION) {
+      within -= REGION;
+      region++;
+    }
+    const most = <u32>within;
+    for (let at = line; at < line + 64; at += 8) {
+      const slot = load<u64>(at);
+      const first = <u32>slot;
+      const low = first & MASK;
+      used += <u32>(first != 0);
+      // Written also where it is not kept: a branch taken at random costs more than all of this.
+      store<u32>(key, ((region - <u32>(low > most)) << TAG_SHIFT) | low);
+      store<u64>(key + 4, slot);
+      key += KEY_BYTES * <usize>load<u8>(LIVE + <usize>(first >>> TAG_SHIFT));
+    }
+  }
+  store<u32>(USED, used);
+  return key;
+}
+
+/** `base`: the line that the first of them go to. The counts spare a search in each line, and a branch that is taken at random. */
+function drop(end: usize, next: u32, reach: u32, base: u32): void {
+  const last: u32 = end == KEYS ? 0 : lineOf(load<u32>(end - KEY_BYTES), next) + 2;
+  const counted = last > base ? min(COUNTED, last - base) : 0;
+  for (let line: u32 = 0; line < counted; line++) store<u8>(COUNTS + line, takenIn(LINES + bytesOf(base + line)));
+  let strays: usize = KEYS;
+  for (let key: usize = KEYS; key < end; key += KEY_BYTES) {
+    const home = lineOf(load<u32>(key), next);
+    const line = home - base;
+    if (line < counted) {
+      const count = <usize>load<u8>(COUNTS + line);
+      if (count < LINE) {
+        store<u64>(LINES + bytesOf(home) + (count << 3), load<u64>(key + 4));
+        store<u8>(COUNTS + line, <u8>(count + 1));
+        continue;
+      }
+    }
+    if (crowd(home, load<u64>(key + 4), reach, base, counted)) continue;
+    store<u32>(strays, load<u32>(key));
+    store<u64>(strays + 4, load<u64>(key + 4));
+    strays += KEY_BYTES;
+  }
+  store<u32>(STRAYS, <u32>((strays - KEYS) / KEY_BYTES));
+  store<u32>(PLACED, <u32>((end - strays) / KEY_BYTES));
+}
+
+/** Puts a slot into the first empty one from its home on; false where that is out of reach. */
+function crowd(home: u32, slot: u64, reach: u32, base: u32, counted: u32): bool {
+  const start = LINES + bytesOf(home);
+  let at = start;
+  while (load<u32>(at) != 0) at += 8;
+  if (at - start >= bytesOf(reach + 1)) return false;
+  store<u64>(at, slot);
+  const line = <u32>((at - LINES) >> 6) - base;
+  if (line < counted) store<u8>(COUNTS + line, <u8>(((at & 63) >> 3) + 1));
+  return true;
+}
+
+/** Slots of a line are taken in order. */
+function takenIn(line: usize): u8 {
+  let count: usize = 0;
+  while (count < LINE && load<u32>(line + (count << 3)) != 0) count++;
+  return <u8>count;
+}

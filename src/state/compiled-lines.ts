@@ -1,0 +1,79 @@
+/** What finds keys in the lines of one memory, and moves them there, compiled (native/lines.ts): several times as fast as in JavaScript. */
+
+import type { KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
+import { LINE, TAG_SHIFT } from './fingerprint-lines.ts';
+import { NATIVE_CODE } from './native-lines.ts';
+import { Instance, Module, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
+
+/** As native/lines.ts has it: where lines begin, and in words what it found and the keys without room. */
+export const HEADER_BYTES = 4 * PAGE_BYTES;
+const USED = 16;
+const PLACED = 17;
+const STRAYS = 18;
+const KEYS = 2048;
+/** So many lines of keys fit between. */
+export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
+
+interface Code {
+  warm(count: number): number;
+  find(hi: number, lo: number): number;
+  place(lines: number, nextLines: number, frontier: number, flip: number, reach: number): void;
+  move(from: number, to: number, lines: number, nextLines: number, reach: number): void;
+}
+
+/** Among how many lines keys are: up to the frontier as before a pass, and beyond it as after. */
+export interface Places {
+  lines: number;
+  nextLines: number;
+  frontier: number;
+  /** −1 where it is beyond the frontier that nothing was moved yet. */
+  flip: 0 | -1;
+  reach: number;
+}
+
+let compiled: object | null = null;
+
+export class CompiledLines {
+  readonly #memory: PagedMemory;
+  readonly #code: Code;
+  /** The slot of a key, or the empty one where it belongs, as the index of its first word; negative when that is out of reach. */
+  readonly find: Code['find'];
+  #header: Int32Array;
+
+  /** Throws where the platform knows no such code. */
+  constructor(memory: PagedMemory) {
+    compiled ??= new Module(Buffer.from(NATIVE_CODE, 'base64'));
+    this.#memory = memory;
+    this.#code = new Instance(compiled, { env: { memory } }).exports as unknown as Code;
+    this.find = this.#code.find;
+    this.#header = new Int32Array(memory.buffer, 0, HEADER_BYTES / 4);
+  }
+
+  /** For `find`. */
+  place({ lines, nextLines, frontier, flip, reach }: Places): void {
+    this.#code.place(lines, nextLines, frontier, flip, reach);
+  }
+
+  /** Reads the homes of keys `from` to `to`; what it returns means nothing. */
+  warm(his: Uint32Array, from: number, to: number): number {
+    const header = this.#headerNow();
+    for (let i = from; i < to; i++) header[KEYS + i - from] = his[i];
+    return this.#code.warm(to - from);
+  }
+
+  /** `lift`, clearing of the stretch and `drop` in one. Returns by how much the number of used slots changes. */
+  move({ from, to, lines }: Stretch, { nextLines, reach }: Placing, live: LiveTags, strays: KeyVisitor): number {
+    if (to - from > MOST_LINES) throw new RangeError(`a stretch of ${to - from} lines`);
+    const header = this.#headerNow();
+    new Uint8Array(header.buffer).set(live);
+    this.#code.move(from, to, lines, nextLines, reach);
+    for (let k = KEYS; k < KEYS + 3 * header[STRAYS]; k += 3) strays(header[k] >>> 0, header[k + 2] >>> 0, header[k + 1] >>> TAG_SHIFT);
+    return header[PLACED] - header[USED];
+  }
+
+  /** A memory that has grown has another buffer. */
+  #headerNow(): Int32Array {
+    if (this.#header.length === 0) this.#header = new Int32Array(this.#memory.buffer, 0, HEADER_BYTES / 4);
+    return this.#header;
+  }
+}

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { drop, FINGERPRINT_MASK, LINE, LINE_WORDS, lift, lineOf, TAG_SHIFT } from '../../src/state/fingerprint-lines.ts';
+import { GrowingSlots } from '../../src/state/growing-slots.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+
+/** Beyond what is kept in a plain array. */
+const SLOTS = 600_000;
+
+/** A generator of hashes, so that a failure can be had again (splitmix32). */
+function randomFrom(seed: number): () => number {
+  let x = seed;
+  return () => {
+    x = (x + 0x9e37_79b9) | 0;
+    let z = Math.imul(x ^ (x >>> 16), 0x21f0_aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
+    return (z ^ (z >>> 15)) >>> 0;
+  };
+}
+
+interface Case {
+  seed: number;
+  /** Of the first lines. */
+  load: number;
+  growth: number;
+  /** Lines. */
+  reach: number;
+}
+
+const ONE: fc.Arbitrary<Case> = fc.record({
+  seed: fc.integer(),
+  load: fc.double({ min: 0.1, max: 0.98, noNaN: true }),
+  growth: fc.constantFrom(1, 1.25, 0.9, 20),
+  reach: fc.constantFrom(1, 5, 255),
+});
+const LINES = 50_000;
+/** How many of them are in use. */
+const SOME = 750;
+
+type Key = [hi: number, lo: number];
+
+/** A memory whose beginning is filled as a table of `LINES` lines would be, its tags from 1 to 9; and where the first stretch ends. */
+function filled({ seed, load }: Case): { memory: GrowingSlots; keys: Key[]; to: number } {
+  const memory = new GrowingSlots(new MemoryBudget());
+  memory.grow(SLOTS);
+  const { words } = memory;
+  const random = randomFrom(seed);
+  const keys: Key[] = [];
+  for (let i = 0; i < SOME * LINE * load; i++) {
+    const hi = Math.floor(((random() / 2 ** 32) * SOME * 2 ** 32) / LINES);
+    const lo = random() | 0;
+    let at = lineOf(hi, LINES) * LINE_WORDS;
+    while (words[at] !== 0) at += 2;
+    words[at] = ((1 + (random() % 9)) << TAG_SHIFT) | (hi & FINGERPRINT_MASK);
+    words[at + 1] = lo;
+    keys.push([hi, lo]);
+  }
+  let to = SOME;
+  while (words[to * LINE_WORDS - 2] !== 0) to++;
+  return { memory, keys, to };
+}
+
+test('compiled moves do what lift and drop do: the same slots, the same count, the same strays', () => {
+  let strayed = 0;
+  fc.assert(
+    fc.property(ONE, (one) => {
+      const live = new Uint8Array(64).fill(1, 1, 6);
+      const { memory, to } = filled(one);
+      const plain = memory.words.slice();
+      const stretch = { from: 0, to, lines: LINES };
+      const placing = { nextLines: Math.floor(LINES * one.growth), reach: one.reach };
+      const strays: string[] = [];
+      const { lifted, used } = lift(plain, stretch, live);
+      plain.fill(0, 0, to * LINE_WORDS);
+      const change = drop(plain, lifted, placing, (...stray) => strays.push(stray.join('/'))) - used;
+      const compiled: string[] = [];
+      expect(memory.compiled?.move(stretch, placing, live, (...stray) => compiled.push(stray.join('/')))).toBe(change);
+      expect(compiled).toEqual(strays);
+      expect(Buffer.compare(Buffer.from(memory.words.buffer, memory.words.byteOffset, plain.byteLength), Buffer.from(plain.buffer))).toBe(
+        0,
+      );
+      strayed += strays.length;
+    }),
+    { numRuns: 100, examples: [[{ seed: 5, load: 0.98, growth: 0.9, reach: 1 }]] },
+  );
+  expect(strayed).toBeGreaterThan(0);
+});
+
+test('a move in the middle of a table, where lines before and behind are taken, loses nothing', () => {
+  fc.assert(
+    fc.property(ONE, fc.integer({ min: 1, max: SOME - 1 }), fc.boolean(), (one, middle, isGrowing) => {
+      const live = new Uint8Array(64).fill(1, 1);
+      // Fuller ones have runs of taken lines that are longer than the reach.
+      const { memory, keys, to } = filled({ ...one, load: Math.min(one.load, 0.9) });
+      const { words, compiled } = memory;
+      let from = middle;
+      while (from > 0 && words[from * LINE_WORDS - 2] !== 0) from--;
+      const nextLines = LINES * (isGrowing ? 1.25 : 1);
+      compiled?.move({ from, to, lines: LINES }, { nextLines, reach: 255 }, live, () => expect.fail('a stray'));
+      compiled?.place({ lines: LINES, nextLines, frontier: from, flip: 0, reach: 255 });
+      for (const [hi, lo] of keys) {
+        const at = compiled?.find(hi, lo) ?? -1;
+        if (at < 0 || (words[at] & FINGERPRINT_MASK) !== (hi & FINGERPRINT_MASK) || words[at + 1] !== lo)
+          expect.fail(`${hi}/${lo} at ${at}`);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('the compiled search finds what a walk from the home on finds: the key, or the first empty slot, or nothing in reach', () => {
+  let [found, absent, beyond] = [0, 0, 0];
+  fc.assert(
+    fc.property(ONE, (one) => {
+      const { memory, keys } = filled(one);
+      const { words, compiled } = memory;
+      compiled?.place({ lines: LINES, nextLines: 0, frontier: 0x7fff_ffff, flip: 0, reach: one.reach });
+      const random = randomFrom(one.seed + 1);
+      const others = keys.slice(0, 500).map(([hi]): Key => [hi, random() | 0]);
+      for (const [hi, lo] of [...keys, ...others, [0, 0] satisfies Key]) {
+        const home = lineOf(hi, LINES) * LINE_WORDS;
+        let i = home;
+        while (words[i] !== 0 && !((words[i] & FINGERPRINT_MASK) === (hi & FINGERPRINT_MASK) && words[i + 1] === lo)) i += 2;
+        const expected = i < home + (one.reach + 1) * LINE_WORDS ? i : -2;
+        if (compiled?.find(hi, lo) !== expected) expect.fail(`${hi}/${lo}: ${compiled?.find(hi, lo)}, expected ${expected}`);
+        if (expected === -2) beyond++;
+        else if (words[i] === 0) absent++;
+        else found++;
+      }
+    }),
+    { numRuns: 60, examples: [[{ seed: 5, load: 0.98, growth: 1, reach: 1 }]] },
+  );
+  expect(Math.min(found, absent, beyond)).toBeGreaterThan(0);
+});
