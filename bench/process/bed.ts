@@ -41,6 +41,7 @@ export class Run {
   readonly #prefix: string;
   /** Of all its processes: what moves between them finds its state. */
   readonly #stateDir: string;
+  readonly #workers: Worker[] = [];
 
   private constructor(brokers: string, prefix: string, stateDir: string) {
     this.#brokers = brokers;
@@ -80,7 +81,9 @@ export class Run {
       fetchBytes: null,
       ...plan,
     };
-    return Worker.start(full, core);
+    const worker = await Worker.start(full, core);
+    this.#workers.push(worker);
+    return worker;
   }
 
   /** Throws unless spend and impressions in `.partials` are what they should be, campaign by campaign. */
@@ -103,6 +106,7 @@ export class Run {
   }
 
   async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
     const admin = kafkaClient({ brokers: this.#brokers.split(','), clientId: 'bench' }, SILENT).admin();
     await admin.connect();
     await admin.deleteTopics({ topics: [this.topic, this.partials, ...SIDES.map((side) => this.#prefix + side)] });
@@ -190,8 +194,11 @@ export class Worker {
     return this.#measured;
   }
 
-  /** For one that shall not reach its records by itself. */
-  stop(): void {
+  /** It counts on until then. */
+  async stop(): Promise<void> {
+    if (!this.#child.connected) return;
+    const ended = once(this.#child, 'exit');
     this.#child.send({ stop: true });
+    await ended;
   }
 }

@@ -159,7 +159,9 @@ const result: Measured = {
   samples,
   expenses,
 };
-await pipeline.stop();
 tell({ measured: result });
+// Its share would fall to the others, which are still measured.
+await until(() => false);
+await pipeline.stop();
 process.disconnect();
 process.exit(0);
