@@ -1,4 +1,5 @@
 /** Seeded impressions and exposures: number `n` is always the same one. */
+import type { Stream } from '../../src/topology/types.ts';
 import { encodePlainBatch } from '../../test/kafka/record-batch.ts';
 
 export interface ImpressionPlan {
@@ -11,10 +12,15 @@ const PER_BATCH = 1000;
 const BATCHES_PER_SET = 4;
 /** Of event time. */
 const PER_SECOND = 20_000;
+/** One record in so many comes a second time. */
+export const REPEAT_EVERY = 50;
 const USERS = 5_000_000;
 /** `{"event_id":"`, and a UUID. */
 const ID_AT = 13;
 const ID_BYTES = 36;
+
+/** Whether record number `i` is there to be a duplicate: of the one 49 before it. */
+export const isRepeat = (i: number): boolean => i % REPEAT_EVERY === REPEAT_EVERY - 1;
 
 const hex = (n: number): string => (n >>> 0).toString(16).padStart(8, '0');
 
@@ -48,13 +54,14 @@ const idOf = (n: number, a: number, b: number): string =>
 /** Where its event id lies. */
 export const idBytes = (value: Buffer): Buffer => value.subarray(ID_AT, ID_AT + ID_BYTES);
 
-/** Record sets of about a fetch each. */
-export function* impressionSets(plan: ImpressionPlan): Generator<Buffer> {
+/** Record sets of about a fetch each, of which one record in fifty is there a second time. */
+export function* recordSets(stream: Stream, plan: ImpressionPlan): Generator<Buffer> {
   let set: Buffer[] = [];
   for (let from = 0; from < plan.count; from += PER_BATCH) {
     const timeMs = plan.baseMs + Math.floor((from * 1000) / PER_SECOND) + 5000;
     const records = Array.from({ length: Math.min(PER_BATCH, plan.count - from) }, (_, i) => {
-      const value = Buffer.from(impression(from + i, plan, timeMs));
+      const n = isRepeat(i) ? from + i - REPEAT_EVERY + 1 : from + i;
+      const value = Buffer.from(stream === 'impressions' ? impression(n, plan, timeMs) : exposure(n, timeMs));
       return { key: idBytes(value), value, offsetDelta: i, timeDeltaMs: 0, headers: [] };
     });
     set.push(encodePlainBatch(records, { baseOffset: from, baseTimeMs: timeMs }));

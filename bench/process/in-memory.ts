@@ -1,8 +1,9 @@
 /**
- * Ingest by stage without a broker: `node --expose-gc bench/process/in-memory.ts [--keys N] [--records N] [--campaigns N] [--profile]`.
+ * Ingest by stage without a broker: `node --expose-gc bench/process/in-memory.ts [--keys N] [--records N] [--campaigns N] [--stream exposures] [--profile]`.
  * Short, and steadier than the whole process: what a change is worth is seen here first.
  */
 import { parseArgs } from 'node:util';
+import { STREAMS } from '../../src/topology/types.ts';
 import { figure, print, printMachine } from '../figures.ts';
 import { measureStages } from './stages.ts';
 
@@ -11,6 +12,7 @@ const { values } = parseArgs({
     keys: { type: 'string', default: '0' },
     records: { type: 'string', default: '2000000' },
     campaigns: { type: 'string', default: '1000' },
+    stream: { type: 'string', default: 'impressions' },
     profile: { type: 'boolean', default: false },
   },
 });
@@ -20,8 +22,12 @@ const number = (text: string): number => {
   return value;
 };
 
+const stream = STREAMS.find((name) => name === values.stream);
+if (stream === undefined) throw new Error(`a stream is one of ${STREAMS.join(', ')}`);
+
 printMachine();
 const { expenses, longestMs, cpu, ...laps } = await measureStages({
+  stream,
   records: number(values.records),
   campaigns: number(values.campaigns),
   keys: number(values.keys),

@@ -3,11 +3,9 @@
 import { writeRecordBatch } from '../../src/topology/sources/record-batch-writer.ts';
 import type { Stream } from '../../src/topology/types.ts';
 import { RawProducer } from '../../test/kafka/raw-producer.ts';
-import { campaignOf, exposure, type ImpressionPlan, idBytes, impression, spendOf } from './impressions.ts';
+import { campaignOf, exposure, type ImpressionPlan, idBytes, impression, isRepeat, REPEAT_EVERY, spendOf } from './impressions.ts';
 
 const PER_BATCH = 1000;
-/** One record in so many comes a second time. */
-const REPEAT_EVERY = 50;
 /** Event time passes at this rate. */
 const PER_SECOND = 20_000;
 
@@ -29,9 +27,7 @@ export interface Expected {
 
 /** Which impression record number `i` of a partition is: most their own, some one that was there before. */
 const numberAt = (i: number, partition: number, partitions: number): number =>
-  (i % REPEAT_EVERY === REPEAT_EVERY - 1 ? i - REPEAT_EVERY + 1 : i) * partitions + partition;
-
-const isRepeat = (i: number): boolean => i % REPEAT_EVERY === REPEAT_EVERY - 1;
+  (isRepeat(i) ? i - REPEAT_EVERY + 1 : i) * partitions + partition;
 
 /** The batch of a stretch. @param timeMs event time by number in the partition; the last record's is the Kafka time of all */
 export function batchOf(plan: LoadPlan, { partition, from, count }: Stretch, timeMs: (i: number) => number): Promise<Buffer> {

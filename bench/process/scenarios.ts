@@ -140,6 +140,7 @@ const live =
 
 const stages: Scenario = async ({ records, profile, report, name }) => {
   const { expenses, longestMs, cpu, ...laps } = await measureStages({
+    stream: 'impressions',
     records: Math.min(records, 2_000_000),
     campaigns: CAMPAIGNS,
     keys: TEN_MILLION,

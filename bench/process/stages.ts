@@ -6,12 +6,14 @@ import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
 import { ColumnBatch, RecordColumns } from '../../src/topology/sources/column-batch.ts';
 import { openRecordSet, readRecords, recordsIn } from '../../src/topology/sources/record-set.ts';
+import type { Stream } from '../../src/topology/types.ts';
 import { check, DAY, fillKeys, HOUR, his, los } from '../figures.ts';
-import { impressionSets } from './impressions.ts';
+import { REPEAT_EVERY, recordSets } from './impressions.ts';
 import { Profile } from './profile.ts';
 import type { Expense } from './protocol.ts';
 
 export interface StagePlan {
+  stream: Stream;
   records: number;
   campaigns: number;
   /** In the dedup state before; a fifth of them among the suspects. */
@@ -40,10 +42,10 @@ const OUTPUTS = { partials: 'p', duplicates: 'd', late: 'l', invalid: 'i', viola
 type Laps = Record<'open' | 'read' | 'process' | 'emit' | 'commit', number>;
 
 /** The first half is to warm up; the figures are of the second. */
-export async function measureStages({ records, campaigns, keys, profile }: StagePlan): Promise<StageFigures> {
-  const stage = freshStage();
+export async function measureStages({ stream, records, campaigns, keys, profile }: StagePlan): Promise<StageFigures> {
+  const stage = freshStage(stream);
   prefill(stage, keys);
-  const sets = [...impressionSets({ count: records, campaigns, baseMs: BASE_MS })];
+  const sets = [...recordSets(stream, { count: records, campaigns, baseMs: BASE_MS })];
   const half = sets.length >> 1;
   const run = new StageRun(stage, records);
   await run.take(sets.slice(0, half));
@@ -54,17 +56,20 @@ export async function measureStages({ records, campaigns, keys, profile }: Stage
   await run.take(sets.slice(half));
   const expenses = (await running?.end()) ?? [];
   const { user, system } = process.cpuUsage(cpu);
-  check('accepted', stage.state.totals.dispositions[0], records);
+  check('duplicates', stage.state.totals.dispositions[1], repeatsOf(records));
+  check('accepted', stage.state.totals.dispositions[0], records - repeatsOf(records));
   const million = (run.seen - before) / 1e6;
   const laps = Object.fromEntries(Object.entries(run.laps).map(([name, ms]) => [name, ms / 1000 / million])) as Laps;
   return { ...laps, cpu: (user + system) / 1e6 / million, longestMs: run.longestMs, expenses };
 }
 
-function freshStage(): IngestStage {
+const repeatsOf = (records: number): number => Math.floor(records / REPEAT_EVERY);
+
+function freshStage(stream: Stream): IngestStage {
   const { time, pace, limits, srm } = loadSettings({}, () => '');
   const { maxSpendMicros } = limits;
-  const decoder = new Decoder('impressions', { mapping: {}, maxSpendMicros, maxFutureSkewMs: time.maxFutureSkewMs });
-  const place = { stream: 'impressions', topic: 'impressions', partition: 0, partitions: 1, partialsPartitions: 8 } as const;
+  const decoder = new Decoder(stream, { mapping: {}, maxSpendMicros, maxFutureSkewMs: time.maxFutureSkewMs });
+  const place = { stream, topic: stream, partition: 0, partitions: 1, partialsPartitions: 8 };
   const hash = new SeededHash(new Uint8Array(8));
   const stage = new IngestStage({ ...place, decoder, hash, budget: new MemoryBudget(), time, pace, limits, srm, outputs: OUTPUTS });
   stage.begin(0);
@@ -117,7 +122,7 @@ class StageRun {
     this.seen += records.size;
     this.#lap('read');
     const now = { monotonicMs: (this.seen / PER_SECOND) * 1000, wallMs: 0 };
-    const place = { topic: 'impressions', partition: 0, nextOffset, endOffset: this.#endOffset, byteLength };
+    const place = { topic: stage.stream, partition: 0, nextOffset, endOffset: this.#endOffset, byteLength };
     stage.process(new ColumnBatch(place, records), now);
     this.#lap('process');
     const out = stage.emit(now, FEED, false);
