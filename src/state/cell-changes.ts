@@ -4,6 +4,10 @@
 export type Purpose = 0 | 1;
 export const TO_SEND: Purpose = 0;
 export const TO_COMMIT: Purpose = 1;
+const BOTH = (1 << TO_SEND) | (1 << TO_COMMIT);
+
+/** When one cell in so many has changed, they are taken in the order of their places: what lies side by side is then read once. */
+const MANY = 8;
 
 export class CellChanges {
   /** By cell: a bit for each purpose it is listed for. */
@@ -33,6 +37,13 @@ export class CellChanges {
     return this.#marks[index];
   }
 
+  /** Lists a cell for both purposes; most are already. */
+  listForBoth(index: number): void {
+    if (this.#marks[index] === BOTH) return;
+    this.list(index, TO_SEND);
+    this.list(index, TO_COMMIT);
+  }
+
   list(index: number, purpose: Purpose): void {
     const bit = 1 << purpose;
     if ((this.#marks[index] & bit) !== 0) return;
@@ -50,12 +61,20 @@ export class CellChanges {
   take(purpose: Purpose, each: (index: number) => void): void {
     const list = this.#lists[purpose];
     const count = this.#counts[purpose];
+    if (count > this.#marks.length / MANY) this.#arrange(list, count, 1 << purpose);
     for (let i = 0; i < count; i++) {
       const index = list[i];
       this.#marks[index] &= ~(1 << purpose);
       each(index);
     }
     this.#counts[purpose] = 0;
+  }
+
+  /** Lists them in the order of their places. */
+  #arrange(list: Int32Array, count: number, bit: number): void {
+    for (let index = 0, listed = 0; listed < count; index++) {
+      if ((this.#marks[index] & bit) !== 0) list[listed++] = index;
+    }
   }
 
   makeRoom(cells: number): void {

@@ -7,7 +7,7 @@
  */
 import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
-import { CellChanges, grown, type Purpose, TO_COMMIT, TO_SEND } from './cell-changes.ts';
+import { CellChanges, grown, type Purpose } from './cell-changes.ts';
 import { mix } from './cell-hash.ts';
 
 export { type Purpose, TO_COMMIT, TO_SEND } from './cell-changes.ts';
@@ -161,8 +161,7 @@ export class CellTable {
 
   /** Lists the cell as changed, for both purposes. */
   touch(index: number): void {
-    this.#changes.list(index, TO_SEND);
-    this.#changes.list(index, TO_COMMIT);
+    this.#changes.listForBoth(index);
   }
 
   /** Lists the cell as changed for one purpose. */
