@@ -29,28 +29,47 @@
 @inline const SEPARATORS: usize = 1024;
 // @ts-ignore: decorator
 @inline const SEPARATOR_SIZE: usize = 48;
-// @ts-ignore: decorator
-@inline const RESULT: usize = 4096;
 
-/** Where things lie in a result, in bytes. */
+/** Where things lie in a block: columns of BLOCK values, and what else each record says, one behind the other. */
 // @ts-ignore: decorator
-@inline const FLAGS: usize = 0;
+@inline const SPANS: usize = 0;
 // @ts-ignore: decorator
-@inline const ID_HASH: usize = 4;
+@inline const FLAGS: usize = 256;
 // @ts-ignore: decorator
-@inline const ENTITY_HASH: usize = 12;
+@inline const EVENT_TS: usize = 384;
 // @ts-ignore: decorator
-@inline const SUSPECT_HASH: usize = 20;
+@inline const SPEND_MICROS: usize = 640;
+/** Of each hash first the upper words, then the lower ones. */
 // @ts-ignore: decorator
-@inline const VERSION: usize = 28;
+@inline const ID_HASHES: usize = 896;
+// @ts-ignore: decorator
+@inline const ENTITY_HASHES: usize = 1152;
+// @ts-ignore: decorator
+@inline const SUSPECT_HASHES: usize = 1408;
+// @ts-ignore: decorator
+@inline const UNIT_HASHES: usize = 1664;
+// @ts-ignore: decorator
+@inline const VARIANT_HASHES: usize = 1920;
+// @ts-ignore: decorator
+@inline const LOWER_WORDS: usize = 128;
+// @ts-ignore: decorator
+@inline const RESULTS: usize = 2176;
+// @ts-ignore: decorator
+@inline const RESULT_SIZE: usize = 112;
+
+/** Where things lie in a result. */
+// @ts-ignore: decorator
+@inline const SEEN: usize = 0;
+// @ts-ignore: decorator
+@inline const VERSION: usize = 4;
 /** event_ts, received_ts, assigned_ts, spend_micros. */
 // @ts-ignore: decorator
-@inline const NUMBERS: usize = 32;
+@inline const NUMBERS: usize = 8;
 /** Start and end of each text, then of the attributes. */
 // @ts-ignore: decorator
-@inline const TEXTS: usize = 64;
+@inline const TEXTS: usize = 40;
 // @ts-ignore: decorator
-@inline const ATTRIBUTES: usize = 120;
+@inline const ATTRIBUTES: usize = 96;
 
 // @ts-ignore: decorator
 @inline const HAS_USER: i32 = 1;
@@ -60,6 +79,11 @@
 @inline const VALID: i32 = 8;
 // @ts-ignore: decorator
 @inline const HAS_ATTRIBUTES: i32 = 16;
+// @ts-ignore: decorator
+@inline const SURE: i32 = 32;
+/** There is a suspect's key. */
+// @ts-ignore: decorator
+@inline const TIED: i32 = 64;
 
 /** As in src/operators/field-reader.ts. */
 // @ts-ignore: decorator
@@ -91,9 +115,25 @@
 // @ts-ignore: decorator
 @inline const MAX_SEPARATOR: usize = 32;
 
+/** As in src/operators/field-reader.ts, times eight. */
+// @ts-ignore: decorator
+@inline const EVENT_ID: usize = 0;
+// @ts-ignore: decorator
+@inline const ENTITY_ID: usize = 8;
+// @ts-ignore: decorator
+@inline const VARIANT_ID: usize = 16;
+// @ts-ignore: decorator
+@inline const UNIT_ID: usize = 24;
+// @ts-ignore: decorator
+@inline const USER_ID: usize = 32;
+// @ts-ignore: decorator
+@inline const SURFACE: usize = 48;
+
 /** No position: nothing lies at the beginning of the memory. */
 // @ts-ignore: decorator
 @inline const UNSURE: usize = 0;
+// @ts-ignore: decorator
+@inline const NOT_YET: usize = 0;
 
 /** What `digitsEnd` has read, and where the value begins that `find` has found. */
 let integer: i64 = 0;
@@ -104,10 +144,25 @@ let s1: i32 = 0;
 let s2: i32 = 0;
 let s3: i32 = 0;
 
-/** 1 when the value from `start` to `end` is good, and all of it is in the configuration's result; 0 when somebody else has to judge. */
-export function decode(config: usize, start: usize, end: usize): i32 {
-  const result = config + RESULT;
-  store<i32>(result + FLAGS, VALID);
+/**
+ * Reads the first `size` values, whose spans stand in the block. Where a record's flags have SURE, it is good and all of it is in the block;
+ * of others somebody else has to judge.
+ */
+export function decodeBlock(config: usize, block: usize, size: i32): void {
+  for (let i: usize = 0; i < <usize>size; i++) {
+    const result = block + RESULTS + i * RESULT_SIZE;
+    const spans = block + SPANS + 8 * i;
+    const isSure = decode(config, result, load<i32>(spans), load<i32>(spans + 4));
+    store<i32>(block + FLAGS + 4 * i, isSure ? load<i32>(result + SEEN) | SURE : 0);
+    if (!isSure) continue;
+    store<f64>(block + EVENT_TS + 8 * i, load<f64>(result + NUMBERS));
+    store<f64>(block + SPEND_MICROS + 8 * i, load<f64>(result + NUMBERS + 24));
+    hash(config, block, i);
+  }
+}
+
+function decode(config: usize, result: usize, start: usize, end: usize): bool {
+  store<i32>(result + SEEN, VALID);
   store<i32>(result + VERSION, 1);
   store<f64>(result + NUMBERS + 8, NaN);
   store<f64>(result + NUMBERS + 16, NaN);
@@ -124,7 +179,7 @@ export function decode(config: usize, start: usize, end: usize): i32 {
       i += length;
     } else {
       follows = find(config, place, i, end);
-      if (follows > (QUOTED | UNLISTED)) return 0;
+      if (follows > (QUOTED | UNLISTED)) return false;
       i = valueAt;
     }
     if (follows === UNLISTED) {
@@ -134,17 +189,15 @@ export function decode(config: usize, start: usize, end: usize): i32 {
     } else {
       const field = follows & (QUOTED - 1);
       const bit: u32 = 1 << field;
-      if ((seen & bit) !== 0) return 0;
+      if ((seen & bit) !== 0) return false;
       seen |= bit;
       place = field;
       const target: u32 = load<u8>(config + TARGETS + field);
-      i = follows === field ? otherEnd(config, target, i, end) : listedTextEnd(result, target, i, end);
+      i = follows === field ? otherEnd(config, result, target, i, end) : listedTextEnd(result, target, i, end);
     }
-    if (i === UNSURE || i >= end) return 0;
+    if (i === UNSURE || i >= end) return false;
   } while (load<u8>(i) !== 0x7d);
-  if (i + 1 !== end || (seen & required) !== required) return 0;
-  hash(config, result);
-  return 1;
+  return i + 1 === end && (seen & required) === required;
 }
 
 /** How long the separator that is known for the place is, when it lies there; else 0. */
@@ -218,15 +271,14 @@ function listedTextEnd(result: usize, target: u32, at: usize, end: usize): usize
   if (target <= LAST_ID && (close === at || close - at > MAX_ID)) return UNSURE;
   store<i32>(result + TEXTS + 8 * target, <i32>at);
   store<i32>(result + TEXTS + 4 + 8 * target, <i32>close);
-  if (target >= FIRST_OPTIONAL_TEXT) store<i32>(result + FLAGS, load<i32>(result + FLAGS) | (1 << (target - FIRST_OPTIONAL_TEXT)));
+  if (target >= FIRST_OPTIONAL_TEXT) store<i32>(result + SEEN, load<i32>(result + SEEN) | (1 << (target - FIRST_OPTIONAL_TEXT)));
   return close + 1;
 }
 
 /** Of a listed field whose value begins otherwise. */
 // @ts-ignore: decorator
 @inline
-function otherEnd(config: usize, target: u32, at: usize, end: usize): usize {
-  const result = config + RESULT;
+function otherEnd(config: usize, result: usize, target: u32, at: usize, end: usize): usize {
   if (target <= LAST_TEXT) return UNSURE;
   if (target <= ALLOCATION_VERSION) {
     const after = digitsEnd(at);
@@ -242,13 +294,13 @@ function otherEnd(config: usize, target: u32, at: usize, end: usize): usize {
   if (target === IS_VALID) {
     if (load<u32>(at) === 0x65757274) return at + 4;
     if (load<u32>(at) !== 0x736c6166 || load<u8>(at + 4) !== 0x65) return UNSURE;
-    store<i32>(result + FLAGS, load<i32>(result + FLAGS) & ~VALID);
+    store<i32>(result + SEEN, load<i32>(result + SEEN) & ~VALID);
     return at + 5;
   }
   const after = load<u8>(at) === 0x7b ? valueEnd(at, end) : UNSURE;
   store<i32>(result + ATTRIBUTES, <i32>at);
   store<i32>(result + ATTRIBUTES + 4, <i32>after);
-  store<i32>(result + FLAGS, load<i32>(result + FLAGS) | HAS_ATTRIBUTES);
+  store<i32>(result + SEEN, load<i32>(result + SEEN) | HAS_ATTRIBUTES);
   return after;
 }
 
@@ -313,29 +365,35 @@ function scalarEnd(at: usize, end: usize): usize {
   return digitsEnd(at);
 }
 
-/** As SeededHash: of the event's id, of its entity, and (suspectKey) of who, what and when. */
-function hash(config: usize, result: usize): void {
+/** As SeededHash: of the event's id, of its entity, and (suspectKey) of who, what and when; where there are units, of unit and variant. */
+function hash(config: usize, block: usize, i: usize): void {
   const k0 = load<i32>(config + KEY);
   const k1 = load<i32>(config + KEY + 4);
-  begin(k0, k1);
-  absorb(load<i32>(result + TEXTS), load<i32>(result + TEXTS + 4));
-  finish(result + ID_HASH);
-  begin(k0, k1);
-  absorb(load<i32>(result + TEXTS + 8), load<i32>(result + TEXTS + 12));
-  finish(result + ENTITY_HASH);
+  const texts = block + RESULTS + i * RESULT_SIZE + TEXTS;
+  const flags = block + FLAGS + 4 * i;
+  const ids = block + ID_HASHES + 4 * i;
+  const entities = block + ENTITY_HASHES + 4 * i;
+  const suspects = block + SUSPECT_HASHES + 4 * i;
   const isImpression = load<i32>(config + IS_IMPRESSION) === 1;
-  const flags = load<i32>(result + FLAGS);
-  if (isImpression && (flags & HAS_USER) === 0) return;
-  const who = result + TEXTS + (isImpression ? 32 : 24);
-  const surface = result + TEXTS + 48;
-  const hasSurface = isImpression && (flags & HAS_SURFACE) !== 0;
-  const surfaceLength = hasSurface ? load<i32>(surface + 4) - load<i32>(surface) : -1;
-  begin(k0 ^ load<i32>(result + ENTITY_HASH), k1 ^ load<i32>(result + ENTITY_HASH + 4));
-  addWord(<i32>(<i64>load<f64>(result + NUMBERS) / 1000));
+  begin(k0, k1);
+  addText(texts + EVENT_ID, ids);
+  begin(k0, k1);
+  addText(texts + ENTITY_ID, entities);
+  if (!isImpression) {
+    begin(k0, k1);
+    addText(texts + UNIT_ID, block + UNIT_HASHES + 4 * i);
+    begin(k0, k1);
+    addText(texts + VARIANT_ID, block + VARIANT_HASHES + 4 * i);
+  } else if ((load<i32>(flags) & HAS_USER) === 0) return;
+  store<i32>(flags, load<i32>(flags) | TIED);
+  const who = texts + (isImpression ? USER_ID : UNIT_ID);
+  const hasSurface = isImpression && (load<i32>(flags) & HAS_SURFACE) !== 0;
+  const surfaceLength = hasSurface ? load<i32>(texts + SURFACE + 4) - load<i32>(texts + SURFACE) : -1;
+  begin(k0 ^ load<i32>(entities), k1 ^ load<i32>(entities + LOWER_WORDS));
+  addWord(<i32>(<i64>load<f64>(block + EVENT_TS + 8 * i) / 1000));
   addWord((surfaceLength << 11) | (load<i32>(who + 4) - load<i32>(who)));
-  absorb(load<i32>(who), load<i32>(who + 4));
-  if (hasSurface) absorb(load<i32>(surface), load<i32>(surface + 4));
-  finish(result + SUSPECT_HASH);
+  addText(who, hasSurface ? NOT_YET : suspects);
+  if (hasSurface) addText(texts + SURFACE, suspects);
 }
 
 // @ts-ignore: decorator
@@ -347,26 +405,32 @@ function begin(k0: i32, k1: i32): void {
   s3 = 0x74656462 ^ k1;
 }
 
-// @ts-ignore: decorator
-@inline
-function addWord(word: i32): void {
-  s3 ^= word;
-  round();
-  s0 ^= word;
-}
-
-/** With the state in locals: globals of a module lie in memory. */
-// @ts-ignore: decorator
-@inline
-function absorb(start: i32, end: i32): void {
+/**
+ * Adds the text that begins and ends where it stands at `span`, and puts the hash at `to`, unless more is to come: NOT_YET. The state is
+ * in locals, for globals of a module lie in memory; so there is one loop, in which a round of the end is one with the word 0.
+ */
+function addText(span: usize, to: usize): void {
+  const start = load<i32>(span);
+  const end = load<i32>(span + 4);
   const whole = end - ((end - start) & 3);
+  const last = to === NOT_YET ? whole : whole + 24;
+  let lower = 0;
   let v0 = s0;
   let v1 = s1;
   let v2 = s2;
   let v3 = s3;
-  for (let at = start; at <= whole; at += 4) {
-    let word = load<i32>(at);
-    if (at === whole) word = (word & ((1 << (8 * (end - whole))) - 1)) | ((end - start) << 24);
+  for (let at = start; at <= last; at += 4) {
+    let word = 0;
+    if (at < whole) {
+      word = load<i32>(at);
+    } else if (at === whole) {
+      word = (load<i32>(at) & ((1 << (8 * (end - whole))) - 1)) | ((end - start) << 24);
+    } else if (at === whole + 4) {
+      v2 ^= 0xee;
+    } else if (at === whole + 16) {
+      lower = v1 ^ v3;
+      v1 ^= 0xdd;
+    }
     v3 ^= word;
     v0 += v1;
     v1 = rotl(v1, 5) ^ v0;
@@ -380,35 +444,33 @@ function absorb(start: i32, end: i32): void {
     v2 = rotl(v2, 16);
     v0 ^= word;
   }
-  s0 = v0;
-  s1 = v1;
-  s2 = v2;
-  s3 = v3;
-}
-
-/** The lower word of the hash is behind the upper one. */
-// @ts-ignore: decorator
-@inline
-function finish(to: usize): void {
-  s2 ^= 0xee;
-  for (let i = 0; i < 3; i++) round();
-  store<i32>(to + 4, s1 ^ s3);
-  s1 ^= 0xdd;
-  for (let i = 0; i < 3; i++) round();
-  store<i32>(to, s1 ^ s3);
+  if (to === NOT_YET) {
+    s0 = v0;
+    s1 = v1;
+    s2 = v2;
+    s3 = v3;
+  } else {
+    store<i32>(to, v1 ^ v3);
+    store<i32>(to + LOWER_WORDS, lower);
+  }
 }
 
 // @ts-ignore: decorator
 @inline
-function round(): void {
-  s0 += s1;
-  s1 = rotl(s1, 5) ^ s0;
-  s0 = rotl(s0, 16);
-  s2 += s3;
-  s3 = rotl(s3, 8) ^ s2;
-  s0 += s3;
-  s3 = rotl(s3, 7) ^ s0;
-  s2 += s1;
-  s1 = rotl(s1, 13) ^ s2;
-  s2 = rotl(s2, 16);
+function addWord(word: i32): void {
+  let v0 = s0;
+  let v1 = s1;
+  let v2 = s2;
+  let v3 = s3 ^ word;
+  v0 += v1;
+  v1 = rotl(v1, 5) ^ v0;
+  v0 = rotl(v0, 16);
+  v2 += v3;
+  v3 = rotl(v3, 8) ^ v2;
+  v0 += v3;
+  s3 = rotl(v3, 7) ^ v0;
+  v2 += v1;
+  s1 = rotl(v1, 13) ^ v2;
+  s2 = rotl(v2, 16);
+  s0 = v0 ^ word;
 }

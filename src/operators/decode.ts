@@ -47,9 +47,9 @@ export class Decoder {
     this.#framing = options.schemaRegistryFraming ?? false;
   }
 
-  /** The same for usual records, and their hashes with it; null where there is none. @param block the most records of a block */
-  native(hash: SeededHash, block: number): NativeDecoder | null {
-    return NativeDecoder.create(this.#stream, { ...this.#options, hash, block });
+  /** The same for usual records, and their hashes with it; null where there is none. */
+  native(hash: SeededHash): NativeDecoder | null {
+    return NativeDecoder.create(this.#stream, { ...this.#options, hash });
   }
 
   /** 0 when the record is good, else the index of its reason in INVALID_REASONS. Allocates nothing on the usual path. */
@@ -75,13 +75,13 @@ export class Decoder {
       const reason = this.#slow.decode(bytes, start, end, into);
       if (reason !== GOOD) return reason;
     }
-    return this.checkRecord(record, into);
+    return this.checkRecord(record, into.eventTs);
   }
 
   /** What is wrong with a record whose value is good; 0 when nothing is. */
-  checkRecord(record: RecordView, event: DecodedEvent): number {
+  checkRecord(record: RecordView, eventTs: number): number {
     if (record.key === null) return MISSING_KEY;
     // Without a Kafka timestamp (NaN) this is false.
-    return event.eventTs > record.timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
+    return eventTs > record.timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
   }
 }

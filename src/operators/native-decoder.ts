@@ -4,35 +4,37 @@
  */
 import type { SeededHash } from '../state/hash.ts';
 import { Instance, Memory, Module, PAGE_BYTES } from '../state/web-assembly.ts';
-import type { RecordView, Stream } from '../topology/types.ts';
+import type { ByteRef, RecordView, Stream } from '../topology/types.ts';
 import type { DecoderOptions } from './decode.ts';
 import { FIELDS } from './decode-fields.ts';
 import type { DecodedEvent } from './decoded-event.ts';
+import { COLUMNS_AT, COLUMNS_BYTES, EventColumns, FLAG } from './event-columns.ts';
 import { fieldPath } from './field-mapping.ts';
 import { TARGETS } from './field-reader.ts';
 import { NATIVE_CODE } from './native-code.ts';
 
-/** As native/decode.ts has it, in bytes: places in a configuration, in its result, and flags. */
+/** As native/decode.ts has it, in bytes: places in a configuration, and in what a record says besides its columns. */
 const AT = { impression: 0, maxSpend: 8, required: 16, fields: 20, key: 24, targets: 32, nameStarts: 64, names: 136, end: 1024 } as const;
-const RESULT_AT = 4096;
-const CONFIG_BYTES = 4096 + 256;
-const RESULT = { idHash: 4, entityHash: 12, suspectHash: 20, version: 28, numbers: 32, texts: 64, attributes: 120 } as const;
-const FLAG = { user: 1, advertiser: 2, surface: 4, valid: 8, attributes: 16 } as const;
+const CONFIG_BYTES = 4096;
+const RESULT = { version: 4, received: 16, assigned: 24, texts: 40, attributes: 96 } as const;
 const TEXTS = 7;
 
 const CONFIGS_AT = PAGE_BYTES;
 const VALUES_AT = 1 << 20;
 /** Values of a block beyond that are left to others. */
 const VALUES_END = VALUES_AT + (1 << 18);
-const NOT_THERE = Number.MIN_SAFE_INTEGER;
+/** The block, in a page behind the values and what may be read beyond them. */
+const COLUMNS_FROM = VALUES_END + PAGE_BYTES;
+const PAGES = COLUMNS_FROM / PAGE_BYTES + Math.ceil(COLUMNS_BYTES / PAGE_BYTES);
 /** A name that JSON can only hold as it is, in ASCII. */
 const PLAIN_NAME = /^[ !#-[\]-~]+$/;
 
 interface Engine {
-  decode(config: number, start: number, end: number): number;
+  decodeBlock(config: number, block: number, size: number): void;
   bytes: Uint8Array;
   words: Int32Array;
   numbers: Float64Array;
+  columns: EventColumns;
   /** Configurations by what they are made of: a few in a process. */
   configs: Map<string, number>;
 }
@@ -43,10 +45,11 @@ let known: Engine | null | undefined;
 function engine(): Engine | null {
   if (known !== undefined) return known;
   try {
-    const memory = new Memory({ initial: VALUES_END / PAGE_BYTES + 1, maximum: VALUES_END / PAGE_BYTES + 1 });
+    const memory = new Memory({ initial: PAGES, maximum: PAGES });
     const { exports } = new Instance(new Module(Buffer.from(NATIVE_CODE, 'base64')), { env: { memory } });
     const views = { bytes: new Uint8Array(memory.buffer), words: new Int32Array(memory.buffer), numbers: new Float64Array(memory.buffer) };
-    known = { decode: exports['decode'] as Engine['decode'], ...views, configs: new Map() };
+    const columns = new EventColumns(memory.buffer, COLUMNS_FROM);
+    known = { decodeBlock: exports['decodeBlock'] as Engine['decodeBlock'], ...views, columns, configs: new Map() };
   } catch {
     known = null;
   }
@@ -55,26 +58,18 @@ function engine(): Engine | null {
 
 export interface NativeOptions extends Pick<DecoderOptions, 'mapping' | 'maxSpendMicros'> {
   hash: SeededHash;
-  /** The most records of a block. */
-  block: number;
 }
 
 export class NativeDecoder {
   readonly #engine: Engine;
   readonly #config: number;
-  /** Where its result begins, in words. */
-  readonly #result: number;
   /** Texts that the stream has. */
   readonly #texts: Uint8Array;
-  /** By record of the block: how far its value lies from where it was. */
-  readonly #shifts: Float64Array;
 
-  private constructor(given: Engine, config: number, { texts, block }: { texts: number[]; block: number }) {
+  private constructor(given: Engine, config: number, texts: number[]) {
     this.#engine = given;
     this.#config = config;
-    this.#result = (config + RESULT_AT) / 4;
     this.#texts = Uint8Array.from(texts);
-    this.#shifts = new Float64Array(block);
   }
 
   /** Null where there is no such code, or the mapping asks for more than plain, distinct names at the top. */
@@ -83,12 +78,18 @@ export class NativeDecoder {
     const config = given === null ? null : configOf(given, stream, options);
     if (given === null || config === null) return null;
     const texts = FIELDS[stream].map(({ target }) => TARGETS[target]).filter((target) => target < TEXTS);
-    return new NativeDecoder(given, config, { texts, block: options.block });
+    return new NativeDecoder(given, config, texts);
   }
 
-  /** The records to be decoded next. */
-  take(views: readonly RecordView[], size: number): void {
-    const { bytes: to } = this.#engine;
+  /** Of the block that was read last, by whichever decoder. */
+  get columns(): EventColumns {
+    return this.#engine.columns;
+  }
+
+  /** Reads the first `size` records, at most BLOCK: those with the flag `sure` are good, and of others nothing is said. */
+  read(views: readonly RecordView[], size: number): void {
+    const { bytes: to, words } = this.#engine;
+    const spans = (COLUMNS_FROM + COLUMNS_AT.spans) / 4;
     let at = VALUES_AT;
     for (let from = 0; from < size; ) {
       const { value, valueStart } = views[from];
@@ -98,50 +99,50 @@ export class NativeDecoder {
       while (next < size && views[next].value === value && views[next].valueStart >= valueEnd) valueEnd = views[next++].valueEnd;
       const fits = value !== null && at + valueEnd - valueStart <= VALUES_END;
       if (fits) to.set(value.subarray(valueStart, valueEnd), at);
-      for (let i = from; i < next; i++) this.#shifts[i] = fits ? at - valueStart : NOT_THERE;
+      for (let i = from; i < next; i++) {
+        // Nothing is the value of those that do not fit.
+        words[spans + 2 * i] = fits ? at + views[i].valueStart - valueStart : VALUES_END;
+        words[spans + 2 * i + 1] = fits ? at + views[i].valueEnd - valueStart : VALUES_END;
+      }
       if (fits) at += valueEnd - valueStart;
       from = next;
     }
+    this.#engine.decodeBlock(this.#config, COLUMNS_FROM, size);
   }
 
-  /** True when the value of record `i` is good, and all of it is in `into`, valid until the next `take`; else nothing is said. */
-  decode(i: number, { valueStart, valueEnd }: RecordView, into: DecodedEvent): boolean {
-    const { words, numbers, bytes } = this.#engine;
-    const shift = this.#shifts[i];
-    if (shift === NOT_THERE || this.#engine.decode(this.#config, valueStart + shift, valueEnd + shift) === 0) return false;
-    const result = this.#result;
-    const flags = words[result];
+  /** All that record `i` says, if it is a sure one: valid until the next `read`. */
+  event(i: number, into: DecodedEvent): void {
+    const { words, numbers, bytes, columns } = this.#engine;
+    const flags = columns.flags[i];
+    const result = (COLUMNS_FROM + COLUMNS_AT.results + i * COLUMNS_AT.resultBytes) / 4;
     into.hasUser = (flags & FLAG.user) !== 0;
     into.hasAdvertiser = (flags & FLAG.advertiser) !== 0;
     into.hasSurface = (flags & FLAG.surface) !== 0;
     into.valid = (flags & FLAG.valid) !== 0;
     into.hasAttributes = (flags & FLAG.attributes) !== 0;
     into.allocationVersion = words[result + RESULT.version / 4];
-    const number = (result + RESULT.numbers / 4) / 2;
-    into.eventTs = numbers[number];
-    into.receivedTs = numbers[number + 1];
-    into.assignedTs = numbers[number + 2];
-    into.spendMicros = numbers[number + 3];
+    into.eventTs = columns.eventTs[i];
+    into.spendMicros = columns.spendMicros[i];
+    into.receivedTs = numbers[(result + RESULT.received / 4) / 2];
+    into.assignedTs = numbers[(result + RESULT.assigned / 4) / 2];
     for (let k = 0; k < this.#texts.length; k++) {
       const text = this.#texts[k];
-      const ref = into.texts[text];
-      if (ref.bytes !== bytes) ref.bytes = bytes;
-      ref.start = words[result + RESULT.texts / 4 + 2 * text];
-      ref.end = words[result + RESULT.texts / 4 + 2 * text + 1];
+      this.text(i, text, into.texts[text]);
     }
-    if (!into.hasAttributes) return true;
+    if (!into.hasAttributes) return;
     into.attributes.bytes = bytes;
     into.attributes.start = words[result + RESULT.attributes / 4];
     into.attributes.end = words[result + RESULT.attributes / 4 + 1];
-    return true;
   }
 
-  /** Of the event decoded last: the hash of its id, of its entity, and its suspect's key, which means nothing where nobody is tied to it. */
-  copyHash(of: 'idHash' | 'entityHash' | 'suspectHash', to: { his: Uint32Array; los: Uint32Array }, i: number): void {
-    const { words } = this.#engine;
-    const at = this.#result + RESULT[of] / 4;
-    to.his[i] = words[at];
-    to.los[i] = words[at + 1];
+  /** One text of a sure record. @param text its number among TARGETS */
+  text(i: number, text: number, into: ByteRef): void {
+    const { words, bytes } = this.#engine;
+    const at = (COLUMNS_FROM + COLUMNS_AT.results + i * COLUMNS_AT.resultBytes + RESULT.texts) / 4 + 2 * text;
+    // Storing a pointer is dear where a number is not.
+    if (into.bytes !== bytes) into.bytes = bytes;
+    into.start = words[at];
+    into.end = words[at + 1];
   }
 }
 

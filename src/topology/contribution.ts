@@ -1,8 +1,9 @@
 /** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
 import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
+import { BLOCK, FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
-import { BLOCK, type IngestBlock } from './ingest-block.ts';
+import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { CELLS, type CellName } from './partials.ts';
 import { SegmentValues } from './segment-values.ts';
@@ -36,8 +37,8 @@ export class Contribution {
   readonly #options: ContributionOptions;
   readonly #state: IngestState;
   readonly #surfaces: SurfaceSpend;
-  /** See `warm`. */
-  readonly groups = new Int32Array(BLOCK);
+  /** Of the block that was warmed; -1 where a group is not known yet. */
+  readonly #groups = new Int32Array(BLOCK);
   /** By group: the cell of spend it was last found in. A guess. */
   readonly #lastCells: number[] = [];
   readonly #segments: SegmentValues;
@@ -68,41 +69,42 @@ export class Contribution {
   }
 
   /**
-   * Finds the groups and cells of a block of impressions, so that they wait in the cache: `groups` then has each one's group, -1
-   * where it is not known yet.
+   * Finds the groups and cells of a block of impressions, so that they wait in the cache.
    */
-  warm({ size, events, entities }: IngestBlock): number {
+  warm(block: IngestBlock): number {
     if (this.#options.stream !== 'impressions') return 0;
     const { groups, cells } = this.#state;
+    const { entities } = block.columns;
     let read = 0;
-    for (let i = 0; i < size; i++) {
-      const group = groups.findCampaign(events[i].entityId, entities.los[i]);
-      this.groups[i] = group;
+    for (let i = 0; i < block.size; i++) {
+      const group = groups.findCampaign(block.entity(i), entities.los[i]);
+      this.#groups[i] = group;
       if (group >= 0) read += cells.spend.warm(this.#lastCells[group]);
     }
     return read;
   }
 
-  /** An accepted impression; invalid traffic spends nothing. `known` is its campaign's group, -1 when that is to be found. */
-  impression(event: DecodedEvent, known: number): void {
-    if (!event.valid) {
-      this.#state.addMoney('invalidTrafficMicros', event.spendMicros);
-      this.evidence(EVIDENCE.invalidTraffic, event);
+  /** An accepted impression, record `i` of the block that was warmed; invalid traffic spends nothing. */
+  impression(block: IngestBlock, i: number): void {
+    const { flags, eventTs, spendMicros } = block.columns;
+    if ((flags[i] & FLAG.valid) === 0) {
+      this.#state.addMoney('invalidTrafficMicros', spendMicros[i]);
+      this.evidence(EVIDENCE.invalidTraffic, block.event(i));
       return;
     }
     const { groups, cells } = this.#state;
-    const group = known >= 0 ? known : groups.intern(event.entityId);
-    const slot = Math.floor(event.eventTs / CELLS.spend.slotMs);
+    const group = this.#groups[i] >= 0 ? this.#groups[i] : groups.intern(block.entity(i));
+    const slot = Math.floor(eventTs[i] / CELLS.spend.slotMs);
     let index = this.#lastCells[group] ?? -1;
     if (!cells.spend.isAt(index, group, slot)) {
       index = cells.spend.at(group, 0, slot);
       while (this.#lastCells.length <= group) this.#lastCells.push(-1);
       this.#lastCells[group] = index;
     }
-    cells.spend.add(index, 0, event.spendMicros);
+    cells.spend.add(index, 0, spendMicros[i]);
     cells.spend.add(index, 1, 1);
     cells.spend.touch(index);
-    if (event.hasSurface) this.#surfaces.add(event);
+    if ((flags[i] & FLAG.surface) !== 0) this.#surfaces.add(block.surface(i), eventTs[i], spendMicros[i]);
   }
 
   firstExposure(event: DecodedEvent): void {

@@ -4,7 +4,8 @@
  */
 import type { LimitSettings, PaceSettings, SrmSettings, TimeSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
-import { type DecodedEvent, type Decoder, INVALID_REASONS } from '../operators/decode.ts';
+import { type Decoder, INVALID_REASONS } from '../operators/decode.ts';
+import { FLAG } from '../operators/event-columns.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
 import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
@@ -18,7 +19,7 @@ import { emptyTotals, type IngestTotals, TOTALS } from './ingest-totals.ts';
 import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
-import type { Commit, Now, OutRecord, RecordBatch, RecordView, Stream } from './types.ts';
+import type { Commit, Now, OutRecord, RecordBatch, Stream } from './types.ts';
 
 const ACCEPTED = 0;
 const DUPLICATE = 1;
@@ -197,71 +198,79 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   /** Record number `i` of the block. */
   #judge(i: number): void {
-    const { views, events, reasons, ids } = this.#block;
-    const record = views[i];
-    const event = events[i];
+    const { views, columns, reasons } = this.#block;
     const state = this.#state;
     const { sums, dispositions } = state.totals;
     sums.consumed++;
-    state.lastRecordMs = record.timestampMs;
-    const reason = reasons[i];
-    if (reason !== 0) {
+    state.lastRecordMs = views[i].timestampMs;
+    if (reasons[i] !== 0) {
       dispositions[INVALID]++;
-      state.totals.reasons[reason]++;
-      this.#side.copy(record, this.#options.outputs.invalid, INVALID_REASONS[reason]);
+      state.totals.reasons[reasons[i]]++;
+      this.#side.copy(views[i], this.#options.outputs.invalid, INVALID_REASONS[reasons[i]]);
       return;
     }
+    const eventTs = columns.eventTs[i];
     // As signed words: others would be boxed on the way.
-    if (state.seenBefore(ids.his[i] | 0, ids.los[i] | 0, event.eventTs)) {
-      dispositions[DUPLICATE]++;
-      state.addMoney('duplicateMicros', event.spendMicros);
-      this.#contribution.evidence(EVIDENCE.duplicate, event);
-      this.#side.copy(record, this.#options.outputs.duplicates, 'duplicate_event_id');
-      return;
+    if (state.seenBefore(columns.ids.his[i] | 0, columns.ids.los[i] | 0, eventTs)) {
+      this.#duplicate(i);
+    } else if (isLate(eventTs, state.watermark.ms, this.#options.time)) {
+      this.#late(i);
+    } else {
+      dispositions[ACCEPTED]++;
+      state.observe(eventTs);
+      this.#accept(i);
     }
-    const watermarkMs = state.watermark.ms;
-    const late = isLate(event.eventTs, watermarkMs, this.#options.time);
-    if (late) {
-      dispositions[LATE]++;
-      state.addMoney('lateMicros', event.spendMicros);
-      this.#contribution.evidence(EVIDENCE.late, event);
-      this.#side.copy(record, this.#options.outputs.late, 'window_closed', { watermark_ms: String(watermarkMs) });
-      return;
-    }
-    dispositions[ACCEPTED]++;
-    state.observe(event.eventTs);
-    this.#accept(i, record, event);
   }
 
-  #accept(i: number, record: RecordView, event: DecodedEvent): void {
+  #duplicate(i: number): void {
+    const { views, columns } = this.#block;
+    this.#state.totals.dispositions[DUPLICATE]++;
+    this.#state.addMoney('duplicateMicros', columns.spendMicros[i]);
+    this.#contribution.evidence(EVIDENCE.duplicate, this.#block.event(i));
+    this.#side.copy(views[i], this.#options.outputs.duplicates, 'duplicate_event_id');
+  }
+
+  #late(i: number): void {
+    const { views, columns } = this.#block;
+    this.#state.totals.dispositions[LATE]++;
+    this.#state.addMoney('lateMicros', columns.spendMicros[i]);
+    this.#contribution.evidence(EVIDENCE.late, this.#block.event(i));
+    const watermarkMs = String(this.#state.watermark.ms);
+    this.#side.copy(views[i], this.#options.outputs.late, 'window_closed', { watermark_ms: watermarkMs });
+  }
+
+  #accept(i: number): void {
     const { outputs } = this.#options;
-    const state = this.#state;
-    const { tied, suspects } = this.#block;
-    if (outputs.unique !== null) this.#side.copy(record, outputs.unique, '');
-    if (tied[i] === 1 && state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, event.eventTs)) {
-      state.totals.sums.suspected++;
-      state.addMoney('suspectedMicros', event.spendMicros);
-      this.#contribution.evidence(EVIDENCE.suspected, event);
-      this.#side.copy(record, outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
-    }
-    if (this.#impressions) this.#contribution.impression(event, this.#contribution.groups[i]);
-    else this.#countUnit(i, record, event);
+    const { suspects, flags, eventTs } = this.#block.columns;
+    if (outputs.unique !== null) this.#side.copy(this.#block.views[i], outputs.unique, '');
+    const isTied = (flags[i] & FLAG.tied) !== 0;
+    if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
+    if (this.#impressions) this.#contribution.impression(this.#block, i);
+    else this.#countUnit(i);
+  }
+
+  #suspect(i: number): void {
+    const { views, columns } = this.#block;
+    this.#state.totals.sums.suspected++;
+    this.#state.addMoney('suspectedMicros', columns.spendMicros[i]);
+    this.#contribution.evidence(EVIDENCE.suspected, this.#block.event(i));
+    this.#side.copy(views[i], this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
   }
 
   /** An exposure, or by the same rules an assignment: the first of a unit counts. */
-  #countUnit(i: number, record: RecordView, event: DecodedEvent): void {
+  #countUnit(i: number): void {
     const state = this.#state;
-    const { hash } = this.#options;
-    const { entityId, variantId, unitId } = event;
-    const experiment = state.entities.internHashed(this.#block.entities.los[i], entityId.bytes, entityId.start, entityId.end);
+    const { columns } = this.#block;
+    const event = this.#block.event(i);
+    const { entityId, variantId } = event;
+    const experiment = state.entities.internHashed(columns.entities.los[i], entityId.bytes, entityId.start, entityId.end);
     // Judged by the log alone, so that a sweep at another time gives the same answer.
     state.forgetIfExpired(experiment, state.watermark.ms - this.#options.time.unitTtlMs);
     const variant = state.variantOf(experiment, variantId);
-    hash.bytes(unitId.bytes, unitId.start, unitId.end);
     const unit = this.#unit;
     unit.experiment = experiment;
-    unit.hi = hash.hi;
-    unit.lo = hash.lo;
+    unit.hi = columns.units.his[i];
+    unit.lo = columns.units.los[i];
     const verdict = judgeExposure(state.units, unit, variant);
     state.touchExperiment(experiment, event.eventTs);
     if (verdict === SAME_VARIANT) return;
@@ -271,7 +280,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
       this.#contribution.assigned(event);
       return;
     }
-    if (verdict !== FIRST) this.#side.copy(record, this.#options.outputs.violations, 'variant_changed');
+    if (verdict !== FIRST) this.#side.copy(this.#block.views[i], this.#options.outputs.violations, 'variant_changed');
     if (verdict !== FIRST && verdict !== NEWLY_CONTAMINATED) return;
     state.journalUnit(experiment, unit.hi, unit.lo);
     if (verdict === NEWLY_CONTAMINATED) {

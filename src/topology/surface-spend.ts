@@ -2,7 +2,6 @@
  * Spend by surface and hour: a handful of names in practice, but nothing promises that. An hour takes so many of them; what comes
  * after, or has a long name, is counted under ''. Which ones those are follows from the cells, so a restart decides alike.
  */
-import type { DecodedEvent } from '../operators/decode.ts';
 import type { ByteRef } from '../topology/types.ts';
 import type { IngestState } from './ingest-state.ts';
 import { CELLS } from './partials.ts';
@@ -29,10 +28,10 @@ export class SurfaceSpend {
     this.#state = state;
   }
 
-  add(event: DecodedEvent): void {
+  add(surface: ByteRef, eventTs: number, spendMicros: number): void {
     const cells = this.#state.cells.surfaceSpend;
-    const index = this.#cellOf(event.surface, Math.floor(event.eventTs / CELLS.surfaceSpend.slotMs));
-    cells.add(index, 0, event.spendMicros);
+    const index = this.#cellOf(surface, Math.floor(eventTs / CELLS.surfaceSpend.slotMs));
+    cells.add(index, 0, spendMicros);
     cells.add(index, 1, 1);
     cells.touch(index);
   }

@@ -1,6 +1,7 @@
 import { DecodedEvent, Decoder, type DecoderOptions, INVALID_REASONS } from '../../src/operators/decode.ts';
+import { EventColumns, FLAG } from '../../src/operators/event-columns.ts';
 import type { NativeDecoder } from '../../src/operators/native-decoder.ts';
-import { isTied, suspectKey } from '../../src/operators/suspect.ts';
+import { isTied } from '../../src/operators/suspect.ts';
 import { SeededHash } from '../../src/state/hash.ts';
 import { type ByteRef, RecordView, type Stream } from '../../src/topology/types.ts';
 
@@ -62,7 +63,7 @@ export class BothPaths {
   constructor(stream: Stream, options: Partial<DecoderOptions> = {}) {
     this.#stream = stream;
     this.#decoder = new Decoder(stream, { ...OPTIONS, ...options });
-    this.#native = this.#decoder.native(this.#hash, 1);
+    this.#native = this.#decoder.native(this.#hash);
   }
 
   usual(record: RecordView): Outcome {
@@ -72,28 +73,27 @@ export class BothPaths {
   /** What the compiled code says: null where it leaves the record to others. */
   native(record: RecordView): (Outcome & { hashes: number[] }) | null {
     const native = this.#native;
-    native?.take([record], 1);
-    if (!native?.decode(0, record, this.#event)) return null;
-    const columns = (['idHash', 'entityHash', 'suspectHash'] as const).map((of) => {
-      const column = { his: new Uint32Array(1), los: new Uint32Array(1) };
-      native.copyHash(of, column, 0);
-      return [column.his[0], column.los[0]];
-    });
-    const hashes = (isTied(this.#stream, this.#event) ? columns : columns.slice(0, 2)).flat();
-    return { ...outcome(this.#stream, this.#decoder.checkRecord(record, this.#event), this.#event), hashes };
+    if (native === null) return null;
+    native.read([record], 1);
+    const { columns } = native;
+    if ((columns.flags[0] & FLAG.sure) === 0) return null;
+    native.event(0, this.#event);
+    const hashed = [columns.ids, columns.entities];
+    if ((columns.flags[0] & FLAG.tied) !== 0) hashed.push(columns.suspects);
+    if (this.#stream !== 'impressions') hashed.push(columns.units, columns.variants);
+    const hashes = hashed.flatMap(({ his, los }) => [his[0], los[0]]);
+    return { ...outcome(this.#stream, this.#decoder.checkRecord(record, columns.eventTs[0]), this.#event), hashes };
   }
 
   /** Of the record that another path has read last, what the native one should have hashed. */
   hashes(): number[] {
-    const { eventId, entityId } = this.#event;
-    const hash = this.#hash;
-    const found: number[] = [];
-    for (const { bytes, start, end } of [eventId, entityId]) {
-      hash.bytes(bytes, start, end);
-      found.push(hash.hi >>> 0, hash.lo >>> 0);
-    }
-    if (suspectKey(this.#stream, this.#event, hash)) found.push(hash.hi >>> 0, hash.lo >>> 0);
-    return found;
+    const columns = new EventColumns();
+    columns.set(0, this.#stream, this.#event, this.#hash);
+    const { ids, entities, suspects, units, variants } = columns;
+    const hashed = [ids, entities];
+    if (isTied(this.#stream, this.#event)) hashed.push(suspects);
+    if (this.#stream !== 'impressions') hashed.push(units, variants);
+    return hashed.flatMap(({ his, los }) => [his[0], los[0]]);
   }
 
   slow(record: RecordView): Outcome {

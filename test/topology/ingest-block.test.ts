@@ -26,8 +26,9 @@ const blocksOf = (values: readonly string[]): (string | null)[][] => {
   const blocks: (string | null)[][] = [];
   while (block.fill(batch)) {
     const ids = Array.from({ length: block.size }, (_, i) => {
-      const { bytes, start, end } = block.events[i].eventId;
-      return block.reasons[i] === 0 ? Buffer.from(bytes.subarray(start, end)).toString() : null;
+      if (block.reasons[i] !== 0) return null;
+      const { bytes, start, end } = block.event(i).eventId;
+      return Buffer.from(bytes.subarray(start, end)).toString();
     });
     blocks.push(ids);
   }
