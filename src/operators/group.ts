@@ -44,6 +44,11 @@ export class GroupTable {
     return length <= SHORT ? this.#ids.findBetween(hash, campaign, length, 0) : -1;
   }
 
+  /** See Interner.guess. */
+  guess(hash: number): number {
+    return this.#ids.guess(hash);
+  }
+
   /** See Interner.warm. */
   warm(hash: number): number {
     return this.#ids.warm(hash);

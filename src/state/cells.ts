@@ -121,7 +121,7 @@ export class CellTable {
 
   /** Reads a cell, so that it waits in the cache; any index will do. The result means nothing. */
   warm(index: number): number {
-    return index >= 0 && index < this.#size ? this.#chunkOf(index)[this.#inChunk(index)] : 0;
+    return index >= 0 && index < this.#size ? this.#chunkOf(index)[this.#inChunk(index)] + this.#changes.warm(index) : 0;
   }
 
   /**

@@ -40,6 +40,12 @@ export class Interner {
   #old = NO_SLOTS;
   #moved = 0;
   readonly #pieces: Uint8Array[] = [new Uint8Array(FIRST_BYTES)];
+  /** Of the same bytes. */
+  readonly #views: DataView[] = this.#pieces.map(viewOf);
+  #lookedIn: Uint8Array = this.#pieces[0];
+  #lookedView: DataView = this.#views[0];
+  /** What was read only to be in the cache. */
+  #warmed = 0;
   #bytesUsed = 0;
   /** Start and end of each id, over all pieces. */
   #spans = new Uint32Array(2 * FIRST_SLOTS);
@@ -115,6 +121,20 @@ export class Interner {
     }
   }
 
+  /** The first id with this hash, -1 when there is none: found by the slots alone. Its bytes are read too, so that they wait in the cache. */
+  guess(hash: number): number {
+    const word = hash | 0;
+    for (let slots = this.#slots; ; slots = this.#old) {
+      for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
+        if (slots[slot] !== word) continue;
+        const at = slots[slot + 2];
+        this.#warmed ^= this.#pieces[at >>> PIECE_SHIFT][at & (PIECE_BYTES - 1)];
+        return slots[slot + 1] - 1;
+      }
+      if (slots === this.#old || this.#old.length === 0) return -1;
+    }
+  }
+
   /** Reads the slot of a hash, so that it waits in the cache. The result means nothing. */
   warm(hash: number): number {
     return this.#slots[slotOf(this.#slots, hash | 0)];
@@ -144,10 +164,25 @@ export class Interner {
     this.#written = this.#size;
   }
 
+  /** Four bytes at a time. */
   #isAt(at: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const own = this.#pieces[at >>> PIECE_SHIFT];
-    for (let i = start, j = at & (PIECE_BYTES - 1); i < end; i++, j++) if (own[j] !== bytes[i]) return false;
+    const piece = at >>> PIECE_SHIFT;
+    const own = this.#views[piece];
+    const theirs = this.#viewOf(bytes);
+    let i = start;
+    let j = at & (PIECE_BYTES - 1);
+    for (; i + 4 <= end; i += 4, j += 4) if (own.getInt32(j, true) !== theirs.getInt32(i, true)) return false;
+    for (; i < end; i++, j++) if (own.getUint8(j) !== theirs.getUint8(i)) return false;
     return true;
+  }
+
+  /** Ids that are looked for one after the other mostly lie in the same buffer. */
+  #viewOf(bytes: Uint8Array): DataView {
+    if (bytes !== this.#lookedIn) {
+      this.#lookedIn = bytes;
+      this.#lookedView = viewOf(bytes);
+    }
+    return this.#lookedView;
   }
 
   #enter(hash: number, id: Uint8Array): number {
@@ -178,6 +213,7 @@ export class Interner {
     const from = start & (PIECE_BYTES - 1);
     if (number === this.#pieces.length) this.#pieces.push(new Uint8Array(PIECE_BYTES));
     while (from + id.length > this.#pieces[number].length) this.#pieces[number] = grown(this.#pieces[number]);
+    if (this.#views[number]?.byteLength !== this.#pieces[number].length) this.#views[number] = viewOf(this.#pieces[number]);
     this.#pieces[number].set(id, from);
     this.#bytesUsed = start + id.length;
     return start;
@@ -194,6 +230,8 @@ export class Interner {
     if (to === old.length) this.#old = NO_SLOTS;
   }
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView => new DataView(buffer, byteOffset, byteLength);
 
 const slotOf = (slots: Int32Array, hash: number): number => (Math.imul(hash, SLOT_WORDS) & (slots.length - 1)) >>> 0;
 

@@ -5,6 +5,7 @@ import { BLOCK, FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
 import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
+import { LastCells } from './last-cells.ts';
 import { CELLS, type CellName } from './partials.ts';
 import { SegmentValues } from './segment-values.ts';
 import { SurfaceSpend } from './surface-spend.ts';
@@ -39,8 +40,8 @@ export class Contribution {
   readonly #surfaces: SurfaceSpend;
   /** Of the block that was warmed; -1 where a group is not known yet. */
   readonly #groups = new Int32Array(BLOCK);
-  /** By group: the cell of spend it was last found in. A guess. */
-  readonly #lastCells: number[] = [];
+  /** Of spend. */
+  readonly #lastCells = new LastCells();
   readonly #segments: SegmentValues;
   readonly #addSegment: (segment: number) => void;
   /** Of the exposure whose segments are being counted. */
@@ -69,18 +70,18 @@ export class Contribution {
   }
 
   /**
-   * Finds the groups and cells of a block of impressions, so that they wait in the cache.
+   * Finds the groups and cells of a block of impressions, so that they wait in the cache. Each loop asks memory for one thing of all
+   * records, so that it is waited for once and not for each. The result means nothing.
    */
   warm(block: IngestBlock): number {
     if (this.#options.stream !== 'impressions') return 0;
     const { groups, cells } = this.#state;
-    const { entities } = block.columns;
+    const { los } = block.columns.entities;
     let read = 0;
-    for (let i = 0; i < block.size; i++) {
-      const group = groups.findCampaign(block.entity(i), entities.los[i]);
-      this.#groups[i] = group;
-      if (group >= 0) read += cells.spend.warm(this.#lastCells[group]);
-    }
+    for (let i = 0; i < block.size; i++) read += groups.warm(los[i]);
+    for (let i = 0; i < block.size; i++) read += this.#lastCells.find(groups.guess(los[i]));
+    for (let i = 0; i < block.size; i++) this.#groups[i] = groups.findCampaign(block.entity(i), los[i]);
+    for (let i = 0; i < block.size; i++) read += cells.spend.warm(this.#lastCells.find(this.#groups[i]));
     return read;
   }
 
@@ -95,12 +96,7 @@ export class Contribution {
     const { groups, cells } = this.#state;
     const group = this.#groups[i] >= 0 ? this.#groups[i] : groups.intern(block.entity(i));
     const slot = Math.floor(eventTs[i] / CELLS.spend.slotMs);
-    let index = this.#lastCells[group] ?? -1;
-    if (!cells.spend.isAt(index, group, slot)) {
-      index = cells.spend.at(group, 0, slot);
-      while (this.#lastCells.length <= group) this.#lastCells.push(-1);
-      this.#lastCells[group] = index;
-    }
+    const index = this.#lastCells.at(cells.spend, group, slot);
     cells.spend.add(index, 0, spendMicros[i]);
     cells.spend.add(index, 1, 1);
     cells.spend.touch(index);

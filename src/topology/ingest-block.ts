@@ -72,12 +72,10 @@ export class IngestBlock {
   }
 
   /** Reads what judging will look up in these tables, so that the misses overlap. The result means nothing. */
-  warm({ dedup, suspects, groups }: IngestState): number {
-    const { ids, suspects: seconds, entities } = this.columns;
+  warm({ dedup, suspects }: IngestState): number {
+    const { ids, suspects: seconds } = this.columns;
     const all = { from: 0, to: this.size };
-    let read = dedup.warm(ids.his, ids.los, all) ^ suspects.warm(seconds.his, seconds.los, all);
-    for (let i = 0; i < this.size; i++) read ^= groups.warm(entities.los[i]);
-    return read;
+    return dedup.warm(ids.his, ids.los, all) ^ suspects.warm(seconds.his, seconds.los, all);
   }
 
   #text(i: number, target: number): ByteRef {

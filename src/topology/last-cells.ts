@@ -1,0 +1,30 @@
+/** By group: the cell that it was last found in, a guess for the next time. Of one table, and of member 0. */
+import type { CellTable } from '../state/cells.ts';
+
+const FIRST_GROUPS = 64;
+
+export class LastCells {
+  /** Index + 1, 0 where nothing is known. */
+  #cells = new Int32Array(FIRST_GROUPS);
+
+  /** Where it was last, -1 when nothing is known; of any group, also of -1. */
+  find(group: number): number {
+    return group >= 0 && group < this.#cells.length ? this.#cells[group] - 1 : -1;
+  }
+
+  /** The index of the group's cell at this time, made when it is not there. */
+  at(table: CellTable, group: number, time: number): number {
+    const guessed = this.find(group);
+    if (table.isAt(guessed, group, time)) return guessed;
+    const index = table.at(group, 0, time);
+    if (group >= this.#cells.length) this.#grow(group);
+    this.#cells[group] = index + 1;
+    return index;
+  }
+
+  #grow(group: number): void {
+    const cells = new Int32Array(2 ** Math.ceil(Math.log2(group + 1)));
+    cells.set(this.#cells);
+    this.#cells = cells;
+  }
+}
