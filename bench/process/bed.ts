@@ -153,7 +153,9 @@ function takeCells({ value, valueStart, valueEnd }: RecordView, kind: CellName, 
   const { partition } = readHeader(from);
   const names: GroupName[] = [];
   readCells(from, {
-    group: (bytes, start, end) => names.push(readGroupName(new ByteReader(bytes, start, end))) - 1,
+    groups: ({ bytes, size, starts, ends, indices }) => {
+      for (let i = 0; i < size; i++) indices[i] = names.push(readGroupName(new ByteReader(bytes, starts[i], ends[i]))) - 1;
+    },
     cells: ({ name, size, groups, times, values }) => {
       const { columns } = CELLS[name];
       for (let i = 0; name === kind && i < size; i++) {

@@ -14,6 +14,8 @@ export class CellChanges {
   #marks: Uint8Array;
   readonly #lists: [Int32Array, Int32Array];
   readonly #counts: [number, number] = [0, 0];
+  /** Where listed cells have gone since `moved`. */
+  readonly #places = new Map<number, number>();
 
   constructor(cells: number) {
     this.#marks = new Uint8Array(cells);
@@ -81,18 +83,25 @@ export class CellChanges {
     if (this.#marks.length < cells) this.#marks = grown(this.#marks, new Uint8Array(Math.max(cells, 2 * this.#marks.length)));
   }
 
-  /** A cell has gone to a place before it. `moved` follows. */
+  /** A cell that was the last has gone to a place where an unlisted one was. `moved` follows, before any is listed or taken. */
   move(from: number, to: number): void {
+    if (this.#marks[from] === 0) return;
     this.#marks[to] = this.#marks[from];
+    this.#marks[from] = 0;
+    this.#places.set(from, to);
   }
 
-  /** Cells have new places, and there are `kept` of them. */
-  moved(places: Int32Array, kept: number): void {
-    this.#marks.fill(0, kept);
+  /** Cells have new places: the lists name those. */
+  moved(): void {
+    if (this.#places.size === 0) return;
     for (const purpose of [TO_SEND, TO_COMMIT]) {
       const list = this.#lists[purpose];
-      for (let i = 0; i < this.#counts[purpose]; i++) list[i] = places[list[i]];
+      for (let i = 0; i < this.#counts[purpose]; i++) {
+        // Moved more than once, perhaps.
+        for (let place = this.#places.get(list[i]); place !== undefined; place = this.#places.get(place)) list[i] = place;
+      }
     }
+    this.#places.clear();
   }
 }
 

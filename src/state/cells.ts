@@ -5,34 +5,24 @@
  * A cell knows two kinds of dirt, because emitting runs ahead of committing: changed since it was last sent, and changed
  * since it was last committed.
  */
-import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
-import { CellChanges, grown, type Purpose } from './cell-changes.ts';
+import { CellChanges, type Purpose } from './cell-changes.ts';
 import { mix } from './cell-hash.ts';
+import { CellRows, FIRST_CELLS, whoOf } from './cell-rows.ts';
 
 export { type Purpose, TO_COMMIT, TO_SEND } from './cell-changes.ts';
+export { exactSum } from './cell-rows.ts';
 
-/** In a slot stands the index of its cell + 1, so that new memory is empty as it is. */
+/** In a slot stand the index of its cell + 1, so that new memory is empty as it is, and the cell's hash, so that no other cell is read. */
+const SLOT_WORDS = 2;
 const EMPTY = 0;
-const INITIAL_CELLS = 16;
 /** From this load on a larger table of slots is filled beside the one in use: done at .8, since so many cells a new one are moved. */
 const MAX_LOAD = 0.7;
 const MOVED_AT_ONCE = 8;
-/** Cells lie in chunks of so many: a large table grows by one and copies nothing. The first begins small. */
-const CHUNK_BITS = 14;
-const CHUNK = 2 ** CHUNK_BITS;
 /** Below this a table is in the cache by itself. */
 const WARMED_FROM = 8192;
 /** Places that are asked for at once. */
 export const CELL_BLOCK = 32;
-
-/** Throws StreamError total_overflow when the sum would not be exact any more. */
-export function exactSum(total: number, amount: number): number {
-  const sum = total + amount;
-  if (sum > Number.MAX_SAFE_INTEGER)
-    throw new StreamError('total_overflow', `a total of ${total} cannot take ${amount} more and stay exact`);
-  return sum;
-}
 
 /** Where a walk over a table is. */
 export interface CellWalk {
@@ -40,32 +30,21 @@ export interface CellWalk {
   generation: number;
 }
 
-/** Of a cell, before its columns: group and member in one, and time. */
-const PLACE = 2;
-/** Members are below this, so that both numbers stay exact. */
-const MAX_MEMBERS = 2 ** 21;
-
 export class CellTable {
   readonly columns: number;
   /** Changes when indices do. */
   generation = 0;
-  readonly #stride: number;
   #size = 0;
-  /** Place and columns of a cell beside each other: one cache line, mostly. Columns are integers up to 2^53 − 1. */
-  readonly #chunks: Float64Array[];
-  #slots: Int32Array;
+  readonly #rows: CellRows;
+  #slots: Int32Array = new Int32Array(FIRST_CELLS * 2 * SLOT_WORDS);
   /** The larger table, while it is being filled: with the first `#moved` cells. The one in use has all. */
   #next: Int32Array | null = null;
   #moved = 0;
-  /** Cells that there is room for. */
-  #capacity = INITIAL_CELLS;
-  readonly #changes = new CellChanges(INITIAL_CELLS);
+  readonly #changes = new CellChanges(FIRST_CELLS);
 
   constructor(columns: number) {
     this.columns = columns;
-    this.#stride = PLACE + columns;
-    this.#chunks = [new Float64Array(INITIAL_CELLS * this.#stride)];
-    this.#slots = new Int32Array(INITIAL_CELLS * 2);
+    this.#rows = new CellRows(columns);
   }
 
   get size(): number {
@@ -73,55 +52,53 @@ export class CellTable {
   }
 
   get byteLength(): number {
-    const cells = this.#chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-    return cells + this.#slots.byteLength + (this.#next?.byteLength ?? 0) + this.#changes.byteLength;
+    return this.#rows.byteLength + this.#slots.byteLength + (this.#next?.byteLength ?? 0) + this.#changes.byteLength;
   }
 
   groupOf(index: number): number {
-    return Math.floor(this.#chunkOf(index)[this.#inChunk(index)] / MAX_MEMBERS);
+    return this.#rows.groupOf(index);
   }
 
   memberOf(index: number): number {
-    return this.#chunkOf(index)[this.#inChunk(index)] % MAX_MEMBERS;
+    return this.#rows.memberOf(index);
   }
 
   timeOf(index: number): number {
-    return this.#chunkOf(index)[this.#inChunk(index) + 1];
+    return this.#rows.timeOf(index);
   }
 
   /** The cell's index, or -1. */
   find(group: number, member: number, time: number): number {
-    return this.#slots[this.#probe(group, member, time)] - 1;
+    return this.#slots[this.#probe(group, member, time, mix(group, member, time))] - 1;
   }
 
   /** The cell's index; made with zeros when it was not there. Indices stay valid until `drop`. */
   at(group: number, member: number, time: number): number {
-    const slot = this.#probe(group, member, time);
+    const hash = mix(group, member, time);
+    const slot = this.#probe(group, member, time, hash);
     const found = this.#slots[slot];
     if (found !== EMPTY) return found - 1;
     const index = this.#size++;
-    if (index === this.#capacity) this.#growCells();
-    const chunk = this.#chunkOf(index);
-    const at = this.#inChunk(index);
-    chunk[at] = group * MAX_MEMBERS + member;
-    chunk[at + 1] = time;
+    if (index === this.#rows.capacity) {
+      this.#rows.grow();
+      this.#changes.makeRoom(this.#rows.capacity);
+    }
+    this.#rows.place(index, whoOf(group, member), time);
     this.#slots[slot] = index + 1;
-    if (this.#next !== null) this.#moveSome(this.#next);
-    else if (this.#size > this.#slots.length * MAX_LOAD) this.#next = new Int32Array(this.#slots.length * 2);
+    this.#slots[slot + 1] = hash;
+    if (this.#next !== null) this.#moveSome(this.#next, MOVED_AT_ONCE);
+    else if (this.#size * SLOT_WORDS > this.#slots.length * MAX_LOAD) this.#next = new Int32Array(this.#slots.length * 2);
     return index;
   }
 
   /** Whether that is the cell of this group, member 0, and time; for who remembers where it was. Any index may be asked about. */
   isAt(index: number, group: number, time: number): boolean {
-    if (index < 0 || index >= this.#size) return false;
-    const chunk = this.#chunkOf(index);
-    const at = this.#inChunk(index);
-    return chunk[at] === group * MAX_MEMBERS && chunk[at + 1] === time;
+    return index >= 0 && index < this.#size && this.#rows.isAt(index, whoOf(group, 0), time);
   }
 
   /** Reads a cell, so that it waits in the cache; any index will do. The result means nothing. */
   warm(index: number): number {
-    return index >= 0 && index < this.#size ? this.#chunkOf(index)[this.#inChunk(index)] + this.#changes.warm(index) : 0;
+    return index >= 0 && index < this.#size ? this.#rows.warm(index) + this.#changes.warm(index) : 0;
   }
 
   /**
@@ -131,32 +108,24 @@ export class CellTable {
   warmAll(groups: Int32Array, member: number, times: Float64Array, count: number): number {
     if (this.#size < WARMED_FROM) return 0;
     const slots = this.#slots;
-    const mask = slots.length - 1;
-    for (let i = 0; i < count; i++) warmed[i] = mix(groups[i], member, times[i]) & mask;
-    for (let i = 0; i < count; i++) warmed[i] = slots[warmed[i]];
+    for (let i = 0; i < count; i++) warmed[i] = slots[slotOf(slots, mix(groups[i], member, times[i]))];
     let read = 0;
-    for (let i = 0; i < count; i++) {
-      const index = warmed[i] === EMPTY ? 0 : warmed[i] - 1;
-      read += this.#chunkOf(index)[this.#inChunk(index)] + this.#changes.warm(index);
-    }
+    for (let i = 0; i < count; i++) read += this.warm(warmed[i] - 1);
     return read;
   }
 
   get(index: number, column: number): number {
-    return this.#chunkOf(index)[this.#inChunk(index) + PLACE + column];
+    return this.#rows.get(index, column);
   }
 
   /** Throws StreamError total_overflow when the value would not be exact any more. */
   add(index: number, column: number, amount: number): void {
-    const chunk = this.#chunkOf(index);
-    const at = this.#inChunk(index) + PLACE + column;
-    chunk[at] = exactSum(chunk[at], amount);
+    this.#rows.add(index, column, amount);
   }
 
   /** All columns back to 0. */
   reset(index: number): void {
-    const at = this.#inChunk(index);
-    this.#chunkOf(index).fill(0, at + PLACE, at + this.#stride);
+    this.#rows.reset(index);
   }
 
   /** Lists the cell as changed, for both purposes. */
@@ -190,29 +159,34 @@ export class CellTable {
     this.#changes.take(purpose, each);
   }
 
-  /** Drops the cells for which `gone` says so; cells that are still listed as changed stay. Invalidates indices. */
+  /** Drops the cells for which `gone` says so; cells that are still listed as changed stay. Invalidates indices. Returns how many. */
   drop(gone: (index: number) => boolean): number {
-    const keep = new Int32Array(this.#size);
-    let kept = 0;
-    for (let i = 0; i < this.#size; i++) {
-      if (!this.#changes.isListed(i) && gone(i)) continue;
-      this.#move(i, kept);
-      keep[i] = kept++;
+    const { size } = this;
+    const walk = { left: size };
+    while (!this.dropNext(walk, size, gone));
+    return size - this.#size;
+  }
+
+  /**
+   * The same a step at a time, from the last to the first of those that there were at the beginning (`left`: how many): looks at
+   * about `count` of them; true at the end. Between two steps the table is whole.
+   */
+  dropNext(walk: { left: number }, count: number, gone: (index: number) => boolean): boolean {
+    if (this.#next !== null) {
+      this.#moveSome(this.#next, count);
+      return walk.left === 0;
     }
-    const dropped = this.#size - kept;
-    if (dropped === 0) return 0;
-    for (let i = kept; i < this.#size; i++) {
-      const at = this.#inChunk(i);
-      this.#chunkOf(i).fill(0, at, at + this.#stride);
+    const { size } = this;
+    const end = Math.max(0, Math.min(walk.left, size) - count);
+    for (walk.left = Math.min(walk.left, size); walk.left > end; ) {
+      const index = --walk.left;
+      if (!this.#changes.isListed(index) && gone(index)) this.#remove(index);
     }
-    this.#changes.moved(keep, kept);
-    this.#size = kept;
-    this.generation++;
-    this.#slots.fill(EMPTY);
-    for (let i = 0; i < kept; i++) this.#enter(this.#slots, i);
-    this.#next = null;
-    this.#moved = 0;
-    return dropped;
+    if (size !== this.#size) {
+      this.#changes.moved();
+      this.generation++;
+    }
+    return walk.left === 0;
   }
 
   /** Group, member, time and columns of one cell. */
@@ -226,73 +200,77 @@ export class CellTable {
   /** Sets the cell that `write` wrote; returns its index, listed as changed for nothing. */
   read(from: ByteReader): number {
     const index = this.at(from.varint(), from.varint(), from.varint());
-    const chunk = this.#chunkOf(index);
-    const at = this.#inChunk(index) + PLACE;
-    for (let c = 0; c < this.columns; c++) chunk[at + c] = from.varint();
+    for (let c = 0; c < this.columns; c++) this.#rows.set(index, c, from.varint());
     return index;
   }
 
-  #chunkOf(index: number): Float64Array {
-    return this.#chunks[index >>> CHUNK_BITS];
-  }
-
-  /** Where a cell begins in its chunk. */
-  #inChunk(index: number): number {
-    return (index & (CHUNK - 1)) * this.#stride;
-  }
-
-  #move(from: number, to: number): void {
-    if (from === to) return;
-    this.#changes.move(from, to);
-    const [source, target] = [this.#chunkOf(from), this.#chunkOf(to)];
-    const [at, place] = [this.#inChunk(from), this.#inChunk(to)];
-    for (let i = 0; i < this.#stride; i++) target[place + i] = source[at + i];
-  }
-
-  #probe(group: number, member: number, time: number): number {
-    const place = group * MAX_MEMBERS + member;
+  /** Where in the slots the cell is, or an empty one for it. */
+  #probe(group: number, member: number, time: number, hash: number): number {
+    const who = whoOf(group, member);
     const slots = this.#slots;
-    const mask = slots.length - 1;
-    let slot = mix(group, member, time) & mask;
-    for (;;) {
+    for (let slot = slotOf(slots, hash); ; slot = after(slots, slot)) {
       const index = slots[slot] - 1;
       if (index < 0) return slot;
-      const chunk = this.#chunkOf(index);
-      const at = this.#inChunk(index);
-      if (chunk[at] === place && chunk[at + 1] === time) return slot;
-      slot = (slot + 1) & mask;
+      if (slots[slot + 1] === hash && this.#rows.isAt(index, who, time)) return slot;
     }
   }
 
+  /** Where in the slots a cell is that is there. */
+  #slotWith(index: number): number {
+    const slots = this.#slots;
+    let slot = slotOf(slots, this.#hashOf(index));
+    while (slots[slot] !== index + 1) slot = after(slots, slot);
+    return slot;
+  }
+
+  #hashOf(index: number): number {
+    return mix(this.groupOf(index), this.memberOf(index), this.timeOf(index));
+  }
+
+  /** The last cell comes into its place. */
+  #remove(index: number): void {
+    vacate(this.#slots, this.#slotWith(index));
+    const last = --this.#size;
+    if (index !== last) {
+      this.#slots[this.#slotWith(last)] = index + 1;
+      this.#rows.move(last, index);
+      this.#changes.move(last, index);
+    }
+    this.#rows.clear(last);
+  }
+
   /** Goes on filling the larger table; the last step puts it in the place of the other. */
-  #moveSome(next: Int32Array): void {
-    const end = Math.min(this.#size, this.#moved + MOVED_AT_ONCE);
-    for (; this.#moved < end; this.#moved++) this.#enter(next, this.#moved);
+  #moveSome(next: Int32Array, count: number): void {
+    const end = Math.min(this.#size, this.#moved + count);
+    for (; this.#moved < end; this.#moved++) {
+      const hash = this.#hashOf(this.#moved);
+      let slot = slotOf(next, hash);
+      while (next[slot] !== EMPTY) slot = after(next, slot);
+      next[slot] = this.#moved + 1;
+      next[slot + 1] = hash;
+    }
     if (this.#moved < this.#size) return;
     this.#slots = next;
     this.#next = null;
     this.#moved = 0;
   }
+}
 
-  /** Into slots that do not have it. */
-  #enter(slots: Int32Array, index: number): void {
-    const mask = slots.length - 1;
-    let slot = mix(this.groupOf(index), this.memberOf(index), this.timeOf(index)) & mask;
-    while (slots[slot] !== EMPTY) slot = (slot + 1) & mask;
-    slots[slot] = index + 1;
-  }
+const slotOf = (slots: Int32Array, hash: number): number => (hash * SLOT_WORDS) & (slots.length - 1);
 
-  /** Room for twice as many, or for a chunk more. */
-  #growCells(): void {
-    if (this.#capacity < CHUNK) {
-      this.#chunks[0] = grown(this.#chunks[0], new Float64Array(2 * this.#capacity * this.#stride));
-      this.#capacity *= 2;
-    } else {
-      this.#chunks.push(new Float64Array(CHUNK * this.#stride));
-      this.#capacity += CHUNK;
-    }
-    this.#changes.makeRoom(this.#capacity);
+const after = (slots: Int32Array, slot: number): number => (slot + SLOT_WORDS) & (slots.length - 1);
+
+/** Empties a slot; those behind it that were pushed on move up, as if it had never been taken. */
+function vacate(slots: Int32Array, slot: number): void {
+  const mask = slots.length - 1;
+  for (let at = after(slots, slot); slots[at] !== EMPTY; at = after(slots, at)) {
+    const home = slotOf(slots, slots[at + 1]);
+    if (((at - home) & mask) < ((at - slot) & mask)) continue;
+    slots[slot] = slots[at];
+    slots[slot + 1] = slots[at + 1];
+    slot = at;
   }
+  slots[slot] = EMPTY;
 }
 
 const warmed = new Int32Array(CELL_BLOCK);

@@ -15,8 +15,6 @@ export interface VariantTableOptions {
 }
 
 export class VariantTable {
-  /** Changes when numbers of variants mean nothing any more. */
-  generation = 0;
   readonly #options: VariantTableOptions;
   readonly #experiments: (Interner | undefined)[] = [];
   #size = 0;
@@ -33,11 +31,6 @@ export class VariantTable {
 
   get byteLength(): number {
     return this.#bytes;
-  }
-
-  /** The number of a variant with this hash (SeededHash, its lower word); -1 when there is none. Of any experiment, also of -1. */
-  find(experiment: number, hash: number, id: ByteRef): number {
-    return this.#experiments[experiment]?.find(hash, id) ?? -1;
   }
 
   /** The number of a variant, which is new when `size` grew. */
@@ -57,7 +50,6 @@ export class VariantTable {
   forget(experiment: number): void {
     const ids = this.#experiments[experiment];
     if (ids === undefined) return;
-    this.generation++;
     this.#size -= ids.size;
     this.#bytes -= ids.byteLength;
     this.#experiments[experiment] = undefined;

@@ -57,7 +57,8 @@ export class CampaignDays {
   #complete = true;
   /** The table holds what the quarter hours add up to. */
   #made = false;
-  readonly #spans = new Map<number, ZoneSpans>();
+  /** By group: the zones that its days are made with; undefined where none were made yet. */
+  readonly #spans: (ZoneSpans | undefined)[] = [];
   readonly #empty = new Map<string, EmptyDay>();
 
   /** @param adjustments what is to be added to quarter hours */
@@ -114,7 +115,7 @@ export class CampaignDays {
     const taken: EmptyDay[] = [];
     for (const [name, empty] of this.#empty) {
       const { group, day } = empty;
-      const isHeld = this.table.find(group, 0, day) !== -1 || this.#isOver(day);
+      const isHeld = this.table.find(group, 0, day) !== -1 || this.isOver(day);
       if (isHeld || empty.timesLeft === 0) this.#empty.delete(name);
       else if (empty.dueMs <= at.monotonicMs && empty.fromVersion <= at.version) {
         empty.timesLeft--;
@@ -131,18 +132,19 @@ export class CampaignDays {
   }
 
   /** Days end whole, before the first of their quarter hours may be forgotten: what is shown is never part of a day. */
-  forget(): number {
-    return this.table.drop((i) => this.#isOver(this.table.timeOf(i)));
+  isOver(day: number): boolean {
+    return earliestOf(day) < this.floorMs;
   }
 
   #settle(): void {
     if (this.#zonesOf === null || !this.#complete) return;
     if (!this.#made) this.#make();
     const moved = new Set<number>();
-    for (const [group, before] of this.#spans) {
+    for (const [group, before] of this.#spans.entries()) {
+      if (before === undefined) continue;
       const spans = this.#zonesOf(this.#groups[group].entity);
       if (sameSpans(spans, before)) continue;
-      this.#spans.set(group, spans);
+      this.#spans[group] = spans;
       moved.add(group);
     }
     if (moved.size > 0) this.#makeAgain(moved);
@@ -150,7 +152,7 @@ export class CampaignDays {
 
   #make(): void {
     this.table = new CellTable(2);
-    this.#spans.clear();
+    this.#spans.length = 0;
     this.#empty.clear();
     this.#made = true;
     this.#addAll(() => true);
@@ -159,7 +161,7 @@ export class CampaignDays {
   #makeAgain(moved: ReadonlySet<number>): void {
     const { table } = this;
     for (let i = 0; i < table.size; i++) {
-      if (!moved.has(table.groupOf(i)) || this.#isOver(table.timeOf(i))) continue;
+      if (!moved.has(table.groupOf(i)) || this.isOver(table.timeOf(i))) continue;
       table.reset(i);
       table.touchFor(i, TO_SEND);
     }
@@ -185,7 +187,7 @@ export class CampaignDays {
 
   #add(group: number, slot: number, spendMicros: number, impressions: number): number {
     const day = dayInZones(slot, this.#spansOf(group));
-    if (this.#isOver(day)) return day;
+    if (this.isOver(day)) return day;
     const { size } = this.table;
     const index = this.#cellOf(group, day);
     this.table.add(index, 0, spendMicros);
@@ -198,22 +200,16 @@ export class CampaignDays {
   #suspectAround(group: number, day: number): void {
     for (let other = day - MAX_MOVED_DAYS; other <= day + MAX_MOVED_DAYS; other++) {
       const name = nameOf(group, other);
-      if (this.#empty.has(name) || this.#isOver(other) || this.table.find(group, 0, other) !== -1) continue;
+      if (this.#empty.has(name) || this.isOver(other) || this.table.find(group, 0, other) !== -1) continue;
       const dueMs = Number.NEGATIVE_INFINITY;
       this.#empty.set(name, { group, day: other, fromVersion: 0, dueMs, timesLeft: TIMES_TAKEN_BACK });
     }
   }
 
   #spansOf(group: number): ZoneSpans {
-    let spans = this.#spans.get(group);
-    if (spans === undefined) {
-      spans = (this.#zonesOf as ZonesOf)(this.#groups[group].entity);
-      this.#spans.set(group, spans);
-    }
-    return spans;
-  }
-
-  #isOver(day: number): boolean {
-    return earliestOf(day) < this.floorMs;
+    // No holes: sparse arrays would be slow ones.
+    while (this.#spans.length <= group) this.#spans.push(undefined);
+    this.#spans[group] ??= (this.#zonesOf as ZonesOf)(this.#groups[group].entity);
+    return this.#spans[group];
   }
 }

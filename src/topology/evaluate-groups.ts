@@ -1,6 +1,7 @@
 /** The groups of cells that evaluate has met, by number; names are committed once. */
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
+import type { IdBlock } from '../state/id-block.ts';
 import { Interner } from '../state/interner.ts';
 import { writeGroupName } from './partial-body.ts';
 import { type GroupName, readGroupName } from './partials.ts';
@@ -36,13 +37,26 @@ export class Groups {
   /** The number of the group whose name, as `writeGroupName` writes it, lies there. Throws what ByteReader does when it is none. */
   of(bytes: Uint8Array, start: number, end: number): number {
     const group = this.#ids.intern(bytes, start, end);
-    if (group === this.names.length) {
-      const name = readGroupName(new ByteReader(bytes, start, end));
-      this.names.push(name);
-      this.#assign(name.entity, group);
-      this.byteLength += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
-    }
+    if (group === this.names.length) this.#enter(bytes, start, end);
     return group;
+  }
+
+  /** The same for a block of names. What it returns means nothing: it was read ahead, and must seem to be used. */
+  ofAll(block: IdBlock): number {
+    const { bytes, size, starts, ends, hashes, indices } = block;
+    const read = this.#ids.hashAll(block);
+    for (let i = 0; i < size; i++) {
+      indices[i] = this.#ids.internHashed(hashes[i], bytes, starts[i], ends[i]);
+      if (indices[i] === this.names.length) this.#enter(bytes, starts[i], ends[i]);
+    }
+    return read;
+  }
+
+  #enter(bytes: Uint8Array, start: number, end: number): void {
+    const name = readGroupName(new ByteReader(bytes, start, end));
+    this.#assign(name.entity, this.names.length);
+    this.names.push(name);
+    this.byteLength += (name.entity.length + name.variant.length) * MAX_UTF8_PER_UNIT + GROUP_BYTES;
   }
 
   #assign(id: string, group: number): void {

@@ -1,8 +1,13 @@
 /** Hours whose totals Postgres does not have yet. Taken in portions, kept until the flush is confirmed. */
-import { CellTable, TO_COMMIT, TO_SEND } from '../state/cells.ts';
+import { CELL_BLOCK, CellTable, TO_COMMIT, TO_SEND } from '../state/cells.ts';
+import type { CellBlock } from './partials.ts';
 
 export type HourKind = 'spend' | 'exposure';
 const MEMBER: Record<HourKind, number> = { spend: 0, exposure: 1 };
+
+/** Below this a table is not worth it. */
+const LEAST_CLEANED = 4096;
+const CLEANED_AT_ONCE = 32_768;
 
 export interface Hour {
   kind: HourKind;
@@ -14,6 +19,8 @@ export interface Hour {
 /** In the table below, "to send" means dirty and "to commit" means in flight. */
 export class DirtyHours {
   readonly #table = new CellTable(0);
+  readonly #cleaning = { left: 0 };
+  readonly #warmed = new Float64Array(CELL_BLOCK);
 
   get size(): number {
     return this.#table.changed(TO_SEND) + this.#table.changed(TO_COMMIT);
@@ -28,9 +35,18 @@ export class DirtyHours {
     this.#table.touchFor(this.#table.at(group, MEMBER[kind], hour), TO_SEND);
   }
 
-  isDirty(kind: HourKind, group: number, hour: number): boolean {
-    const index = this.#table.find(group, MEMBER[kind], hour);
-    return index !== -1 && this.#table.isTouched(index);
+  /** Reads what marking the hours of these slots will, so that it waits in the cache. The result means nothing. */
+  warm(kind: HourKind, { size, groups, times }: Pick<CellBlock, 'size' | 'groups' | 'times'>, slotsPerHour: number): number {
+    for (let i = 0; i < size; i++) this.#warmed[i] = Math.floor(times[i] / slotsPerHour);
+    return this.#table.warmAll(groups, MEMBER[kind], this.#warmed, size);
+  }
+
+  /** Calls with all of a kind, in flight or not. */
+  each(kind: HourKind, visit: (group: number, hour: number) => void): void {
+    const table = this.#table;
+    for (let i = 0; i < table.size; i++) {
+      if (table.isTouched(i) && table.memberOf(i) === MEMBER[kind]) visit(table.groupOf(i), table.timeOf(i));
+    }
   }
 
   /** Up to `limit` dirty hours, now in flight. */
@@ -51,7 +67,14 @@ export class DirtyHours {
     const again: number[] = [];
     this.#table.takeChanged(TO_COMMIT, (index) => again.push(index));
     if (!written) for (const index of again) this.#table.touchFor(index, TO_SEND);
-    else if (this.#table.size > 4096 && this.#table.size > 8 * this.size) this.#table.drop(() => true);
+    else this.#clean();
+  }
+
+  /** Drops what Postgres has once it is most of the table, some ms of it at a time. */
+  #clean(): void {
+    const { size } = this.#table;
+    if (this.#cleaning.left === 0 && size > LEAST_CLEANED && size > 8 * this.size) this.#cleaning.left = size;
+    if (this.#cleaning.left > 0) this.#table.dropNext(this.#cleaning, CLEANED_AT_ONCE, () => true);
   }
 
   #hour(index: number): Hour {

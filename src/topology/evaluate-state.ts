@@ -7,15 +7,17 @@ import { type CellPlace, mergeCell } from '../operators/merge.ts';
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { CELL_BLOCK, type CellWalk, TO_COMMIT } from '../state/cells.ts';
 import { SEED_BYTES, SeededHash } from '../state/hash.ts';
+import type { IdBlock } from '../state/id-block.ts';
 import type { Adjustment } from './adjustments.ts';
 import { Adjustments } from './evaluate-adjustments.ts';
 import { CommittedCells, makeTables, sizeOf } from './evaluate-commits.ts';
 import { Credits } from './evaluate-credits.ts';
 import { CampaignDays } from './evaluate-days.ts';
 import { Experiments } from './evaluate-experiments.ts';
+import { Forgetting } from './evaluate-forgetting.ts';
 import { Groups } from './evaluate-groups.ts';
-import { DirtyHours, type HourKind } from './evaluate-hours.ts';
-import { CELLS_OF_HOURS, isForgotten, keptFromMs } from './evaluate-kept.ts';
+import { DirtyHours } from './evaluate-hours.ts';
+import { isForgotten } from './evaluate-kept.ts';
 import { Loss } from './evaluate-loss.ts';
 import { isSectioned, readSections, SECTIONS, type Section, skipZones, writeSections } from './evaluate-sections.ts';
 import { SegmentCells } from './evaluate-segments.ts';
@@ -61,8 +63,8 @@ export class EvaluateState {
   readonly #committedCells = new CommittedCells();
   #committed = 0;
   #snapshot: (CellWalk & { name: CellName })[] = [];
-  #floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
-  #floorRead = this.#floorMs;
+  readonly #forgetting: Forgetting;
+  #floorRead: Forgetting['floorMs'];
   readonly #sections = new Map<number, Section>();
 
   /**
@@ -74,6 +76,8 @@ export class EvaluateState {
     this.groups = this.#groups.names;
     this.days = new CampaignDays(this.groups, this.totals.spend, this.adjustments);
     this.experiments = new Experiments(this.#groups, this.totals);
+    this.#forgetting = new Forgetting(this);
+    this.#floorRead = this.#forgetting.floorMs;
     for (const section of this.#ownSections()) this.keep(section);
   }
 
@@ -81,9 +85,9 @@ export class EvaluateState {
     return this.position !== this.#committed || this.alerts.uncommitted;
   }
 
-  /** The number of a group by its name, as it lies in a partial. */
-  groupOf(bytes: Uint8Array, start: number, end: number): number {
-    return this.#groups.of(bytes, start, end);
+  /** Puts the numbers of groups beside their names, as these lie in a partial. */
+  groupsOf(names: IdBlock): number {
+    return this.#groups.ofAll(names);
   }
 
   /** The number of a campaign's group. */
@@ -96,6 +100,7 @@ export class EvaluateState {
     const { name, size, groups, times } = cells;
     const sources = this.bySource[name];
     const totals = name === 'segmentUnits' ? null : this.totals[name];
+    const { floorMs } = this.#forgetting;
     const read = this.#warm(source, cells);
     const place = this.#place;
     place.source = source;
@@ -103,7 +108,7 @@ export class EvaluateState {
       place.group = groups[i];
       place.time = times[i];
       for (let c = 0; c < sources.columns; c++) this.#values[c] = cells.values[i * sources.columns + c];
-      if (isForgotten(name, place.time, this.#floorMs)) this.forgottenCells++;
+      if (isForgotten(name, place.time, floorMs)) this.forgottenCells++;
       else if (mergeCell(sources, totals, place, { values: this.#values, growth: this.#growth })) this.#grew(name, place);
     }
     if (totals === null) this.segments.chain(2 * CELL_BLOCK);
@@ -111,10 +116,14 @@ export class EvaluateState {
   }
 
   /** Reads what taking them will, so that it waits in the cache. */
-  #warm(source: number, { name, size, groups, times }: CellBlock): number {
+  #warm(source: number, cells: CellBlock): number {
+    const { name, size, groups, times } = cells;
     let read = this.bySource[name].warmAll(groups, source, times, size);
     if (name !== 'segmentUnits') read += this.totals[name].warmAll(groups, 0, times, size);
-    if (name === 'spend') for (let i = 0; i < size; i++) read += this.days.warm(groups[i]);
+    if (name === 'spend') {
+      read += this.hours.warm('spend', cells, SLOTS_PER_HOUR);
+      for (let i = 0; i < size; i++) read += this.days.warm(groups[i]);
+    }
     return read;
   }
 
@@ -134,7 +143,7 @@ export class EvaluateState {
 
   /** Takes an hour that the reconciler has settled; one that is forgotten here already changes nothing. True when it stands now. */
   adjust(adjustment: Adjustment): boolean {
-    if (adjustment.hourMs + CELLS.units.slotMs <= this.#floorMs.spend) return false;
+    if (adjustment.hourMs + CELLS.units.slotMs <= this.#forgetting.floorMs.spend) return false;
     const group = this.groupNamed(adjustment.campaignId);
     return this.credits.watch(group, () => this.adjustments.take(group, adjustment));
   }
@@ -166,14 +175,13 @@ export class EvaluateState {
   *restore(commit: Commit): Generator<void> {
     this.days.restoring();
     this.sources.readArriving(null);
-    const floorMs = this.#floorMs;
+    this.#floorRead = this.#forgetting.floorMs;
     // Until all is read: a commit may hold cells below its floor, kept because Postgres does not have their hours yet.
-    this.#floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
-    this.#floorRead = floorMs;
+    this.#forgetting.floorMs = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
     if (isSectioned(commit.changes)) yield* readSections(commit.changes, this.#sections);
     else yield* this.#readFormat1(new ByteReader(commit.changes));
-    this.#floorMs = this.#floorRead;
-    this.days.floorMs = this.#floorMs.spend;
+    this.#forgetting.floorMs = this.#floorRead;
+    this.days.floorMs = this.#floorRead.spend;
     this.begin(commit.to);
   }
 
@@ -207,8 +215,8 @@ export class EvaluateState {
   }
 
   #writeCells(out: ByteWriter): void {
-    out.f64(this.#floorMs.spend);
-    out.f64(this.#floorMs.exposure);
+    out.f64(this.#forgetting.floorMs.spend);
+    out.f64(this.#forgetting.floorMs.exposure);
     for (const name of CELL_NAMES) {
       const table = this.bySource[name];
       if (table.changed(TO_COMMIT) === 0) continue;
@@ -259,8 +267,9 @@ export class EvaluateState {
     this.#snapshot = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
   }
 
-  /** Lists the next cells for the commit; true when all are listed. */
+  /** Lists the next cells for the commit; true when all are listed. None while some are half forgotten. */
   snapshotSlice(cells: number): boolean {
+    if (this.#forgetting.isUnderWay) return false;
     if (!this.#snapshot.every((place) => this.bySource[place.name].touchNext(place, cells, TO_COMMIT))) return false;
     this.#snapshot = [];
     return true;
@@ -271,30 +280,9 @@ export class EvaluateState {
     this.#committed = position;
   }
 
-  /**
-   * Forgets slots and hours whose day is over by more than the retention at every source's watermark, and which Postgres
-   * has. An hour goes with all its cells or not at all, since a restore adds up what it finds: so this is done right after a
-   * commit, when no cell is held back as changed, and not while a snapshot is being written. Looks once a day of event time.
-   */
+  /** Forgets what is old, bit by bit; right after a commit. */
   forgetOld(retentionMs: number): void {
-    if (this.#snapshot.length > 0) return;
-    for (const kind of ['spend', 'exposure'] as const) {
-      const floorMs = keptFromMs(this.sources, kind === 'spend' ? 'impressions' : 'exposures', retentionMs);
-      if (floorMs === null || floorMs <= this.#floorMs[kind]) continue;
-      this.#floorMs[kind] = floorMs;
-      for (const name of CELLS_OF_HOURS[kind]) this.#dropForgotten(kind, name);
-      if (kind === 'spend') {
-        this.days.floorMs = floorMs;
-        this.days.forget();
-        this.adjustments.forget(floorMs);
-      } else this.experiments.endOld(this.sources.watermarkMs('exposures'));
-    }
-  }
-
-  #dropForgotten(kind: HourKind, name: CellName): void {
-    const perHour = CELLS.units.slotMs / CELLS[name].slotMs;
-    const isDirty = (group: number, time: number): boolean => this.hours.isDirty(kind, group, Math.floor(time / perHour));
-    for (const table of [this.bySource[name], this.totals[name]])
-      table.drop((i) => isForgotten(name, table.timeOf(i), this.#floorMs) && !isDirty(table.groupOf(i), table.timeOf(i)));
+    if (!this.#forgetting.isUnderWay && this.#snapshot.length === 0) this.#forgetting.begin(retentionMs);
+    this.#forgetting.goOn();
   }
 }

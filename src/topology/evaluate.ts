@@ -277,7 +277,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const isNew = header.position > state.sources.all()[source].position;
     state.isPart = header.parts > 1;
     const visitor: CellVisitor = {
-      group: (bytes, start, end) => state.groupOf(bytes, start, end),
+      groups: (names) => state.groupsOf(names),
       cells: (block) => {
         state.take(source, block);
         this.#taken += block.size;

@@ -8,6 +8,7 @@
 import { StreamError } from '../errors.ts';
 import type { ByteReader } from '../state/bytes.ts';
 import { CELL_BLOCK } from '../state/cells.ts';
+import { ID_BLOCK, type IdBlock, makeIdBlock } from '../state/id-block.ts';
 import type { Stream } from './types.ts';
 import { STREAMS } from './types.ts';
 
@@ -94,7 +95,7 @@ export interface PartialHeader extends Mark {
   parts: number;
 }
 
-/** Group of a cell: (campaign) or (experiment, version, variant); unused fields are '' and 0. */
+/** Group of a cell: (campaign) or (experiment, version, variant); unused fields are '' and 0. `readGroupName` reads it. */
 export interface GroupName {
   entity: string;
   version: number;
@@ -123,8 +124,8 @@ export const makeCellBlock = (): CellBlock => ({
 
 /** Receives the cells of a record. */
 export interface CellVisitor {
-  /** A name lies from `start` to `end`; `readGroupName` reads it. */
-  group(bytes: Uint8Array, start: number, end: number): number;
+  /** The next names of groups, in their order; a block at a time, for the same reason as cells. Their numbers are to be put into it. */
+  groups(names: IdBlock): unknown;
   /** The next cells, in their order; a block at a time, so that who looks them up can ask memory for all of them at once. */
   cells(block: CellBlock): void;
   /** A unit that was counted in a group, for checks that need its id; a few an emission. */
@@ -168,21 +169,33 @@ export function readHeader(from: ByteReader): PartialHeader {
 export const readGroupName = (from: ByteReader): GroupName => ({ entity: from.string(), version: from.varint(), variant: from.string() });
 
 const block = makeCellBlock();
+const names = makeIdBlock();
 
 function numbered(groups: readonly number[], number: number): number {
   if (number >= groups.length) throw new RangeError(`group ${number} of ${groups.length}`);
   return groups[number];
 }
 
-export function readCells(from: ByteReader, visitor: CellVisitor): void {
+function readGroups(from: ByteReader, visitor: CellVisitor): number[] {
   const groups: number[] = [];
-  for (let left = from.varint(); left > 0; left--) {
-    const start = from.position;
-    from.skip(from.varint());
-    from.varint();
-    from.skip(from.varint());
-    groups.push(visitor.group(from.buffer, start, from.position));
+  names.bytes = from.buffer;
+  for (let left = from.varint(); left > 0; left -= names.size) {
+    names.size = Math.min(left, ID_BLOCK);
+    for (let i = 0; i < names.size; i++) {
+      names.starts[i] = from.position;
+      from.skip(from.varint());
+      from.varint();
+      from.skip(from.varint());
+      names.ends[i] = from.position;
+    }
+    visitor.groups(names);
+    for (let i = 0; i < names.size; i++) groups.push(names.indices[i]);
   }
+  return groups;
+}
+
+export function readCells(from: ByteReader, visitor: CellVisitor): void {
+  const groups = readGroups(from, visitor);
   block.size = 0;
   let kind = -1;
   for (let left = from.varint(); left > 0; left--) {

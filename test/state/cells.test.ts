@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteReader, ByteWriter } from '../../src/state/bytes.ts';
+import { mix } from '../../src/state/cell-hash.ts';
 import { CellTable, TO_COMMIT, TO_SEND } from '../../src/state/cells.ts';
 
 type Place = [group: number, member: number, time: number];
@@ -70,6 +71,57 @@ test('whatever is added, touched, taken and dropped, it answers as a plain map d
   );
 });
 
+test('dropped in steps, while others come and go, it ends as if it had been done at once; and is whole after each', () => {
+  const kept = fc.record({
+    place: fc.tuple(group, fc.nat(1), fc.integer({ min: 3, max: 40 })),
+    purpose: fc.constantFrom(TO_SEND, TO_COMMIT),
+  });
+  const first = fc.record({ place: fc.tuple(group, fc.nat(1), fc.integer({ min: -2, max: 6 })), listed: fc.boolean() });
+  fc.assert(
+    fc.property(
+      fc.array(first, { maxLength: 80 }),
+      fc.array(fc.array(kept, { maxLength: 6 })),
+      fc.integer({ min: 1, max: 20 }),
+      (cells, later, count) => {
+        const table = new CellTable(1);
+        const model = new Map<string, number>();
+        const listed = new Set<string>();
+        const add = (place: Place): number => {
+          const index = table.at(...place);
+          table.add(index, 0, 1);
+          model.set(place.join(), (model.get(place.join()) ?? 0) + 1);
+          return index;
+        };
+        for (const one of cells) {
+          const index = add(one.place);
+          if (one.listed) table.touchFor(index, TO_SEND);
+          if (one.listed) listed.add(one.place.join());
+        }
+        const isGone = (key: string): boolean => Number(key.split(',')[2]) < 3 && !listed.has(key);
+        const walk = { left: table.size };
+        for (let done = false, n = 0; !done; n++) {
+          done = table.dropNext(walk, count, (index) => table.timeOf(index) < 3);
+          for (const { place, purpose } of later[n] ?? []) {
+            table.touchFor(add(place), purpose);
+            if (purpose === TO_SEND) listed.add(place.join());
+          }
+          for (const [key, value] of model) {
+            const index = table.find(...(key.split(',').map(Number) as Place));
+            if (index !== -1) expect(table.get(index, 0)).toBe(value);
+            else expect(isGone(key)).toBe(true);
+          }
+        }
+        for (const key of model.keys()) if (isGone(key)) model.delete(key);
+        expect(table.size).toBe(model.size);
+        const taken: string[] = [];
+        table.takeChanged(TO_SEND, (i) => taken.push([table.groupOf(i), table.memberOf(i), table.timeOf(i)].join()));
+        expect(taken.sort()).toEqual([...listed].sort());
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 test('a cell that is not there is not found; asking for it makes it with zeros, also where a dropped one lay', () => {
   const table = new CellTable(1);
   expect(table.find(1, 2, 3)).toBe(-1);
@@ -124,3 +176,24 @@ test('no insertion waits for the table to grow: the longest of two million takes
   // A rehash of a million cells in one go takes 40 ms and more.
   expect(longestMs).toBeLessThan(20);
 });
+
+test('cells whose hashes are the same are different cells', () => {
+  const [one, other] = sameHash();
+  const table = new CellTable(1);
+  table.add(table.at(5, 0, one), 0, 7);
+  expect(table.find(5, 0, other)).toBe(-1);
+  table.add(table.at(5, 0, other), 0, 9);
+  expect([one, other].map((time) => table.get(table.find(5, 0, time), 0))).toEqual([7, 9]);
+});
+
+/** Two times of group 5 that spread alike: among so many there are some. */
+function sameHash(): [number, number] {
+  const seen = new Map<number, number>();
+  for (let time = 0; time < 1_000_000; time++) {
+    const hash = mix(5, 0, time * 7919);
+    const before = seen.get(hash);
+    if (before !== undefined) return [before, time * 7919];
+    seen.set(hash, time * 7919);
+  }
+  throw new Error('no two hashes are the same');
+}

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteReader, ByteWriter } from '../../src/state/bytes.ts';
 import { SeededHash } from '../../src/state/hash.ts';
+import { ID_BLOCK, makeIdBlock } from '../../src/state/id-block.ts';
 import { Interner } from '../../src/state/interner.ts';
 
 const interner = (maxIds = 1_000_000): Interner => new Interner(new SeededHash(new Uint8Array(8).fill(7)), maxIds);
@@ -25,6 +26,28 @@ test('ids get numbers in order of appearance, the same for the same bytes', () =
       }
       expect(table.size).toBe(model.size);
       for (const [name, index] of model) expect(Buffer.from(table.bytesOf(index)).toString('hex')).toBe(name);
+    }),
+  );
+});
+
+test('a block of ids gets the numbers that they would get one by one', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(id, { maxLength: ID_BLOCK }), { maxLength: 8 }), (blocks) => {
+      const [together, alone] = [interner(), interner()];
+      const block = makeIdBlock();
+      for (const ids of blocks) {
+        block.bytes = Buffer.concat(ids);
+        block.size = ids.length;
+        let at = 0;
+        for (const [i, bytes] of ids.entries()) {
+          block.starts[i] = at;
+          block.ends[i] = at += bytes.length;
+        }
+        together.hashAll(block);
+        for (const [i, bytes] of ids.entries())
+          expect(together.internHashed(block.hashes[i], block.bytes, block.starts[i], block.ends[i])).toBe(enter(alone, bytes));
+      }
+      expect(together.size).toBe(alone.size);
     }),
   );
 });

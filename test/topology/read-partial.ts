@@ -27,7 +27,9 @@ export function readPartial(value: Uint8Array): { header: PartialHeader; cells: 
   const groups: GroupName[] = [];
   const cells: ReadCell[] = [];
   readCells(from, {
-    group: (bytes, start, end) => groups.push(readGroupName(new ByteReader(bytes, start, end))) - 1,
+    groups: ({ bytes, size, starts, ends, indices }) => {
+      for (let i = 0; i < size; i++) indices[i] = groups.push(readGroupName(new ByteReader(bytes, starts[i], ends[i]))) - 1;
+    },
     cells: (block) => {
       const { name, size } = block;
       const { columns } = CELLS[name];

@@ -1,0 +1,70 @@
+/** What is old is forgotten a step a commit; an hour goes with all that its sources have contributed, or not at all. */
+import { expect, test } from 'vitest';
+import { DAY, START } from './drive.ts';
+import { Fed, limits, spend } from './fed.ts';
+
+const CAMPAIGNS = 40_000;
+const CELLS_A_STEP = 32_768;
+/** Enough for all cells. */
+const COMMITS = 10;
+const RETIRED_MS = START + limits.slotRetentionMs + 3 * DAY;
+
+const from = (partition: number, watermarkMs = START) => ({ partition, partitions: 2, watermarkMs });
+const campaigns = Array.from({ length: CAMPAIGNS }, (_, i) => `c${i}`);
+
+/** Two sources have spent 5 and 7 in an hour that is over by now; so many hours are not in Postgres. */
+function aged(missing: number): Fed {
+  const fed = new Fed();
+  for (const [partition, micros] of [5, 7].entries())
+    fed.take(
+      campaigns.map((id) => spend(id, micros)),
+      from(partition),
+    );
+  // A day has begun with the first commit: nothing is old yet, and these look at all.
+  for (let n = 0; n < COMMITS; n++) fed.commit();
+  fed.stage.takeHours(CAMPAIGNS - missing);
+  fed.stage.hoursLanded(true);
+  for (const partition of [0, 1]) fed.take([], from(partition, RETIRED_MS));
+  return fed;
+}
+
+const held = ({ stage: { state } }: Fed): number[] => [state.bySource.spend.size, state.totals.spend.size, state.days.table.size];
+
+test('no commit drops more than a step’s worth, and in the end all is gone', () => {
+  const fed = aged(0);
+  const steps: number[] = [];
+  for (let before = CAMPAIGNS * 4; before > 0; ) {
+    fed.commit();
+    const now = held(fed).reduce((sum, size) => sum + size);
+    steps.push(before - now);
+    before = now;
+  }
+  expect(Math.max(...steps)).toBeLessThan(1.2 * CELLS_A_STEP);
+  expect(steps.length).toBeGreaterThanOrEqual((CAMPAIGNS * 4) / CELLS_A_STEP);
+  fed.take([spend('c0', 9)], from(0, RETIRED_MS));
+  expect([held(fed), fed.stage.state.forgottenCells]).toEqual([[0, 0, 0], 1]);
+});
+
+test('an hour that Postgres did not have when it began stays whole, although it gets it in the midst', () => {
+  const fed = aged(100);
+  fed.commit();
+  fed.flushHours();
+  for (let n = 0; n < COMMITS; n++) fed.commit();
+  expect(held(fed)).toEqual([200, 100, 0]);
+  for (const partition of [0, 1]) fed.take([], from(partition, RETIRED_MS + DAY));
+  fed.commit();
+  expect(held(fed)).toEqual([0, 0, 0]);
+});
+
+test('a snapshot that is begun in the midst takes up no cells before it is over: what a restore finds of an hour is all of it', () => {
+  const fed = aged(100);
+  fed.commit();
+  fed.stage.beginSnapshot();
+  const commits = [];
+  for (let done = false; !done; ) {
+    done = fed.stage.snapshotSlice(1000);
+    commits.push(fed.commit());
+  }
+  const rows = new Fed({ commits }).stage.takeHours(1e6)?.rows ?? [];
+  expect(rows.map(({ spendMicros }) => spendMicros)).toEqual(new Array(100).fill(12));
+});
