@@ -63,10 +63,26 @@ export function place(now: u32, next: u32, from: i32, mask: i32, reach: u32): vo
   return <u32>((<u64>hash * <u64>among) >> 32);
 }
 
-/** Reads the home of each hash that stands at KEYS. In few steps each, so that many of the misses overlap. */
+/**
+ * Reads the home of each hash that stands at KEYS, and the next lines where it is full: in few steps and without branches, so that
+ * the misses of all of them overlap.
+ */
 export function warm(count: u32): u32 {
+  const end = KEYS + (<usize>count << 2);
   let read: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) read ^= load<u32>(homeOf(load<u32>(KEYS + (<usize>i << 2))));
+  for (let key: usize = KEYS; key < end; key += 4) {
+    const line = homeOf(load<u32>(key));
+    read ^= load<u32>(line + 56);
+    store<u32>(key, <u32>line);
+  }
+  for (let more = 0; more < 2; more++) {
+    for (let key: usize = KEYS; key < end; key += 4) {
+      const line = <usize>load<u32>(key);
+      const next = line + (<usize>(load<u32>(line + 56) != 0) << 6);
+      read ^= load<u32>(next + 56);
+      store<u32>(key, <u32>next);
+    }
+  }
   return read;
 }
 

@@ -20,17 +20,22 @@ export interface UnitKey {
   /** Hash of the unit id. */
   hi: number;
   lo: number;
+  /** What is kept of it, once it was judged. */
+  payload: number;
 }
 
 /** Judges one accepted exposure and notes it in the store. */
 export function judgeExposure(units: UnitStore, unit: UnitKey, variant: number): ExposureVerdict {
-  const known = units.get(unit.experiment, unit.hi, unit.lo);
+  const known = units.look(unit.experiment, unit.hi, unit.lo);
   if (known === -1) {
-    units.set(unit.experiment, unit.hi, unit.lo, variant);
+    units.put(variant);
+    unit.payload = variant;
     return FIRST;
   }
+  unit.payload = known;
   if ((known & ~CONTAMINATED_BIT) === variant) return SAME_VARIANT;
   if ((known & CONTAMINATED_BIT) !== 0) return OTHER_VARIANT;
-  units.set(unit.experiment, unit.hi, unit.lo, known | CONTAMINATED_BIT);
+  units.put(known | CONTAMINATED_BIT);
+  unit.payload = known | CONTAMINATED_BIT;
   return NEWLY_CONTAMINATED;
 }

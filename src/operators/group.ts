@@ -44,9 +44,17 @@ export class GroupTable {
     return length <= SHORT ? this.#ids.findBetween(hash, campaign, length, 0) : -1;
   }
 
-  /** See Interner.guess. */
+  /** See Interner.guess, and what follows there. */
   guess(hash: number): number {
     return this.#ids.guess(hash);
+  }
+
+  guessed(place: number): number {
+    return this.#ids.guessed(place);
+  }
+
+  warmId(place: number): number {
+    return this.#ids.warmId(place);
   }
 
   /** See Interner.warm. */

@@ -89,6 +89,46 @@ export function lineOf(hi: number, lines: number): number {
   return Math.floor(((hi >>> 16) * lines + low) / 2 ** 16);
 }
 
+/** The lowest hash whose home is that line or a later one. */
+export const firstWith = (line: number, lines: number): number =>
+  Math.min(2 ** 32, Number((BigInt(line) * 2n ** 32n + BigInt(lines - 1)) / BigInt(lines)));
+
+/** A line fills from its beginning, and keys go to the next one when it is full. */
+export const isFull = (slots: Int32Array, line: number): boolean => slots[(line << WORDS_SHIFT) + LINE_WORDS - 2] !== 0;
+
+/** The first line without a key from that one on. */
+export function firstEmpty(slots: Int32Array, line: number): number {
+  let end = line;
+  while (slots[end << WORDS_SHIFT] !== 0) end++;
+  return end;
+}
+
+/** The slot of a key, or the first empty one, from the first word of its home on. */
+export function search(slots: Int32Array, home: number, { hi, lo }: { hi: number; lo: number }): number {
+  const word = hi & FINGERPRINT_MASK;
+  let i = home;
+  for (let first = slots[i]; first !== 0; first = slots[i]) {
+    if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return i;
+    i += 2;
+  }
+  return i;
+}
+
+/** The first slot that is empty or expired. */
+export function firstFree(slots: Int32Array, home: number, live: LiveTags): number {
+  let i = home;
+  while (live[slots[i] >>> TAG_SHIFT] === 1) i += 2;
+  return i;
+}
+
+/** Visits the live keys of a line. */
+export function visitLine(slots: Int32Array, { line, lines }: { line: number; lines: number }, live: LiveTags, visit: KeyVisitor): void {
+  for (let i = line << WORDS_SHIFT; i < (line + 1) << WORDS_SHIFT; i += 2) {
+    const first = slots[i];
+    if (live[first >>> TAG_SHIFT] === 1) visit(hashAt(line, first, lines), slots[i + 1] >>> 0, first >>> TAG_SHIFT);
+  }
+}
+
 /** The top 32 bits of the hash in a slot of that line: it lies in its home or less than a region behind it. */
 export function hashAt(line: number, first: number, lines: number): number {
   const within = first & FINGERPRINT_MASK;

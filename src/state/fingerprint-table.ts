@@ -11,7 +11,10 @@ import { type CompiledLines, MOST_LINES } from './compiled-lines.ts';
 import {
   drop,
   FINGERPRINT_MASK,
-  hashAt,
+  firstEmpty,
+  firstFree,
+  firstWith,
+  isFull,
   type KeyVisitor,
   LINE,
   LINE_WORDS,
@@ -19,7 +22,9 @@ import {
   lift,
   lineOf,
   type Stretch,
+  search,
   TAG_SHIFT,
+  visitLine,
   WORDS_SHIFT,
 } from './fingerprint-lines.ts';
 import { isSparse, LAST_STRETCH, limitOf, linesFor, linesForKeys, MAX_LINES, nextLines, reachOf, WHOLE } from './fingerprint-sizes.ts';
@@ -36,12 +41,6 @@ const NO_FRONTIER = 0x7fff_ffff;
 const STRETCH = 2 ** 9;
 
 const slotsFor = (lines: number): number => linesFor(lines) * LINE;
-
-function roomFor(lines: number, budget: MemoryBudget): GrowingSlots {
-  const room = new GrowingSlots(budget);
-  room.grow(slotsFor(lines));
-  return room;
-}
 
 export class FingerprintTable {
   readonly #budget: MemoryBudget;
@@ -105,9 +104,18 @@ export class FingerprintTable {
   /** The index of the slot that the key may take, for `put`: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
   find(hi: number, lo: number): number {
     const i = this.#compiled === null ? this.#search(hi, lo) : this.#compiled.find(hi, lo);
-    const first = i < 0 ? 0 : this.#slotsOf(hi)[i];
+    const slots = this.#slotsOf(hi);
+    const first = i < 0 ? 0 : slots[i];
     if (first !== 0) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
-    return this.mayHoldExpired ? this.#firstFree(hi) : i;
+    if (!this.mayHoldExpired) return i;
+    const home = this.#homeOf(hi);
+    return this.#inReach(firstFree(slots, home, this.#live), home);
+  }
+
+  /** As the compiled `find`. */
+  #search(hi: number, lo: number): number {
+    const home = this.#homeOf(hi);
+    return this.#inReach(search(this.#slotsOf(hi), home, { hi, lo }), home);
   }
 
   /** Reads what lies at the homes of keys `from` to `to`; only for the sake of reading it. */
@@ -151,8 +159,10 @@ export class FingerprintTable {
       this.#rebuild(next);
       return;
     }
-    if (next < this.#lines || !this.#memory.reaches(slotsFor(next))) this.#nextMemory = roomFor(next, this.#budget);
-    else this.#memory.grow(slotsFor(next));
+    const isInPlace = next >= this.#lines && this.#memory.reaches(slotsFor(next));
+    const target = isInPlace ? this.#memory : new GrowingSlots(this.#budget);
+    target.grow(slotsFor(next));
+    this.#nextMemory = target;
     this.#slots = this.#memory.words;
     this.#nextSlots = this.#nextMemory.words;
     this.#next = next;
@@ -170,7 +180,7 @@ export class FingerprintTable {
   #stepOnce(count: number): void {
     const isDown = this.#flip === 0;
     const from = isDown ? this.#stretchDown(count) : this.#frontier;
-    const to = isDown ? this.#endOf(this.#frontier) : this.#stretchUp(count);
+    const to = isDown ? firstEmpty(this.#slots, this.#frontier) : this.#stretchUp(count);
     this.#move({ from, to, lines: this.#lines });
     if (isDown ? from === 0 : to >= this.#lines) this.#settle(this.#next, this.#nextMemory);
     else this.#setFrontier(isDown ? from : to);
@@ -205,19 +215,15 @@ export class FingerprintTable {
     const isLow = from < border;
     const until = isLow ? border : 2 ** 32;
     const isMoved = this.moving && isLow === (this.#flip === -1);
-    const lines = isMoved ? this.#next : this.#lines;
-    const slots = isMoved ? this.#nextSlots : this.#slots;
+    const [lines, slots] = isMoved ? [this.#next, this.#nextSlots] : [this.#lines, this.#slots];
     const start = lineOf(from, lines);
     const last = Math.min(start + Math.ceil(count / LINE), lineOf(until - 1, lines) + 1);
     let line = start;
     // Beyond the last as far as keys lie that belong before.
     for (; line < last || (line > start && isFull(slots, line - 1)); line++) {
-      for (let i = line << WORDS_SHIFT; i < (line + 1) << WORDS_SHIFT; i += 2) {
-        const first = slots[i];
-        if (this.#live[first >>> TAG_SHIFT] === 0) continue;
-        const hi = hashAt(line, first, lines);
-        if (hi >= from && hi < until) visit(hi, slots[i + 1] >>> 0, first >>> TAG_SHIFT);
-      }
+      visitLine(slots, { line, lines }, this.#live, (hi, lo, tag) => {
+        if (hi >= from && hi < until) visit(hi, lo, tag);
+      });
     }
     return Math.min(until, firstWith(line, lines));
   }
@@ -237,27 +243,6 @@ export class FingerprintTable {
   #homeOf(hi: number): number {
     const home = lineOf(hi, this.#lines);
     return (this.#hasMoved(home) ? lineOf(hi, this.#next) : home) << WORDS_SHIFT;
-  }
-
-  /** As the compiled `find`. */
-  #search(hi: number, lo: number): number {
-    const slots = this.#slotsOf(hi);
-    const word = hi & FINGERPRINT_MASK;
-    const home = this.#homeOf(hi);
-    let i = home;
-    for (let first = slots[i]; first !== 0; first = slots[i]) {
-      if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return i;
-      i += 2;
-    }
-    return this.#inReach(i, home);
-  }
-
-  #firstFree(hi: number): number {
-    const slots = this.#slotsOf(hi);
-    const home = this.#homeOf(hi);
-    let i = home;
-    while (this.#live[slots[i] >>> TAG_SHIFT] === 1) i += 2;
-    return this.#inReach(i, home);
   }
 
   #inReach(index: number, home: number): number {
@@ -307,18 +292,4 @@ export class FingerprintTable {
     while (to < this.#lines && isFull(this.#slots, to - 1)) to++;
     return to >= this.#lines ? linesFor(this.#lines) : to;
   }
-
-  /** Where the keys that lie beyond the frontier, with homes before it, end. */
-  #endOf(frontier: number): number {
-    let end = frontier;
-    while (this.#slots[end << WORDS_SHIFT] !== 0) end++;
-    return end;
-  }
 }
-
-/** A line fills from its beginning, and keys go to the next one when it is full. */
-const isFull = (slots: Int32Array, line: number): boolean => slots[(line << WORDS_SHIFT) + LINE_WORDS - 2] !== 0;
-
-/** The lowest hash whose home is that line or a later one. */
-const firstWith = (line: number, lines: number): number =>
-  Math.min(2 ** 32, Number((BigInt(line) * 2n ** 32n + BigInt(lines - 1)) / BigInt(lines)));

@@ -1,5 +1,5 @@
 /**
- * An array of 8-byte slots that grows in place: beyond 4 MiB it lies in a WebAssembly.Memory, which takes address space at first
+ * An array of 8-byte slots that grows in place: beyond 512 KiB it lies in a WebAssembly.Memory, which takes address space at first
  * and memory as it is touched. (A resizable ArrayBuffer does that too, and can shrink, but each access to a view of it costs half as
  * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection.
  */
@@ -9,7 +9,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
 export const SLOT_BYTES = 8;
-const SMALL_BYTES = 2 ** 22;
+const SMALL_BYTES = 2 ** 19;
 
 const wide = (initial: number, maximum: number): MemoryDescriptor => ({
   address: 'i64',

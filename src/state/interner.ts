@@ -45,8 +45,6 @@ export class Interner {
   readonly #views: DataView[] = this.#pieces.map(viewOf);
   #lookedIn: Uint8Array = this.#pieces[0];
   #lookedView: DataView = this.#views[0];
-  /** What was read only to be in the cache. */
-  #warmed = 0;
   #bytesUsed = 0;
   /** Start and end of each id, over all pieces. */
   #spans = new Uint32Array(2 * FIRST_SLOTS);
@@ -99,12 +97,18 @@ export class Interner {
     let read = 0;
     for (let i = 0; i < size; i++) hashes[i] = this.#hashOf(bytes, starts[i], ends[i]);
     for (let i = 0; i < size; i++) read += this.warm(hashes[i]);
-    for (let i = 0; i < size; i++) read += this.guess(hashes[i]);
+    for (let i = 0; i < size; i++) read += this.warmId(this.guess(hashes[i]));
     return read;
   }
 
   /** The same for who knows the id's hash. */
   internHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const index = this.find(hash, bytes, start, end);
+    return index === -1 ? this.#enter(hash | 0, bytes.subarray(start, end)) : index;
+  }
+
+  /** The index of an id with this hash, -1 when there is none. */
+  find(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     const word = hash | 0;
     for (let slots = this.#slots; ; slots = this.#old) {
@@ -112,9 +116,8 @@ export class Interner {
         if (slots[slot] !== word || slots[slot + 3] !== length) continue;
         if (this.#isAt(slots[slot + 2], bytes, start, end)) return slots[slot + 1] - 1;
       }
-      if (slots === this.#old || this.#old.length === 0) break;
+      if (slots === this.#old || this.#old.length === 0) return -1;
     }
-    return this.#enter(word, bytes.subarray(start, end));
   }
 
   /** The index of the id that is `first`, these bytes, `last`; -1 when there is none. */
@@ -134,18 +137,24 @@ export class Interner {
     }
   }
 
-  /** The first id with this hash, -1 when there is none: found by the slots alone. Its bytes are read too, so that they wait in the cache. */
+  /** Where the first id with this hash stands in the slots, for who asks for it ahead: -1 when there is none, and perhaps while it grows. */
   guess(hash: number): number {
     const word = hash | 0;
-    for (let slots = this.#slots; ; slots = this.#old) {
-      for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
-        if (slots[slot] !== word) continue;
-        const at = slots[slot + 2];
-        this.#warmed ^= this.#pieces[at >>> PIECE_SHIFT][at & (PIECE_BYTES - 1)];
-        return slots[slot + 1] - 1;
-      }
-      if (slots === this.#old || this.#old.length === 0) return -1;
-    }
+    const slots = this.#slots;
+    for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) if (slots[slot] === word) return slot;
+    return -1;
+  }
+
+  /** The index of the id that was guessed; -1 for none. */
+  guessed(slot: number): number {
+    return slot === -1 ? -1 : this.#slots[slot + 1] - 1;
+  }
+
+  /** Reads its bytes, so that they wait in the cache. The result means nothing. */
+  warmId(slot: number): number {
+    if (slot === -1) return 0;
+    const at = this.#slots[slot + 2];
+    return this.#pieces[at >>> PIECE_SHIFT][at & (PIECE_BYTES - 1)];
   }
 
   /** Reads the slot of a hash, so that it waits in the cache. The result means nothing. */

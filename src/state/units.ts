@@ -52,6 +52,12 @@ class UnitTable {
     }
   }
 
+  /** Reads where the unit would be, so that it waits in the cache. The result means nothing. */
+  warm(lo: number): number {
+    const slot = ((lo >>> 0) * this.#scale) | 0;
+    return this.hashes[2 * slot] ^ this.payloads[slot];
+  }
+
   put(slot: number, hi: number, lo: number, payload: number): void {
     this.hashes[slot * 2] = hi;
     this.hashes[slot * 2 + 1] = lo;
@@ -108,6 +114,8 @@ interface Experiment {
   touchedMs: number;
 }
 
+const NOBODY: Experiment = { tables: [], touchedMs: 0 };
+
 export interface UnitStoreOptions {
   budget?: MemoryBudget;
 }
@@ -118,6 +126,8 @@ export class UnitStore {
   #size = 0;
   /** No experiment was touched last before this, so that few calls of `expire` have anything to look at. */
   #leastTouchedMs = Number.POSITIVE_INFINITY;
+  /** See `look`. */
+  readonly #place = { experiment: NOBODY, hi: 0, lo: 0, slot: 0 };
 
   constructor({ budget = new MemoryBudget() }: UnitStoreOptions = {}) {
     this.#budget = budget;
@@ -138,27 +148,50 @@ export class UnitStore {
   get(experiment: number, hi: number, lo: number): number {
     const found = this.#experiments[experiment];
     if (found === undefined) return -1;
-    const low = filled(hi, lo);
     const table = tableOf(found, hi);
-    const slot = table.find(hi | 0, low);
+    const slot = table.find(hi | 0, filled(hi, lo));
     return slot < 0 ? -1 : table.payloads[slot];
+  }
+
+  /** Reads where a unit would be, so that it waits in the cache; any experiment will do. The result means nothing. */
+  warm(experiment: number, hi: number, lo: number): number {
+    const found = this.#experiments[experiment];
+    return found === undefined ? 0 : tableOf(found, hi).warm(filled(hi, lo));
   }
 
   /** Sets the payload (0 to 65,535). Throws `state_memory_full`, with nothing changed. */
   set(experiment: number, hi: number, lo: number, payload: number): void {
-    const target = this.#experimentOf(experiment);
+    this.look(experiment, hi, lo);
+    this.put(payload);
+  }
+
+  /** The payload, −1 when the unit is unknown; `put` then is about this unit. */
+  look(experiment: number, hi: number, lo: number): number {
+    const place = this.#place;
     const low = filled(hi, lo);
-    let table = tableOf(target, hi);
-    const slot = table.find(hi | 0, low);
+    place.experiment = this.#experimentOf(experiment);
+    place.hi = hi | 0;
+    place.lo = low;
+    const table = tableOf(place.experiment, hi);
+    place.slot = table.find(hi | 0, low);
+    return place.slot < 0 ? -1 : table.payloads[place.slot];
+  }
+
+  /** Sets the payload (0 to 65,535) of the unit that was looked up last, before anything else is. Throws `state_memory_full`, with nothing changed. */
+  put(payload: number): void {
+    const { experiment, hi, lo, slot } = this.#place;
+    let table = tableOf(experiment, hi);
     if (slot >= 0) {
       table.payloads[slot] = payload;
       return;
     }
+    let free = slot;
     if (table.used >= table.limit) {
-      this.#grow(target, hi);
-      table = tableOf(target, hi);
+      this.#grow(experiment, hi);
+      table = tableOf(experiment, hi);
+      free = table.find(hi, lo);
     }
-    table.put(-1 - table.find(hi | 0, low), hi | 0, low, payload);
+    table.put(-1 - free, hi, lo, payload);
     this.#size++;
   }
 

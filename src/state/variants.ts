@@ -15,6 +15,8 @@ export interface VariantTableOptions {
 }
 
 export class VariantTable {
+  /** Changes when numbers of variants mean nothing any more. */
+  generation = 0;
   readonly #options: VariantTableOptions;
   readonly #experiments: (Interner | undefined)[] = [];
   #size = 0;
@@ -31,6 +33,11 @@ export class VariantTable {
 
   get byteLength(): number {
     return this.#bytes;
+  }
+
+  /** The number of a variant with this hash (SeededHash, its lower word); -1 when there is none. Of any experiment, also of -1. */
+  find(experiment: number, hash: number, { bytes, start, end }: ByteRef): number {
+    return this.#experiments[experiment]?.find(hash, bytes, start, end) ?? -1;
   }
 
   /** The number of a variant, which is new when `size` grew. */
@@ -50,6 +57,7 @@ export class VariantTable {
   forget(experiment: number): void {
     const ids = this.#experiments[experiment];
     if (ids === undefined) return;
+    this.generation++;
     this.#size -= ids.size;
     this.#bytes -= ids.byteLength;
     this.#experiments[experiment] = undefined;

@@ -3,6 +3,7 @@ import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
 import { BLOCK, FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
+import type { CellTable } from '../state/cells.ts';
 import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { LastCells } from './last-cells.ts';
@@ -42,6 +43,9 @@ export class Contribution {
   readonly #groups = new Int32Array(BLOCK);
   /** Of spend. */
   readonly #lastCells = new LastCells();
+  readonly #lastUnits = new LastCells();
+  /** Of exposures, or of assignments. */
+  readonly #lastTotals = new LastCells();
   readonly #segments: SegmentValues;
   readonly #addSegment: (segment: number) => void;
   /** Of the exposure whose segments are being counted. */
@@ -74,12 +78,14 @@ export class Contribution {
    * records, so that it is waited for once and not for each. The result means nothing.
    */
   warm(block: IngestBlock): number {
-    if (this.#options.stream !== 'impressions') return 0;
     const { groups, cells } = this.#state;
     const { los } = block.columns.entities;
     let read = 0;
     for (let i = 0; i < block.size; i++) read += groups.warm(los[i]);
-    for (let i = 0; i < block.size; i++) read += this.#lastCells.find(groups.guess(los[i]));
+    for (let i = 0; i < block.size; i++) {
+      const place = groups.guess(los[i]);
+      read += groups.warmId(place) + this.#lastCells.find(groups.guessed(place));
+    }
     for (let i = 0; i < block.size; i++) this.#groups[i] = groups.findCampaign(block.entity(i), los[i]);
     for (let i = 0; i < block.size; i++) read += cells.spend.warm(this.#lastCells.find(this.#groups[i]));
     return read;
@@ -103,10 +109,11 @@ export class Contribution {
     if ((flags[i] & FLAG.surface) !== 0) this.#surfaces.add(block.surface(i), eventTs[i], spendMicros[i]);
   }
 
-  firstExposure(event: DecodedEvent): void {
-    const group = this.#state.groups.intern(event.entityId, event.allocationVersion, event.variantId);
-    this.#addOne('units', group, Math.floor(event.eventTs / CELLS.units.slotMs));
-    this.#addOne('unitsTotal', group, 0);
+  firstExposure(event: DecodedEvent, group: number): void {
+    const { units, unitsTotal } = this.#state.cells;
+    const slot = Math.floor(event.eventTs / CELLS.units.slotMs);
+    addOneTo(units, this.#lastUnits.at(units, group, slot));
+    addOneTo(unitsTotal, this.#lastTotals.at(unitsTotal, group, 0));
     this.#timing(event, group);
     this.sample.add(group, event.unitId);
     if (!event.hasAttributes) return;
@@ -115,9 +122,9 @@ export class Contribution {
   }
 
   /** The first accepted assignment of a unit. */
-  assigned(event: DecodedEvent): void {
-    const group = this.#state.groups.intern(event.entityId, event.allocationVersion, event.variantId);
-    this.#addOne('assigned', group, 0);
+  assigned(event: DecodedEvent, group: number): void {
+    const { assigned } = this.#state.cells;
+    addOneTo(assigned, this.#lastTotals.at(assigned, group, 0));
     this.sample.add(group, event.unitId);
   }
 
@@ -189,8 +196,11 @@ export class Contribution {
 
   #addOne(name: CellName, group: number, time: number): void {
     const cells = this.#state.cells[name];
-    const index = cells.at(group, 0, time);
-    cells.add(index, 0, 1);
-    cells.touch(index);
+    addOneTo(cells, cells.at(group, 0, time));
   }
+}
+
+function addOneTo(cells: CellTable, index: number): void {
+  cells.add(index, 0, 1);
+  cells.touch(index);
 }

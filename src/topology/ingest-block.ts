@@ -66,6 +66,11 @@ export class IngestBlock {
     return this.#text(i, TARGETS.entityId);
   }
 
+  /** Where there are units; valid until the next call. */
+  variant(i: number): ByteRef {
+    return this.#text(i, TARGETS.variantId);
+  }
+
   /** The surface of one that has one; valid until the next call. */
   surface(i: number): ByteRef {
     return this.#text(i, TARGETS.surface);

@@ -56,8 +56,8 @@ export class IngestJournal implements JournalVisitor {
   unit(experiment: number, hi: number, lo: number, payload: number): void {
     this.#out.u8(OP.unit);
     this.#out.varint(experiment);
-    this.#out.u32(hi);
-    this.#out.u32(lo);
+    this.#out.i32(hi);
+    this.#out.i32(lo);
     this.#out.u16(payload);
   }
 

@@ -3,7 +3,7 @@
  * that a commit costs what changed and a restore is the same changes again.
  */
 import type { LimitSettings, TimeSettings } from '../config.ts';
-import { MAX_VARIANTS } from '../operators/first-exposure.ts';
+import { MAX_VARIANTS, type UnitKey } from '../operators/first-exposure.ts';
 import { GroupTable } from '../operators/group.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, type ByteWriter } from '../state/bytes.ts';
@@ -115,8 +115,8 @@ export class IngestState {
   }
 
   /** Notes a unit whose payload judgeExposure has changed. */
-  journalUnit(experiment: number, hi: number, lo: number): void {
-    this.#journal.unit(experiment, hi, lo, this.units.get(experiment, hi, lo));
+  journalUnit({ experiment, hi, lo, payload }: UnitKey): void {
+    this.#journal.unit(experiment, hi, lo, payload);
   }
 
   touchExperiment(experiment: number, eventTs: number): void {

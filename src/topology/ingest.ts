@@ -12,6 +12,7 @@ import { TO_SEND } from '../state/cells.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { MemoryBudget } from '../state/memory-budget.ts';
 import { Contribution, EVIDENCE } from './contribution.ts';
+import { ExperimentGroups } from './experiment-groups.ts';
 import { IngestBlock } from './ingest-block.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { IngestState } from './ingest-state.ts';
@@ -20,6 +21,7 @@ import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
 import type { Commit, Now, OutRecord, RecordBatch, Stream } from './types.ts';
+import { UnitBlock } from './unit-block.ts';
 
 const ACCEPTED = 0;
 const DUPLICATE = 1;
@@ -54,7 +56,9 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #emitter: Emitter;
   readonly #contribution: Contribution;
   readonly #block: IngestBlock;
-  readonly #unit = { experiment: 0, hi: 0, lo: 0 };
+  readonly #units: UnitBlock;
+  readonly #groups: ExperimentGroups;
+  readonly #unit = { experiment: 0, hi: 0, lo: 0, payload: 0 };
   readonly #impressions: boolean;
   readonly #exposures: boolean;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
@@ -67,6 +71,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
     this.#block = new IngestBlock(options.stream, options.decoder, hash);
     this.#side = new SideOutputs(options.topic, options.partition);
+    this.#units = new UnitBlock(this.#state);
+    this.#groups = new ExperimentGroups(this.#state);
     this.#contribution = new Contribution(options, this.#state);
     this.#emitter = new Emitter(options, this.#state, this.#contribution.sample);
   }
@@ -136,7 +142,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const judged = { records: 0, oldestMs: Number.POSITIVE_INFINITY };
     while (block.fill(batch)) {
       block.warm(this.#state);
-      this.#contribution.warm(block);
+      if (this.#impressions) this.#contribution.warm(block);
+      else this.#units.warm(block);
       for (let i = 0; i < block.size; i++) {
         this.#judge(i);
         const { timestampMs } = block.views[i];
@@ -260,34 +267,29 @@ export class IngestStage implements Stage<OutRecord[], void> {
   /** An exposure, or by the same rules an assignment: the first of a unit counts. */
   #countUnit(i: number): void {
     const state = this.#state;
-    const { columns } = this.#block;
-    const event = this.#block.event(i);
-    const { entityId, variantId } = event;
-    const experiment = state.entities.internHashed(columns.entities.los[i], entityId.bytes, entityId.start, entityId.end);
-    // Judged by the log alone, so that a sweep at another time gives the same answer.
-    state.forgetIfExpired(experiment, state.watermark.ms - this.#options.time.unitTtlMs);
-    const variant = state.variantOf(experiment, variantId);
+    const block = this.#block;
+    const { units, eventTs } = block.columns;
     const unit = this.#unit;
-    unit.experiment = experiment;
-    unit.hi = columns.units.his[i];
-    unit.lo = columns.units.los[i];
+    unit.experiment = this.#units.experiment(block, i);
+    // Judged by the log alone, so that a sweep at another time gives the same answer.
+    state.forgetIfExpired(unit.experiment, state.watermark.ms - this.#options.time.unitTtlMs);
+    const variant = this.#units.variant(block, i, unit.experiment);
+    unit.hi = units.his[i] | 0;
+    unit.lo = units.los[i] | 0;
     const verdict = judgeExposure(state.units, unit, variant);
-    state.touchExperiment(experiment, event.eventTs);
+    state.touchExperiment(unit.experiment, eventTs[i]);
     if (verdict === SAME_VARIANT) return;
-    if (!this.#exposures) {
-      if (verdict !== FIRST) return;
-      state.journalUnit(experiment, unit.hi, unit.lo);
-      this.#contribution.assigned(event);
-      return;
+    const isChanged = verdict === FIRST || (verdict === NEWLY_CONTAMINATED && this.#exposures);
+    if (isChanged) state.journalUnit(unit);
+    if (verdict === FIRST) {
+      const event = block.event(i);
+      const group = this.#groups.find(event, unit.experiment, variant);
+      if (this.#exposures) this.#contribution.firstExposure(event, group);
+      else this.#contribution.assigned(event, group);
+    } else if (this.#exposures) {
+      this.#side.copy(block.views[i], this.#options.outputs.violations, 'variant_changed');
+      if (verdict === NEWLY_CONTAMINATED) this.#contribution.contaminated(block.event(i));
     }
-    if (verdict !== FIRST) this.#side.copy(this.#block.views[i], this.#options.outputs.violations, 'variant_changed');
-    if (verdict !== FIRST && verdict !== NEWLY_CONTAMINATED) return;
-    state.journalUnit(experiment, unit.hi, unit.lo);
-    if (verdict === NEWLY_CONTAMINATED) {
-      this.#contribution.contaminated(event);
-      return;
-    }
-    this.#contribution.firstExposure(event);
   }
 
   #copyTotals(): void {

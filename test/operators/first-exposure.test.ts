@@ -2,11 +2,15 @@ import { expect, test } from 'vitest';
 import { FIRST, judgeExposure, MAX_VARIANTS, NEWLY_CONTAMINATED, OTHER_VARIANT, SAME_VARIANT } from '../../src/operators/first-exposure.ts';
 import { UnitStore } from '../../src/state/units.ts';
 
-const unit = { experiment: 0, hi: 1, lo: 2 };
+const unit = { experiment: 0, hi: 1, lo: 2, payload: 0 };
 
 test('a unit never moves, and is contaminated once', () => {
   const units = new UnitStore();
-  const verdicts = [3, 3, 4, 5, 4, 3].map((variant) => judgeExposure(units, unit, variant));
+  const verdicts = [3, 3, 4, 5, 4, 3].map((variant) => {
+    const verdict = judgeExposure(units, unit, variant);
+    expect(unit.payload).toBe(units.get(0, 1, 2));
+    return verdict;
+  });
   expect(verdicts).toEqual([FIRST, SAME_VARIANT, NEWLY_CONTAMINATED, OTHER_VARIANT, OTHER_VARIANT, SAME_VARIANT]);
 });
 

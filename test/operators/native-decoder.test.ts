@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codeFile, compile, NATIVE, pathOf } from '../../scripts/compile-native.ts';
+import { Decoder } from '../../src/operators/decode.ts';
 import { FastDecoder } from '../../src/operators/decode-fast.ts';
 import { DecodedEvent } from '../../src/operators/decoded-event.ts';
+import { BLOCK, EventColumns, FLAG } from '../../src/operators/event-columns.ts';
+import { SeededHash } from '../../src/state/hash.ts';
 import { STREAMS, type Stream } from '../../src/topology/types.ts';
 import { CORPUS } from './decode-corpus.ts';
-import { BothPaths, recordOf } from './decode-helpers.ts';
+import { BothPaths, OPTIONS, recordOf } from './decode-helpers.ts';
 
 const usual: Record<Stream, object> = {
   impressions: { event_id: 'e', campaign_id: 'c', spend_micros: 12_345_678, event_ts: 1_790_000_000_123, user_id: 'u', surface: 'home' },
@@ -35,6 +39,46 @@ test.each(STREAMS)('the usual record of %s is read by the compiled code, with wh
     }
   }
 });
+
+test.each(STREAMS)('records of %s that are hashed together have the hashes that each has alone, however long their texts are', (stream) => {
+  const decoder = new Decoder(stream, OPTIONS);
+  const hash = new SeededHash(new Uint8Array(8).fill(3));
+  const native = decoder.native(hash);
+  const text = fc.string({ unit: fc.constantFrom(...'abcdefghij'), minLength: 1, maxLength: 24 });
+  // An escape is what compiled code is not sure of.
+  const id = fc.oneof({ weight: 20, arbitrary: text }, { weight: 1, arbitrary: fc.constant('\n') });
+  const fields = { event_id: id, campaign_id: id, experiment_id: id, variant_id: id, unit_id: id, event_ts: fc.nat(2 ** 40) };
+  const optional = { user_id: id, surface: fc.oneof(text, fc.constant('')) };
+  const requiredKeys = ['event_id', 'campaign_id', 'experiment_id', 'variant_id', 'unit_id', 'event_ts'] as const;
+  const record = fc.record({ ...fields, ...optional, spend_micros: fc.constant(5) }, { requiredKeys: [...requiredKeys, 'spend_micros'] });
+  let sure = 0;
+  fc.assert(
+    fc.property(fc.array(record, { minLength: 1, maxLength: BLOCK, size: 'max' }), (records) => {
+      const views = records.map((one) => recordOf(JSON.stringify(one)));
+      native?.read(views, views.length);
+      const told = views.map((_, i) => (native === null ? null : hashesOf(stream, native.columns, i)));
+      const event = new DecodedEvent();
+      views.forEach((view, i) => {
+        if (told[i] === null) return;
+        sure++;
+        expect(decoder.decodeSlow(view, event)).toBe(0);
+        const alone = new EventColumns();
+        alone.set(0, stream, event, hash);
+        alone.flags[0] |= FLAG.sure;
+        expect(told[i]).toEqual(hashesOf(stream, alone, 0));
+      });
+    }),
+  );
+  expect(sure).toBeGreaterThan(500);
+});
+
+/** Of a record that is sure, else null: whether it is tied to somebody, and its hashes. */
+function hashesOf(stream: Stream, { flags, ids, entities, suspects, units, variants }: EventColumns, i: number): unknown {
+  if ((flags[i] & FLAG.sure) === 0) return null;
+  const isTied = (flags[i] & FLAG.tied) !== 0;
+  const columns = [ids, entities, ...(isTied ? [suspects] : []), ...(stream === 'impressions' ? [] : [units, variants])];
+  return [isTied, ...columns.flatMap(({ his, los }) => [his[i], los[i]])];
+}
 
 test.each(
   STREAMS,

@@ -337,6 +337,18 @@ test('after a restart, and after its experiment was forgotten, a variant is stil
   expect(new Set(story.side('violations').map(({ offset }) => offset))).toEqual(new Set([3, 8]));
 });
 
+test('variants looked up together, and numbered anew before their turn since the experiment was forgotten, are told apart', async () => {
+  const story = new Story({ settings: { time: { unitTtlMs: HOUR } } });
+  await story.started();
+  for (const variant_id of ['a', 'b']) story.exposure({ at: 0, variant_id, unit_id: `of ${variant_id}` });
+  await story.pass(2 * SECOND);
+  story.exposure({ at: 2 * HOUR, experiment_id: 'clock' });
+  for (const variant_id of ['c', 'a', 'b']) story.exposure({ at: 2 * HOUR, variant_id, unit_id: 'u' });
+  await story.pass(2 * SECOND);
+  expect(story.counter('exposed:{e}')).toEqual({ contaminated: '1', 'units:a': '1', 'units:b': '1', 'units:c': '1' });
+  expect(story.side('violations').map(({ offset }) => offset)).toEqual([4, 5]);
+});
+
 test.each([
   ['spend of a quarter hour', (i: number) => ({ at: i * SECOND })],
   ['money of duplicates in different hours', (i: number) => ({ at: i * HOUR, event_id: 'x' })],
