@@ -1,6 +1,7 @@
 /** What is counted together: a campaign, or (experiment, allocation version, variant). */
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
+import type { IdBlock } from '../state/id-block.ts';
 import { type IdRef, Interner } from '../state/interner.ts';
 import type { ByteRef } from '../topology/types.ts';
 
@@ -38,28 +39,9 @@ export class GroupTable {
     return this.#ids.byteLength;
   }
 
-  /** The group of a campaign whose id has this hash, -1 when there is none yet; perhaps also for a very long id. */
-  findCampaign(campaign: ByteRef, hash: number): number {
-    const length = campaign.end - campaign.start;
-    return length <= SHORT ? this.#ids.findBetween(hash, campaign, length, 0) : -1;
-  }
-
-  /** See Interner.guess, and what follows there. */
-  guess(hash: number): number {
-    return this.#ids.guess(hash);
-  }
-
-  guessed(place: number): number {
-    return this.#ids.guessed(place);
-  }
-
-  warmId(place: number): number {
-    return this.#ids.warmId(place);
-  }
-
-  /** See Interner.warm. */
-  warm(hash: number): number {
-    return this.#ids.warm(hash);
+  /** Puts the groups of campaigns whose ids and hashes these are into the block: -1 where there is none yet, and for very long ids. */
+  findCampaigns(block: IdBlock): void {
+    this.#ids.findAllFramed(block, SHORT);
   }
 
   /** The index of a group, made when it is new. */

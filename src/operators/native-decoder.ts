@@ -3,6 +3,7 @@
  * JavaScript. The values of a block are copied to where that code can see them. What it is not sure of goes to FastDecoder.
  */
 import type { SeededHash } from '../state/hash.ts';
+import type { IdBlock } from '../state/id-block.ts';
 import { Instance, Memory, Module, PAGE_BYTES } from '../state/web-assembly.ts';
 import type { ByteRef, RecordView, Stream } from '../topology/types.ts';
 import type { DecoderOptions } from './decode.ts';
@@ -133,6 +134,18 @@ export class NativeDecoder {
     into.attributes.bytes = bytes;
     into.attributes.start = words[result + RESULT.attributes / 4];
     into.attributes.end = words[result + RESULT.attributes / 4 + 1];
+  }
+
+  /** One text of the first `size` records, and an empty one of those that are not sure. @param text its number among TARGETS */
+  texts(text: number, size: number, into: IdBlock): void {
+    const { words, bytes, columns } = this.#engine;
+    into.bytes = bytes;
+    let at = (COLUMNS_FROM + COLUMNS_AT.results + RESULT.texts) / 4 + 2 * text;
+    for (let i = 0; i < size; i++, at += COLUMNS_AT.resultBytes / 4) {
+      const isSure = (columns.flags[i] & FLAG.sure) !== 0;
+      into.starts[i] = isSure ? words[at] : 0;
+      into.ends[i] = isSure ? words[at + 1] : 0;
+    }
   }
 
   /** One text of a sure record. @param text its number among TARGETS */

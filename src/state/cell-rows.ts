@@ -87,6 +87,14 @@ export class CellRows {
     chunk[at] = exactSum(chunk[at], amount);
   }
 
+  /** Adds to the first two columns. Throws as `add`. */
+  addTwo(index: number, first: number, second: number): void {
+    const chunk = this.#chunkOf(index);
+    const at = this.#inChunk(index) + PLACE;
+    chunk[at] = exactSum(chunk[at], first);
+    chunk[at + 1] = exactSum(chunk[at + 1], second);
+  }
+
   /** All columns back to 0. */
   reset(index: number): void {
     const at = this.#inChunk(index);

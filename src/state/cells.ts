@@ -123,6 +123,12 @@ export class CellTable {
     this.#rows.add(index, column, amount);
   }
 
+  /** Adds to the first two columns, and lists the cell as changed. Throws as `add`. */
+  addTwo(index: number, first: number, second: number): void {
+    this.#rows.addTwo(index, first, second);
+    this.#changes.listForBoth(index);
+  }
+
   /** All columns back to 0. */
   reset(index: number): void {
     this.#rows.reset(index);

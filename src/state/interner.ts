@@ -18,6 +18,8 @@ const PIECE_BYTES = 1 << PIECE_SHIFT;
 const MOST_BYTES = 2 ** 31;
 /** Of the slots before the last growth, moved with each new id: all, before there is a next one. */
 const MOVED_EACH = 16;
+/** Below this it is in the cache by itself. */
+const WARMED_FROM = 4096;
 const NO_SLOTS = new Int32Array(0);
 
 /** Where an id lies in somebody's buffer. */
@@ -120,17 +122,31 @@ export class Interner {
     }
   }
 
-  /** The index of the id that is `first`, these bytes, `last`; -1 when there is none. */
-  findBetween(hash: number, { bytes, start, end }: IdRef, first: number, last: number): number {
-    const length = end - start + 2;
-    const word = hash | 0;
+  /**
+   * Puts the indices of ids into the block that are framed: a byte with the length, these bytes, and a zero; -1 where there is none, and
+   * for those longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
+   */
+  findAllFramed({ bytes, size, starts, ends, hashes, indices }: IdBlock, longest: number): number {
+    let read = 0;
+    if (this.#size > WARMED_FROM) {
+      for (let i = 0; i < size; i++) read += this.warm(hashes[i]);
+      for (let i = 0; i < size; i++) read += this.warmId(this.guess(hashes[i]));
+    }
+    for (let i = 0; i < size; i++) {
+      indices[i] = ends[i] - starts[i] > longest ? -1 : this.#findFramed(hashes[i], bytes, starts[i], ends[i]);
+    }
+    return read;
+  }
+
+  #findFramed(word: number, bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
     for (let slots = this.#slots; ; slots = this.#old) {
       for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
-        if (slots[slot] !== word || slots[slot + 3] !== length) continue;
+        if (slots[slot] !== word || slots[slot + 3] !== length + 2) continue;
         const at = slots[slot + 2];
         const own = this.#pieces[at >>> PIECE_SHIFT];
         const from = at & (PIECE_BYTES - 1);
-        if (own[from] !== first || own[from + length - 1] !== last) continue;
+        if (own[from] !== length || own[from + length + 1] !== 0) continue;
         if (this.#isAt(at + 1, bytes, start, end)) return slots[slot + 1] - 1;
       }
       if (slots === this.#old || this.#old.length === 0) return -1;
@@ -143,11 +159,6 @@ export class Interner {
     const slots = this.#slots;
     for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) if (slots[slot] === word) return slot;
     return -1;
-  }
-
-  /** The index of the id that was guessed; -1 for none. */
-  guessed(slot: number): number {
-    return slot === -1 ? -1 : this.#slots[slot + 1] - 1;
   }
 
   /** Reads its bytes, so that they wait in the cache. The result means nothing. */

@@ -1,9 +1,10 @@
 /** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
 import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
-import { BLOCK, FLAG } from '../operators/event-columns.ts';
+import { FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
 import type { CellTable } from '../state/cells.ts';
+import { CampaignBlock } from './campaign-block.ts';
 import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { LastCells } from './last-cells.ts';
@@ -39,13 +40,11 @@ export class Contribution {
   readonly #options: ContributionOptions;
   readonly #state: IngestState;
   readonly #surfaces: SurfaceSpend;
-  /** Of the block that was warmed; -1 where a group is not known yet. */
-  readonly #groups = new Int32Array(BLOCK);
-  /** Of spend. */
-  readonly #lastCells = new LastCells();
-  readonly #lastUnits = new LastCells();
+  readonly #campaigns: CampaignBlock;
+  readonly #spendCells: LastCells;
+  readonly #unitCells: LastCells;
   /** Of exposures, or of assignments. */
-  readonly #lastTotals = new LastCells();
+  readonly #totalCells: LastCells;
   readonly #segments: SegmentValues;
   readonly #addSegment: (segment: number) => void;
   /** Of the exposure whose segments are being counted. */
@@ -62,6 +61,10 @@ export class Contribution {
     this.#options = options;
     this.#state = state;
     this.#surfaces = new SurfaceSpend(state);
+    this.#campaigns = new CampaignBlock(state);
+    this.#spendCells = new LastCells(state.cells.spend);
+    this.#unitCells = new LastCells(state.cells.units);
+    this.#totalCells = new LastCells(options.stream === 'exposures' ? state.cells.unitsTotal : state.cells.assigned);
     this.sample = new UnitSample(options.srm.unitsSampled);
     this.#segments = new SegmentValues(options.srm, (name) => state.groups.intern(NO_ENTITY, 0, name));
     this.#addSegment = (segment) => this.#addOne('segmentUnits', this.#group, segment);
@@ -73,47 +76,38 @@ export class Contribution {
     for (let group = 0; group < groups.size; group++) this.#segments.learn(group, groups.nameOf(group).variant);
   }
 
-  /**
-   * Finds the groups and cells of a block of impressions, so that they wait in the cache. Each loop asks memory for one thing of all
-   * records, so that it is waited for once and not for each. The result means nothing.
-   */
+  /** Finds the groups of a block of impressions, and reads their cells, so that they wait in the cache. The result means nothing. */
   warm(block: IngestBlock): number {
-    const { groups, cells } = this.#state;
-    const { los } = block.columns.entities;
-    let read = 0;
-    for (let i = 0; i < block.size; i++) read += groups.warm(los[i]);
-    for (let i = 0; i < block.size; i++) {
-      const place = groups.guess(los[i]);
-      read += groups.warmId(place) + this.#lastCells.find(groups.guessed(place));
-    }
-    for (let i = 0; i < block.size; i++) this.#groups[i] = groups.findCampaign(block.entity(i), los[i]);
-    for (let i = 0; i < block.size; i++) read += cells.spend.warm(this.#lastCells.find(this.#groups[i]));
-    return read;
+    this.#campaigns.find(block);
+    return this.#spendCells.warm(this.#campaigns.groups, block.size);
   }
 
-  /** An accepted impression, record `i` of the block that was warmed; invalid traffic spends nothing. */
-  impression(block: IngestBlock, i: number): void {
-    const { flags, eventTs, spendMicros } = block.columns;
-    if ((flags[i] & FLAG.valid) === 0) {
-      this.#state.addMoney('invalidTrafficMicros', spendMicros[i]);
-      this.evidence(EVIDENCE.invalidTraffic, block.event(i));
-      return;
+  /** Accepted impressions of the block that was warmed: the first `count` of these records. They are valid traffic. */
+  impressions(block: IngestBlock, records: Uint8Array, count: number): void {
+    const { eventTs, spendMicros, flags } = block.columns;
+    const { spend } = this.#state.cells;
+    for (let k = 0; k < count; k++) {
+      const i = records[k];
+      const index = this.#spendCells.at(this.#campaigns.group(block, i), Math.floor(eventTs[i] / CELLS.spend.slotMs));
+      spend.addTwo(index, spendMicros[i], 1);
     }
-    const { groups, cells } = this.#state;
-    const group = this.#groups[i] >= 0 ? this.#groups[i] : groups.intern(block.entity(i));
-    const slot = Math.floor(eventTs[i] / CELLS.spend.slotMs);
-    const index = this.#lastCells.at(cells.spend, group, slot);
-    cells.spend.add(index, 0, spendMicros[i]);
-    cells.spend.add(index, 1, 1);
-    cells.spend.touch(index);
-    if ((flags[i] & FLAG.surface) !== 0) this.#surfaces.add(block.surface(i), eventTs[i], spendMicros[i]);
+    for (let k = 0; k < count; k++) {
+      const i = records[k];
+      if ((flags[i] & FLAG.surface) !== 0) this.#surfaces.add(block.surface(i), eventTs[i], spendMicros[i]);
+    }
+  }
+
+  /** An accepted impression that spends nothing. */
+  invalidTraffic(event: DecodedEvent): void {
+    this.#state.addMoney('invalidTrafficMicros', event.spendMicros);
+    this.evidence(EVIDENCE.invalidTraffic, event);
   }
 
   firstExposure(event: DecodedEvent, group: number): void {
     const { units, unitsTotal } = this.#state.cells;
     const slot = Math.floor(event.eventTs / CELLS.units.slotMs);
-    addOneTo(units, this.#lastUnits.at(units, group, slot));
-    addOneTo(unitsTotal, this.#lastTotals.at(unitsTotal, group, 0));
+    addOneTo(units, this.#unitCells.at(group, slot));
+    addOneTo(unitsTotal, this.#totalCells.at(group, 0));
     this.#timing(event, group);
     this.sample.add(group, event.unitId);
     if (!event.hasAttributes) return;
@@ -124,7 +118,7 @@ export class Contribution {
   /** The first accepted assignment of a unit. */
   assigned(event: DecodedEvent, group: number): void {
     const { assigned } = this.#state.cells;
-    addOneTo(assigned, this.#lastTotals.at(assigned, group, 0));
+    addOneTo(assigned, this.#totalCells.at(group, 0));
     this.sample.add(group, event.unitId);
   }
 

@@ -7,6 +7,7 @@ import { BLOCK, EventColumns, FLAG } from '../operators/event-columns.ts';
 import { TARGETS } from '../operators/field-reader.ts';
 import type { NativeDecoder } from '../operators/native-decoder.ts';
 import type { SeededHash } from '../state/hash.ts';
+import type { IdBlock } from '../state/id-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { type ByteRef, type RecordBatch, RecordView, type Stream } from './types.ts';
 
@@ -15,6 +16,8 @@ export { BLOCK } from '../operators/event-columns.ts';
 export class IngestBlock {
   /** Of records 0 to `size - 1`. */
   size = 0;
+  /** Kafka time of the oldest; Infinity without one. */
+  oldestMs = Number.POSITIVE_INFINITY;
   readonly views: RecordView[] = [];
   /** 0 for a record that is good; of others only the view means anything. */
   readonly reasons = new Uint8Array(BLOCK);
@@ -47,10 +50,14 @@ export class IngestBlock {
     this.size = size;
     if (this.#native === null) columns.flags.fill(0);
     else this.#native.read(views, size);
+    let oldestMs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < size; i++) {
+      const { timestampMs } = views[i];
+      if (timestampMs < oldestMs) oldestMs = timestampMs;
       const isSure = (columns.flags[i] & FLAG.sure) !== 0;
       reasons[i] = isSure ? this.#decoder.checkRecord(views[i], columns.eventTs[i]) : this.#read(i);
     }
+    this.oldestMs = oldestMs;
     return size > 0;
   }
 
@@ -59,6 +66,15 @@ export class IngestBlock {
     const event = this.#events[i];
     if ((this.columns.flags[i] & FLAG.sure) !== 0) this.#native?.event(i, event);
     return event;
+  }
+
+  /** The campaigns or experiments of all records with their hashes; nothing for those that compiled code was not sure of. */
+  entities(into: IdBlock): void {
+    const { los } = this.columns.entities;
+    into.size = this.size;
+    if (this.#native === null) into.ends.set(into.starts);
+    else this.#native.texts(TARGETS.entityId, this.size, into);
+    for (let i = 0; i < this.size; i++) into.hashes[i] = los[i];
   }
 
   /** Its campaign or experiment; valid until the next call. */

@@ -5,7 +5,7 @@
 import type { LimitSettings, PaceSettings, SrmSettings, TimeSettings } from '../config.ts';
 import { StreamError } from '../errors.ts';
 import { type Decoder, INVALID_REASONS } from '../operators/decode.ts';
-import { FLAG } from '../operators/event-columns.ts';
+import { BLOCK, FLAG } from '../operators/event-columns.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
 import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
@@ -58,6 +58,9 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #block: IngestBlock;
   readonly #units: UnitBlock;
   readonly #groups: ExperimentGroups;
+  /** Of the block: the first `#spending` are accepted impressions, to be counted together. */
+  readonly #spent = new Uint8Array(BLOCK);
+  #spending = 0;
   readonly #unit = { experiment: 0, hi: 0, lo: 0, payload: 0 };
   readonly #impressions: boolean;
   readonly #exposures: boolean;
@@ -144,12 +147,13 @@ export class IngestStage implements Stage<OutRecord[], void> {
       block.warm(this.#state);
       if (this.#impressions) this.#contribution.warm(block);
       else this.#units.warm(block);
-      for (let i = 0; i < block.size; i++) {
-        this.#judge(i);
-        const { timestampMs } = block.views[i];
-        if (timestampMs < judged.oldestMs) judged.oldestMs = timestampMs;
-      }
+      this.#spending = 0;
+      for (let i = 0; i < block.size; i++) this.#judge(i);
+      this.#contribution.impressions(block, this.#spent, this.#spending);
+      this.#state.totals.sums.consumed += block.size;
+      this.#state.lastRecordMs = block.views[block.size - 1].timestampMs;
       judged.records += block.size;
+      judged.oldestMs = Math.min(judged.oldestMs, block.oldestMs);
     }
     this.#state.position = batch.nextOffset;
     this.#emitter.processed(judged, batch.endOffset - batch.nextOffset, now);
@@ -207,9 +211,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
   #judge(i: number): void {
     const { views, columns, reasons } = this.#block;
     const state = this.#state;
-    const { sums, dispositions } = state.totals;
-    sums.consumed++;
-    state.lastRecordMs = views[i].timestampMs;
+    const { dispositions } = state.totals;
     if (reasons[i] !== 0) {
       dispositions[INVALID]++;
       state.totals.reasons[reasons[i]]++;
@@ -252,8 +254,9 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (outputs.unique !== null) this.#side.copy(this.#block.views[i], outputs.unique, '');
     const isTied = (flags[i] & FLAG.tied) !== 0;
     if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
-    if (this.#impressions) this.#contribution.impression(this.#block, i);
-    else this.#countUnit(i);
+    if (!this.#impressions) this.#countUnit(i);
+    else if ((flags[i] & FLAG.valid) !== 0) this.#spent[this.#spending++] = i;
+    else this.#contribution.invalidTraffic(this.#block.event(i));
   }
 
   #suspect(i: number): void {

@@ -4,22 +4,35 @@ import type { CellTable } from '../state/cells.ts';
 const FIRST_GROUPS = 64;
 
 export class LastCells {
+  readonly #table: CellTable;
   /** Index + 1, 0 where nothing is known. */
   #cells = new Int32Array(FIRST_GROUPS);
 
-  /** Where it was last, -1 when nothing is known; of any group, also of -1. */
-  find(group: number): number {
-    return group >= 0 && group < this.#cells.length ? this.#cells[group] - 1 : -1;
+  constructor(table: CellTable) {
+    this.#table = table;
   }
 
   /** The index of the group's cell at this time, made when it is not there. */
-  at(table: CellTable, group: number, time: number): number {
-    const guessed = this.find(group);
-    if (table.isAt(guessed, group, time)) return guessed;
-    const index = table.at(group, 0, time);
+  at(group: number, time: number): number {
+    const guessed = this.#guess(group);
+    if (this.#table.isAt(guessed, group, time)) return guessed;
+    const index = this.#table.at(group, 0, time);
     if (group >= this.#cells.length) this.#grow(group);
     this.#cells[group] = index + 1;
     return index;
+  }
+
+  /** Reads the cells of the first `count` groups, so that they wait in the cache; of -1 none. The result means nothing. */
+  warm(groups: Int32Array, count: number): number {
+    let read = 0;
+    for (let i = 0; i < count; i++) read += this.#guess(groups[i]);
+    for (let i = 0; i < count; i++) read += this.#table.warm(this.#guess(groups[i]));
+    return read;
+  }
+
+  /** Where it was last, -1 when nothing is known; of any group, also of -1. */
+  #guess(group: number): number {
+    return group >= 0 && group < this.#cells.length ? this.#cells[group] - 1 : -1;
   }
 
   #grow(group: number): void {

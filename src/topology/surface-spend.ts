@@ -31,9 +31,7 @@ export class SurfaceSpend {
   add(surface: ByteRef, eventTs: number, spendMicros: number): void {
     const cells = this.#state.cells.surfaceSpend;
     const index = this.#cellOf(surface, Math.floor(eventTs / CELLS.surfaceSpend.slotMs));
-    cells.add(index, 0, spendMicros);
-    cells.add(index, 1, 1);
-    cells.touch(index);
+    cells.addTwo(index, spendMicros, 1);
   }
 
   #cellOf(surface: ByteRef, hour: number): number {
