@@ -4,12 +4,24 @@ import type { OutRecord, RecordView } from './types.ts';
 /** Kafka's default limit is 1 MiB a message; headers need room too. */
 const MAX_VALUE_BYTES = 1_000_000;
 const CUT_TO_BYTES = 64 * 1024;
+const FIRST_ROOM_BYTES = 4096;
+/** Of a key or value that is null. */
+const NULL_BYTES = -1;
 
+/** What is waiting lies in columns and in one buffer: an object a record, with bytes of its own, would be copied by every collection until it is sent. */
 export class SideOutputs {
   readonly #topic: string;
   readonly #partition: string;
-  #records: OutRecord[] = [];
+  #bytes = new Uint8Array(0);
+  #filled = 0;
   #byteLength = 0;
+  readonly #topics: string[] = [];
+  readonly #offsets: number[] = [];
+  readonly #keyBytes: number[] = [];
+  /** As they were, also of those that are cut. */
+  readonly #valueBytes: number[] = [];
+  readonly #reasons: string[] = [];
+  readonly #more: (Readonly<Record<string, string>> | undefined)[] = [];
 
   constructor(sourceTopic: string, sourcePartition: number) {
     this.#topic = sourceTopic;
@@ -21,33 +33,75 @@ export class SideOutputs {
   }
 
   get empty(): boolean {
-    return this.#records.length === 0;
+    return this.#topics.length === 0;
   }
 
   /** @param reason a code in snake_case; '' for `.unique`, which has none */
-  copy(record: RecordView, topic: string, reason: string, more?: Record<string, string>): void {
-    const headers: Record<string, string> = {
-      source_topic: this.#topic,
-      source_partition: this.#partition,
-      source_offset: String(record.offset),
-    };
-    if (reason !== '') headers['reason'] = reason;
-    if (more) Object.assign(headers, more);
-    // Copies: views of a few records would keep whole fetches in memory until they are sent.
-    let value = record.value === null ? null : record.value.slice(record.valueStart, record.valueEnd);
-    if (value !== null && value.length > MAX_VALUE_BYTES) {
-      headers['truncated'] = String(value.length);
-      value = value.subarray(0, CUT_TO_BYTES);
-    }
-    const key = record.key === null ? null : record.key.slice(record.keyStart, record.keyEnd);
-    this.#records.push({ topic, partition: null, key, value, headers });
-    this.#byteLength += (value?.length ?? 0) + (key?.length ?? 0) + 200;
+  copy(record: RecordView, topic: string, reason: string, more?: Readonly<Record<string, string>>): void {
+    const keyBytes = this.#add(record.key, record.keyStart, record.keyEnd);
+    const whole = record.valueEnd - record.valueStart;
+    const kept = whole > MAX_VALUE_BYTES ? CUT_TO_BYTES : whole;
+    const valueBytes = this.#add(record.value, record.valueStart, record.valueStart + kept);
+    this.#topics.push(topic);
+    this.#offsets.push(record.offset);
+    this.#keyBytes.push(keyBytes);
+    this.#valueBytes.push(valueBytes === NULL_BYTES ? NULL_BYTES : whole);
+    this.#reasons.push(reason);
+    this.#more.push(more);
+    this.#byteLength += Math.max(0, keyBytes) + Math.max(0, valueBytes) + 200;
   }
 
   take(): OutRecord[] {
-    const taken = this.#records;
-    this.#records = [];
+    const records: OutRecord[] = [];
+    let at = 0;
+    for (let i = 0; i < this.#topics.length; i++) {
+      const key = this.#view(at, this.#keyBytes[i]);
+      at += key?.length ?? 0;
+      const whole = this.#valueBytes[i];
+      const value = this.#view(at, whole > MAX_VALUE_BYTES ? CUT_TO_BYTES : whole);
+      at += value?.length ?? 0;
+      records.push({ topic: this.#topics[i], partition: null, key, value, headers: this.#headers(i) });
+    }
+    this.#forget();
+    return records;
+  }
+
+  #headers(i: number): Record<string, string> {
+    const headers: Record<string, string> = {
+      source_topic: this.#topic,
+      source_partition: this.#partition,
+      source_offset: String(this.#offsets[i]),
+    };
+    if (this.#reasons[i] !== '') headers['reason'] = this.#reasons[i];
+    Object.assign(headers, this.#more[i]);
+    if (this.#valueBytes[i] > MAX_VALUE_BYTES) headers['truncated'] = String(this.#valueBytes[i]);
+    return headers;
+  }
+
+  #view(at: number, bytes: number): Uint8Array | null {
+    return bytes === NULL_BYTES ? null : this.#bytes.subarray(at, at + bytes);
+  }
+
+  /** Returns how many bytes these are, and `NULL_BYTES` for null. */
+  #add(from: Uint8Array | null, start: number, end: number): number {
+    if (from === null) return NULL_BYTES;
+    const needed = this.#filled + end - start;
+    if (needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(FIRST_ROOM_BYTES, needed, 2 * this.#bytes.length));
+      grown.set(this.#bytes.subarray(0, this.#filled));
+      this.#bytes = grown;
+    }
+    // A copy: views of a few records would keep whole fetches in memory until they are sent.
+    this.#bytes.set(from.subarray(start, end), this.#filled);
+    this.#filled = needed;
+    return end - start;
+  }
+
+  /** The buffer goes with the records that were taken. */
+  #forget(): void {
+    this.#bytes = new Uint8Array(0);
+    this.#filled = 0;
     this.#byteLength = 0;
-    return taken;
+    for (const column of [this.#topics, this.#offsets, this.#keyBytes, this.#valueBytes, this.#reasons, this.#more]) column.length = 0;
   }
 }

@@ -60,7 +60,7 @@ export class KafkaSource implements Source, GroupObserver {
       decoder: 'in_place',
       fetchBytes: FETCH_BYTES,
       maxWaitMs: 250,
-      mailboxBytes: FETCH_BYTES,
+      mailboxBytes: options.fetchBytes ?? FETCH_BYTES,
       sessionTimeoutMs: 10_000,
       rebalanceTimeoutMs: 15_000,
       absentAfterMs: 30_000,

@@ -23,15 +23,16 @@ export interface BatchForm {
 const MAGIC = 2;
 const NONE = -1;
 const utf8 = new TextEncoder();
-const ascii = new Uint8Array(64);
+/** Texts of headers are short. At most 3 bytes a unit. */
+const short = Buffer.allocUnsafeSlow(384);
+const SHORT_TEXT = short.length / 3;
 const body = new ByteWriter(4096);
 const out = new ByteWriter(64 * 1024);
 
 export async function writeRecordBatch(records: readonly BatchRecord[], { timestampMs, codec }: BatchForm): Promise<Buffer> {
   out.reset();
-  for (const [i, record] of records.entries()) writeRecord(record, i);
-  const plain = out.take();
-  const packed = codec === 0 ? plain : await CODECS[codec].compress(Buffer.from(plain.buffer, plain.byteOffset, plain.length));
+  for (let i = 0; i < records.length; i++) writeRecord(records[i], i);
+  const packed = codec === 0 ? out.view() : await CODECS[codec].compress(Buffer.from(out.take().buffer));
   const batch = Buffer.allocUnsafe(HEADER_BYTES + packed.length);
   batch.set(packed, HEADER_BYTES);
   writeHeader(batch, { records: records.length, timestampMs, codec });
@@ -84,17 +85,12 @@ function field(bytes: Uint8Array | null): void {
   body.bytes(bytes);
 }
 
-/** Text of printable ASCII, which nearly all is, goes byte by byte; it is short. */
 function text(content: string): void {
-  let length = 0;
-  while (length < content.length && length < ascii.length && content.charCodeAt(length) < 0x80) {
-    ascii[length] = content.charCodeAt(length);
-    length++;
-  }
-  if (length < content.length) {
+  if (content.length > SHORT_TEXT) {
     field(utf8.encode(content));
     return;
   }
+  const length = short.write(content);
   zigzag(body, length);
-  body.bytes(ascii, 0, length);
+  body.bytes(short, 0, length);
 }
