@@ -37,6 +37,10 @@
 @inline const ROUNDING: f64 = 0.0625;
 // @ts-ignore: decorator
 @inline const LINE: usize = 8;
+// @ts-ignore: decorator
+@inline const PRESENT: i32 = -1;
+// @ts-ignore: decorator
+@inline const NO_ROOM: i32 = -2;
 
 /** Where keys are, as FingerprintTable has it: among how many lines, and beyond the frontier among how many; bytes of reach. */
 let lines: u32 = 0;
@@ -44,6 +48,12 @@ let nextLines: u32 = 0;
 let frontier: i32 = 0;
 let flip: i32 = 0;
 let reachBytes: usize = 0;
+let mayHoldExpired: bool = false;
+
+/** LIVE is written before. */
+export function setExpired(mayBe: bool): void {
+  mayHoldExpired = mayBe;
+}
 
 export function place(now: u32, next: u32, from: i32, mask: i32, reach: u32): void {
   lines = now;
@@ -93,26 +103,74 @@ export function warm(count: u32): u32 {
   return LINES + bytesOf(home);
 }
 
-/** The slot of the key, or the empty one where it belongs, as the index of its first word; −2 when that is out of reach. */
-export function find(hi: u32, lo: u32): i32 {
-  const start = homeOf(hi);
-  const key = i64x2.splat((<i64>lo << 32) | <i64>(hi & MASK));
+/** 1 when the key is there and live. */
+export function has(hi: u32, lo: u32): u32 {
+  return <u32>(slotFor(hi, lo) == PRESENT);
+}
+
+/** Enters a key that is absent: 1 into an empty slot, 0 into an expired one. Else −1: it is there and live; −2: no room in reach. */
+export function enter(hi: u32, lo: u32, tag: u32): i32 {
+  const slot = slotFor(hi, lo);
+  if (slot < 0) return slot;
+  const at = LINES + (<usize>slot << 3);
+  const took = <i32>(load<u32>(at) == 0);
+  store<u32>(at, (tag << TAG_SHIFT) | (hi & MASK));
+  store<u32>(at, lo, 4);
+  return took;
+}
+
+/** The number of the slot that the key may take: its own, or of those that are empty or expired the first. Else PRESENT or NO_ROOM. */
+// @ts-ignore: decorator
+@inline function slotFor(hi: u32, lo: u32): i32 {
+  const home = homeOf(hi);
+  const slot = search(home, (<i64>lo << 32) | <i64>(hi & MASK));
+  if (slot >= 0) {
+    const first = load<u32>(LINES + (<usize>slot << 3));
+    if (first != 0) return isLive(first) ? PRESENT : slot;
+  }
+  return mayHoldExpired ? firstFree(home) : slot;
+}
+
+// @ts-ignore: decorator
+@inline function isLive(first: u32): bool {
+  return load<u8>(LIVE + <usize>(first >>> TAG_SHIFT)) != 0;
+}
+
+function firstFree(home: usize): i32 {
+  let at = home;
+  while (isLive(load<u32>(at))) at += 8;
+  return at < home + reachBytes ? <i32>((at - LINES) >> 3) : NO_ROOM;
+}
+
+/** The number of the slot of a key, or of the first empty one, or NO_ROOM. */
+// @ts-ignore: decorator
+@inline function search(home: usize, key: i64): i32 {
+  const wanted = i64x2.splat(key);
   const untagged = i64x2.splat((<i64>-1 << 32) | <i64>MASK);
   const none = i64x2.splat(0);
-  for (let at = start; at < start + reachBytes; at += 64) {
-    const a = v128.load(at);
-    const b = v128.load(at, 16);
-    const c = v128.load(at, 32);
-    const d = v128.load(at, 48);
-    const isA = i64x2.eq(v128.and(a, untagged), key);
-    const isB = i64x2.eq(v128.and(b, untagged), key);
-    const isC = i64x2.eq(v128.and(c, untagged), key);
-    const isD = i64x2.eq(v128.and(d, untagged), key);
-    if (v128.any_true(v128.or(v128.or(isA, isB), v128.or(isC, isD)))) return slotOf(at, maskOf(isA, isB, isC, isD));
+  let line = home;
+  let found: i32 = NO_ROOM;
+  while (line < home + reachBytes) {
+    const a = v128.load(line);
+    const b = v128.load(line, 16);
+    const c = v128.load(line, 32);
+    const d = v128.load(line, 48);
+    const isA = i64x2.eq(v128.and(a, untagged), wanted);
+    const isB = i64x2.eq(v128.and(b, untagged), wanted);
+    const isC = i64x2.eq(v128.and(c, untagged), wanted);
+    const isD = i64x2.eq(v128.and(d, untagged), wanted);
+    if (v128.any_true(v128.or(v128.or(isA, isB), v128.or(isC, isD)))) {
+      found = slotOf(line, maskOf(isA, isB, isC, isD));
+      break;
+    }
     const free = maskOf(i64x2.eq(a, none), i64x2.eq(b, none), i64x2.eq(c, none), i64x2.eq(d, none));
-    if (free != 0) return slotOf(at, free);
+    if (free != 0) {
+      found = slotOf(line, free);
+      break;
+    }
+    line += 64;
   }
-  return -2;
+  return found;
 }
 
 /** A bit a slot. */
@@ -123,7 +181,7 @@ export function find(hi: u32, lo: u32): i32 {
 
 // @ts-ignore: decorator
 @inline function slotOf(line: usize, mask: i32): i32 {
-  return <i32>((line - LINES) >> 2) + (ctz(mask) << 1);
+  return <i32>((line - LINES) >> 3) + ctz(mask);
 }
 
 /** Lines `from` to `to`, whose keys were placed among `now`, go to where they belong among `next`, within `reach` lines. */

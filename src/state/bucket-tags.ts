@@ -12,6 +12,12 @@ export class BucketTags {
   base = Number.NaN;
   /** Tag of bucket `base`. */
   #baseTag = 1;
+  readonly #changed: () => void;
+
+  /** `changed`: other tags are live. */
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
 
   /** Keys in the table. */
   get keys(): number {
@@ -59,6 +65,7 @@ export class BucketTags {
     this.base = Number.NaN;
     this.live.fill(0);
     this.#keys.fill(0);
+    this.#changed();
   }
 
   #mark(): void {
@@ -67,5 +74,6 @@ export class BucketTags {
       this.live[tag] = bucket >= this.oldest ? 1 : 0;
       if (bucket < this.oldest) this.#keys[tag] = 0;
     }
+    this.#changed();
   }
 }

@@ -1,6 +1,6 @@
 /** What finds keys in the lines of one memory, and moves them there, compiled (native/lines.ts): several times as fast as in JavaScript. */
 
-import type { KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
+import type { Entered, KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
 import { LINE, TAG_SHIFT } from './fingerprint-lines.ts';
 import { NATIVE_CODE } from './native-lines.ts';
 import { Instance, Module, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
@@ -16,7 +16,9 @@ export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
 
 interface Code {
   warm(count: number): number;
-  find(hi: number, lo: number): number;
+  has(hi: number, lo: number): number;
+  enter(hi: number, lo: number, tag: number): Entered;
+  setExpired(mayBe: boolean): void;
   place(lines: number, nextLines: number, frontier: number, flip: number, reach: number): void;
   move(from: number, to: number, lines: number, nextLines: number, reach: number): void;
 }
@@ -36,8 +38,10 @@ let compiled: object | null = null;
 export class CompiledLines {
   readonly #memory: PagedMemory;
   readonly #code: Code;
-  /** The slot of a key, or the empty one where it belongs, as the index of its first word; negative when that is out of reach. */
-  readonly find: Code['find'];
+  /** 1 when the key is there and live. */
+  readonly has: Code['has'];
+  /** As FingerprintTable.enter. */
+  readonly enter: Code['enter'];
   #header: Int32Array;
 
   /** Throws where the platform knows no such code. */
@@ -45,11 +49,18 @@ export class CompiledLines {
     compiled ??= new Module(Buffer.from(NATIVE_CODE, 'base64'));
     this.#memory = memory;
     this.#code = new Instance(compiled, { env: { memory } }).exports as unknown as Code;
-    this.find = this.#code.find;
+    this.has = this.#code.has;
+    this.enter = this.#code.enter;
     this.#header = new Int32Array(memory.buffer, 0, HEADER_BYTES / 4);
   }
 
-  /** For `find`. */
+  /** For all that follows, until the next call: which tags are live, and whether slots of others may be there. */
+  setLive(live: LiveTags, mayHoldExpired: boolean): void {
+    new Uint8Array(this.#headerNow().buffer).set(live);
+    this.#code.setExpired(mayHoldExpired);
+  }
+
+  /** For all that follows, until the next call. */
   place({ lines, nextLines, frontier, flip, reach }: Places): void {
     this.#code.place(lines, nextLines, frontier, flip, reach);
   }
@@ -62,10 +73,9 @@ export class CompiledLines {
   }
 
   /** `lift`, clearing of the stretch and `drop` in one. Returns by how much the number of used slots changes. */
-  move({ from, to, lines }: Stretch, { nextLines, reach }: Placing, live: LiveTags, strays: KeyVisitor): number {
+  move({ from, to, lines }: Stretch, { nextLines, reach }: Placing, strays: KeyVisitor): number {
     if (to - from > MOST_LINES) throw new RangeError(`a stretch of ${to - from} lines`);
     const header = this.#headerNow();
-    new Uint8Array(header.buffer).set(live);
     this.#code.move(from, to, lines, nextLines, reach);
     for (let k = KEYS; k < KEYS + 3 * header[STRAYS]; k += 3) strays(header[k] >>> 0, header[k + 2] >>> 0, header[k + 1] >>> TAG_SHIFT);
     return header[PLACED] - header[USED];

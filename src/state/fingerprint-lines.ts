@@ -24,6 +24,15 @@ const ROUNDING = 1 / 16;
 export type LiveTags = Uint8Array;
 export type KeyVisitor = (hi: number, lo: number, tag: number) => void;
 
+/** `enter`: into a slot that was empty, or over a key that has expired. */
+export const TOOK_EMPTY = 1;
+export const TOOK_EXPIRED = 0;
+/** `enter`: the key is there and live. */
+export const IS_PRESENT = -1;
+/** `enter`: absent, and the slots in reach of its home are taken. Rare, and with a hash that is one. */
+export const NO_ROOM = -2;
+export type Entered = typeof TOOK_EMPTY | typeof TOOK_EXPIRED | typeof IS_PRESENT | typeof NO_ROOM;
+
 /** Keys on the way from one place to the other: the top of the hash and the two words of the slot each. Nothing else runs in between. */
 let words = new Int32Array(3 * 1024);
 
@@ -103,22 +112,32 @@ export function firstEmpty(slots: Int32Array, line: number): number {
   return end;
 }
 
-/** The slot of a key, or the first empty one, from the first word of its home on. */
-export function search(slots: Int32Array, home: number, { hi, lo }: { hi: number; lo: number }): number {
+/** The index of the slot that a key may take, from the first word of its home on: its own, or of those that are empty or expired the first. Else IS_PRESENT or NO_ROOM. */
+export function slotFor(
+  slots: Int32Array,
+  home: number,
+  { hi, lo }: { hi: number; lo: number },
+  { live, reach }: { live: LiveTags; reach: number },
+): number {
   const word = hi & FINGERPRINT_MASK;
-  let i = home;
-  for (let first = slots[i]; first !== 0; first = slots[i]) {
-    if ((first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return i;
-    i += 2;
+  let free = NO_ROOM;
+  for (let i = home; i < home + (reach + 1) * LINE_WORDS; i += 2) {
+    const first = slots[i];
+    const isLive = live[first >>> TAG_SHIFT] === 1;
+    if (first !== 0 && (first & FINGERPRINT_MASK) === word && slots[i + 1] === lo) return isLive ? IS_PRESENT : i;
+    if (!isLive && free === NO_ROOM) free = i;
+    if (first === 0) break;
   }
-  return i;
+  return free;
 }
 
-/** The first slot that is empty or expired. */
-export function firstFree(slots: Int32Array, home: number, live: LiveTags): number {
-  let i = home;
-  while (live[slots[i] >>> TAG_SHIFT] === 1) i += 2;
-  return i;
+/** Fills the slot that `slotFor` has found. */
+export function put(slots: Int32Array, index: number, { hi, lo, tag }: { hi: number; lo: number; tag: number }): Entered {
+  if (index === IS_PRESENT || index === NO_ROOM) return index;
+  const entered = slots[index] === 0 ? TOOK_EMPTY : TOOK_EXPIRED;
+  slots[index] = (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK);
+  slots[index + 1] = lo;
+  return entered;
 }
 
 /** Visits the live keys of a line. */

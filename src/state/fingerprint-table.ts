@@ -10,10 +10,10 @@
 import { type CompiledLines, MOST_LINES } from './compiled-lines.ts';
 import {
   drop,
-  FINGERPRINT_MASK,
+  type Entered,
   firstEmpty,
-  firstFree,
   firstWith,
+  IS_PRESENT,
   isFull,
   type KeyVisitor,
   LINE,
@@ -21,20 +21,16 @@ import {
   type LiveTags,
   lift,
   lineOf,
+  put,
   type Stretch,
-  search,
-  TAG_SHIFT,
+  slotFor,
+  TOOK_EMPTY,
   visitLine,
   WORDS_SHIFT,
 } from './fingerprint-lines.ts';
 import { isSparse, LAST_STRETCH, limitOf, linesFor, linesForKeys, MAX_LINES, nextLines, reachOf, WHOLE } from './fingerprint-sizes.ts';
 import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-
-/** `find`: the key is there and live. */
-export const PRESENT_AT = -1;
-/** `find`: absent, and the slots in reach of its home are taken. Rare, and with a hash that is one. */
-export const NO_ROOM = -2;
 
 const NO_FRONTIER = 0x7fff_ffff;
 /** Lines to move at a time: they stay in the cache. */
@@ -57,7 +53,7 @@ export class FingerprintTable {
   /** Slots that are not empty, expired ones included. */
   used = 0;
   /** Whether some of them may be: a look-up for a free slot then reads once more. */
-  mayHoldExpired = false;
+  #mayHoldExpired = false;
   #lines = 0;
   #reach = 0;
   /** Under a pass: what comes after it. */
@@ -66,7 +62,7 @@ export class FingerprintTable {
   #frontier = NO_FRONTIER;
   #flip: 0 | -1 = 0;
 
-  /** `live` is read at each call, and may change between them. */
+  /** `live` may change, and is then told by `setLive`. */
   constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor) {
     this.#budget = budget;
     this.#memory = new GrowingSlots(budget);
@@ -101,21 +97,28 @@ export class FingerprintTable {
     return isSparse(this.#lines, liveKeys);
   }
 
-  /** The index of the slot that the key may take, for `put`: its own, or of those that are empty or expired the first. Else PRESENT_AT or NO_ROOM. */
-  find(hi: number, lo: number): number {
-    const i = this.#compiled === null ? this.#search(hi, lo) : this.#compiled.find(hi, lo);
-    const slots = this.#slotsOf(hi);
-    const first = i < 0 ? 0 : slots[i];
-    if (first !== 0) return this.#live[first >>> TAG_SHIFT] === 1 ? PRESENT_AT : i;
-    if (!this.mayHoldExpired) return i;
-    const home = this.#homeOf(hi);
-    return this.#inReach(firstFree(slots, home, this.#live), home);
+  /** Tags have become live or have expired, and `mayHoldExpired` may be another. */
+  setLive(mayHoldExpired: boolean): void {
+    this.#mayHoldExpired = mayHoldExpired;
+    this.#compiled?.setLive(this.#live, mayHoldExpired);
   }
 
-  /** As the compiled `find`. */
-  #search(hi: number, lo: number): number {
-    const home = this.#homeOf(hi);
-    return this.#inReach(search(this.#slotsOf(hi), home, { hi, lo }), home);
+  /** Whether the key is there and live. */
+  has(hi: number, lo: number): boolean {
+    return this.#compiled === null ? this.#slotFor(hi, lo) === IS_PRESENT : this.#compiled.has(hi, lo) === 1;
+  }
+
+  /** Enters a key that is absent, into its own expired slot, or of those that are empty or expired into the first. */
+  enter(hi: number, lo: number, tag: number): Entered {
+    const entered =
+      this.#compiled === null ? put(this.#slotsOf(hi), this.#slotFor(hi, lo), { hi, lo, tag }) : this.#compiled.enter(hi, lo, tag);
+    if (entered === TOOK_EMPTY) this.used++;
+    return entered;
+  }
+
+  /** The index of the slot that the key may take, else IS_PRESENT or NO_ROOM. */
+  #slotFor(hi: number, lo: number): number {
+    return slotFor(this.#slotsOf(hi), this.#homeOf(hi), { hi, lo }, { live: this.#live, reach: this.#reach });
   }
 
   /** Reads what lies at the homes of keys `from` to `to`; only for the sake of reading it. */
@@ -124,14 +127,6 @@ export class FingerprintTable {
     let read = 0;
     for (let i = from; i < to; i++) read ^= this.#slotsOf(his[i])[this.#homeOf(his[i])];
     return read;
-  }
-
-  /** Fills a slot that `find` has found for the key. */
-  put(index: number, hi: number, lo: number, tag: number): void {
-    const slots = this.#slotsOf(hi);
-    if (slots[index] === 0) this.used++;
-    slots[index] = (tag << TAG_SHIFT) | (hi & FINGERPRINT_MASK);
-    slots[index + 1] = lo;
   }
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
@@ -189,7 +184,7 @@ export class FingerprintTable {
   #move(stretch: Stretch): void {
     const placing = { nextLines: this.#next, reach: this.#reach };
     if (this.#compiled !== null && stretch.to - stretch.from <= MOST_LINES) {
-      this.used += this.#compiled.move(stretch, placing, this.#live, this.#strays);
+      this.used += this.#compiled.move(stretch, placing, this.#strays);
       return;
     }
     const { lifted, used } = lift(this.#slots, stretch, this.#live);
@@ -245,10 +240,6 @@ export class FingerprintTable {
     return (this.#hasMoved(home) ? lineOf(hi, this.#next) : home) << WORDS_SHIFT;
   }
 
-  #inReach(index: number, home: number): number {
-    return index < home + (this.#reach + 1) * LINE_WORDS ? index : NO_ROOM;
-  }
-
   #rebuild(next: number): void {
     const memory = this.#memory;
     if (next > this.#lines) memory.grow(slotsFor(next));
@@ -276,6 +267,7 @@ export class FingerprintTable {
   #setFrontier(frontier: number): void {
     this.#frontier = frontier;
     this.#compiled = this.#nextMemory === this.#memory ? this.#memory.compiled : null;
+    this.#compiled?.setLive(this.#live, this.#mayHoldExpired);
     this.#compiled?.place({ lines: this.#lines, nextLines: this.#next, frontier, flip: this.#flip, reach: this.#reach });
   }
 

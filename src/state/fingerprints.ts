@@ -4,8 +4,8 @@
  */
 import { StreamError } from '../errors.ts';
 import { BucketTags } from './bucket-tags.ts';
-import { type KeyVisitor, TAGS } from './fingerprint-lines.ts';
-import { FingerprintTable, NO_ROOM, PRESENT_AT } from './fingerprint-table.ts';
+import { IS_PRESENT, type KeyVisitor, NO_ROOM, TAGS } from './fingerprint-lines.ts';
+import { FingerprintTable } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
 import { SWEEP_STEPS, SweepTimes } from './sweep-times.ts';
@@ -52,7 +52,7 @@ export class FingerprintStore {
   readonly #span: number;
   readonly #times: SweepTimes;
   readonly #table: FingerprintTable;
-  readonly #tags = new BucketTags();
+  readonly #tags = new BucketTags(() => this.#tellLive());
   /** Live keys of buckets that the tags do not tell apart, or without room near their home. */
   readonly #outside: OutsideKeys;
   /** How many came for want of room since the table was last in order. */
@@ -100,7 +100,7 @@ export class FingerprintStore {
   }
 
   has(hi: number, lo: number): boolean {
-    return this.#table.find(hi, lo | 0) === PRESENT_AT || this.#outside.has(hi, lo);
+    return this.#table.has(hi, lo | 0) || this.#outside.has(hi, lo);
   }
 
   /**
@@ -114,32 +114,30 @@ export class FingerprintStore {
   /** Looks up and enters in one probe. Throws `state_memory_full`, with nothing entered. */
   addIfAbsent(hi: number, lo: number, ts: number): AddOutcome {
     const bucket = Math.floor(ts / this.#bucketMs);
-    const low = lo | 0;
-    const table = this.#table;
-    let index = table.find(hi, low);
-    if (index === PRESENT_AT || this.#outside.has(hi, lo)) return PRESENT;
+    const isReady = this.#untilWork > 0 && bucket >= this.#tags.oldest && this.#tags.holds(bucket);
+    if (isReady && this.#outside.size === 0) return this.#enter(hi, lo, bucket);
+    if (this.has(hi, lo)) return PRESENT;
     if (bucket < this.#tags.oldest) return BUCKET_GONE;
-    if (this.#untilWork <= 0 || !this.#tags.holds(bucket)) {
-      const hasTag = this.#makeReady(bucket);
-      index = hasTag ? table.find(hi, low) : NO_ROOM;
-    }
-    if (index === NO_ROOM) {
-      this.#outside.add(hi, lo, bucket);
-      this.#untilWork--;
-      if (this.#tags.holds(bucket)) this.#strays++;
-      return ADDED;
-    }
-    this.#enter(index, hi, low, bucket);
+    if (isReady || this.#makeReady(bucket)) return this.#enter(hi, lo, bucket);
+    this.#outside.add(hi, lo, bucket);
+    this.#untilWork--;
     return ADDED;
   }
 
-  #enter(index: number, hi: number, low: number, bucket: number): void {
-    const table = this.#table;
+  /** Into a bucket that has a tag. */
+  #enter(hi: number, lo: number, bucket: number): AddOutcome {
     const tag = this.#tags.tagOf(bucket);
-    const { used } = table;
-    table.put(index, hi, low, tag);
-    this.#untilWork -= table.used - used;
+    const entered = this.#table.enter(hi, lo | 0, tag);
+    if (entered === IS_PRESENT) return PRESENT;
+    if (entered === NO_ROOM) {
+      this.#outside.add(hi, lo, bucket);
+      this.#untilWork--;
+      this.#strays++;
+      return ADDED;
+    }
+    this.#untilWork -= entered;
     this.#tags.count(tag, 1);
+    return ADDED;
   }
 
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */
@@ -229,7 +227,7 @@ export class FingerprintStore {
 
   /** The table holds nothing any more that had expired when the pass began. */
   #passed(): void {
-    this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
+    this.#tellLive();
     if (this.#table.isSparse(this.#tags.keys)) this.#times.hurry(this.#watermarkMs);
     if (this.#passFloor > this.#tags.base) this.#tags.begin(this.#passFloor);
     if (this.#outside.size > 0) this.#bringIn();
@@ -239,7 +237,7 @@ export class FingerprintStore {
     const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
-    this.#table.mayHoldExpired = this.#table.used > this.#tags.keys;
+    this.#tellLive();
     if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable();
     if (this.#outside.size > 0) this.#bringIn();
   }
@@ -270,12 +268,16 @@ export class FingerprintStore {
     this.#outside.offer((hi, lo, bucket) => {
       if (bucket < this.#tags.oldest) return true;
       if (!this.#tags.holds(bucket)) return false;
-      const index = this.#table.find(hi, lo | 0);
-      if (index < 0) return index === PRESENT_AT;
       if (this.#table.used >= this.#table.limit) return false;
-      this.#enter(index, hi, lo | 0, bucket);
-      return true;
+      const tag = this.#tags.tagOf(bucket);
+      const entered = this.#table.enter(hi, lo | 0, tag);
+      if (entered >= 0) this.#tags.count(tag, 1);
+      return entered !== NO_ROOM;
     });
+  }
+
+  #tellLive(): void {
+    this.#table.setLive(this.#table.used > this.#tags.keys);
   }
 
   #emptyTable(): void {

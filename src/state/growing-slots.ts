@@ -24,8 +24,8 @@ const isWideKnown = ((): boolean => {
     return false;
   }
 })();
-/** Address space of one array: all that 32 bits can tell apart, and beyond that as good as for ever. */
-const NARROW_PAGES = 2 ** 16;
+/** Address space of one array: all that 32 bits can tell apart, but its end, and beyond that as good as for ever. */
+const NARROW_PAGES = 2 ** 16 - 1;
 const WIDE_PAGES = 2 ** 17;
 const NOTHING = new Int32Array(2);
 

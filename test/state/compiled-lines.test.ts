@@ -74,7 +74,8 @@ test('compiled moves do what lift and drop do: the same slots, the same count, t
       plain.fill(0, 0, to * LINE_WORDS);
       const change = drop(plain, lifted, placing, (...stray) => strays.push(stray.join('/'))) - used;
       const compiled: string[] = [];
-      expect(memory.compiled?.move(stretch, placing, live, (...stray) => compiled.push(stray.join('/')))).toBe(change);
+      memory.compiled?.setLive(live, true);
+      expect(memory.compiled?.move(stretch, placing, (...stray) => compiled.push(stray.join('/')))).toBe(change);
       expect(compiled).toEqual(strays);
       expect(Buffer.compare(Buffer.from(memory.words.buffer, memory.words.byteOffset, plain.byteLength), Buffer.from(plain.buffer))).toBe(
         0,
@@ -96,39 +97,55 @@ test('a move in the middle of a table, where lines before and behind are taken, 
       let from = middle;
       while (from > 0 && words[from * LINE_WORDS - 2] !== 0) from--;
       const nextLines = LINES * (isGrowing ? 1.25 : 1);
-      compiled?.move({ from, to, lines: LINES }, { nextLines, reach: 255 }, live, () => expect.fail('a stray'));
+      compiled?.setLive(live, false);
+      compiled?.move({ from, to, lines: LINES }, { nextLines, reach: 255 }, () => expect.fail('a stray'));
       compiled?.place({ lines: LINES, nextLines, frontier: from, flip: 0, reach: 255 });
       for (const [hi, lo] of keys) {
-        const at = compiled?.find(hi, lo) ?? -1;
-        if (at < 0 || (words[at] & FINGERPRINT_MASK) !== (hi & FINGERPRINT_MASK) || words[at + 1] !== lo)
-          expect.fail(`${hi}/${lo} at ${at}`);
+        if (compiled?.has(hi, lo) !== 1) expect.fail(`${hi}/${lo}`);
       }
     }),
     { numRuns: 60 },
   );
 });
 
-test('the compiled search finds what a walk from the home on finds: the key, or the first empty slot, or nothing in reach', () => {
-  let [found, absent, beyond] = [0, 0, 0];
+test('a key goes where a walk from its home on would put it: its own slot, the first that is empty or expired, or nowhere in reach', () => {
+  const seen = { present: 0, empty: 0, expired: 0, own: 0, beyond: 0 };
   fc.assert(
-    fc.property(ONE, (one) => {
+    fc.property(ONE, fc.boolean(), (one, mayHoldExpired) => {
       const { memory, keys } = filled(one);
       const { words, compiled } = memory;
+      const live = new Uint8Array(64).fill(1, 1, mayHoldExpired ? 6 : 64);
+      compiled?.setLive(live, mayHoldExpired);
       compiled?.place({ lines: LINES, nextLines: 0, frontier: 0x7fff_ffff, flip: 0, reach: one.reach });
       const random = randomFrom(one.seed + 1);
       const others = keys.slice(0, 500).map(([hi]): Key => [hi, random() | 0]);
-      for (const [hi, lo] of [...keys, ...others, [0, 0] satisfies Key]) {
+      for (const [hi, lo] of [...keys, ...others, [0, 0] as Key]) {
         const home = lineOf(hi, LINES) * LINE_WORDS;
+        const isKey = (i: number): boolean => (words[i] & FINGERPRINT_MASK) === (hi & FINGERPRINT_MASK) && words[i + 1] === lo;
+        const isLive = (i: number): boolean => live[words[i] >>> TAG_SHIFT] === 1;
+        const end = home + (one.reach + 1) * LINE_WORDS;
         let i = home;
-        while (words[i] !== 0 && !((words[i] & FINGERPRINT_MASK) === (hi & FINGERPRINT_MASK) && words[i + 1] === lo)) i += 2;
-        const expected = i < home + (one.reach + 1) * LINE_WORDS ? i : -2;
-        if (compiled?.find(hi, lo) !== expected) expect.fail(`${hi}/${lo}: ${compiled?.find(hi, lo)}, expected ${expected}`);
-        if (expected === -2) beyond++;
-        else if (words[i] === 0) absent++;
-        else found++;
+        while (i < end && words[i] !== 0 && !isKey(i)) i += 2;
+        const isOwn = i < end && words[i] !== 0;
+        const isPresent = isOwn && isLive(i);
+        if (!isOwn) for (i = home; isLive(i); ) i += 2;
+        const isInReach = i < end;
+        const expected = isPresent ? -1 : !isInReach ? -2 : words[i] === 0 ? 1 : 0;
+        expect(compiled?.has(hi, lo)).toBe(isPresent ? 1 : 0);
+        const before = words[i];
+        expect(compiled?.enter(hi, lo, 3)).toBe(expected);
+        expect(words[i]).toBe(expected >= 0 ? (3 << TAG_SHIFT) | (hi & FINGERPRINT_MASK) : before);
+        if (expected >= 0) expect(words[i + 1]).toBe(lo);
+        seen[isPresent ? 'present' : !isInReach ? 'beyond' : isOwn ? 'own' : expected === 1 ? 'empty' : 'expired']++;
       }
     }),
-    { numRuns: 60, examples: [[{ seed: 5, load: 0.98, growth: 1, reach: 1 }]] },
+    {
+      numRuns: 20,
+      examples: [
+        [{ seed: 5, load: 0.98, growth: 1, reach: 1 }, false],
+        [{ seed: 6, load: 0.9, growth: 1, reach: 255 }, true],
+      ],
+    },
   );
-  expect(Math.min(found, absent, beyond)).toBeGreaterThan(0);
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(0);
 });

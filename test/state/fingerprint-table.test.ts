@@ -1,18 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FingerprintTable, NO_ROOM, PRESENT_AT } from '../../src/state/fingerprint-table.ts';
+import { NO_ROOM } from '../../src/state/fingerprint-lines.ts';
+import { FingerprintTable } from '../../src/state/fingerprint-table.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 
 /** A table with its strays, of keys by number. */
 function tableOf(live = new Uint8Array(64).fill(1, 1)) {
   const strays = new Set<string>();
   const table = new FingerprintTable(new MemoryBudget(), live, (hi, lo) => strays.add(`${hi}/${lo}`));
-  const enter = (hi: number, lo: number, tag: number): boolean => {
-    const index = table.find(hi, lo | 0);
-    if (index < 0) return index === PRESENT_AT;
-    table.put(index, hi, lo | 0, tag);
-    return true;
-  };
+  const enter = (hi: number, lo: number, tag: number): boolean => table.enter(hi, lo | 0, tag) !== NO_ROOM;
   const contents = (): string[] => {
     const found: string[] = [];
     for (let from = 0; from < 2 ** 32; ) from = table.visit(from, 1000, (hi, lo, tag) => found.push(`${hi}/${lo}/${tag}`));
@@ -41,7 +37,7 @@ test('at every step of a pass, up, down or in place, each live key is found, wha
     }
     for (let i = 0; i < keys; i++) expect(enter(...key(i), i < lives ? 2 : 1)).toBe(true);
     live[1] = kind === 'up' ? 1 : 0;
-    table.mayHoldExpired = true;
+    table.setLive(true);
     const truth = Array.from({ length: lives }, (_, i) => `${key(i)[0]}/${key(i)[1]}/2`).sort();
     const before = table.capacity;
     if (kind === 'same') table.clean();
@@ -50,8 +46,7 @@ test('at every step of a pass, up, down or in place, each live key is found, wha
     for (let ended = false; !ended; steps++) {
       ended = table.step(20_000);
       for (let i = steps % 7; i < keys; i += 7) {
-        const answer = table.find(key(i)[0], key(i)[1]);
-        if ((answer === PRESENT_AT) !== i < lives || answer === NO_ROOM) expect.fail(`${kind}, step ${steps}: key ${i} → ${answer}`);
+        if (table.has(...key(i)) !== i < lives) expect.fail(`${kind}, step ${steps}: key ${i}`);
       }
     }
     expect(steps).toBeGreaterThan(5);
