@@ -76,6 +76,8 @@ export class Campaign {
   day = NO_DAY;
   bounds: BudgetDay = { startMs: Number.NaN, endMs: Number.NaN };
   curve: readonly number[] = [];
+  /** Which rows of the registry the plan was made of. */
+  rows = -1;
   /** What was last written, and when (monotonic ms). */
   told: Decision | null = null;
   toldMs = Number.NEGATIVE_INFINITY;
@@ -142,11 +144,11 @@ export class Campaign {
     return true;
   }
 
-  /** Money was counted on a day. True when it changes what the bidder is told. */
+  /** Money was counted on a day. True when it changes what the bidder is told: the day's spend, or the rate on the day that has begun. */
   spent(day: number, micros: number, span: Span, times: PacingTimes): boolean {
     if (day < this.day) return false;
     addSpend(this.#rate, micros, span, times.rateMs);
-    return day === this.day;
+    return true;
   }
 
   /** Redis kept this amount instead of a smaller one. */

@@ -111,15 +111,29 @@ export const validAt = <Row extends Validity>(rows: readonly Row[] | undefined, 
  */
 const zonesOf = (rows: readonly CampaignRow[] | undefined): ZoneSpans => {
   if (rows === undefined || rows.length === 0) return UTC_ALWAYS;
+  if (rows.length === 1) return always(rows[0].timeZone);
   const spans: ZoneSpan[] = [];
   for (const { fromMs, retroactiveFromMs, timeZone } of rows) {
     const sinceMs = Math.floor(Math.min(fromMs, retroactiveFromMs ?? fromMs) / SLOT_MS) * SLOT_MS;
     while (spans.length > 0 && spans[spans.length - 1].fromMs >= sinceMs) spans.pop();
     if (spans.at(-1)?.zone !== timeZone) spans.push({ fromMs: sinceMs, zone: timeZone });
   }
+  if (spans.length === 1) return always(spans[0].zone);
   spans[0] = { ...spans[0], fromMs: Number.NEGATIVE_INFINITY };
   return spans;
 };
+
+const alwaysIn = new Map<string, ZoneSpans>();
+
+/** One zone since ever: the same for all who have that, so that nobody makes or compares a hundred thousand of them. */
+function always(zone: string): ZoneSpans {
+  let spans = alwaysIn.get(zone);
+  if (spans === undefined) {
+    spans = [{ fromMs: Number.NEGATIVE_INFINITY, zone }];
+    alwaysIn.set(zone, spans);
+  }
+  return spans;
+}
 
 export const makeRegistry = (
   rows: RegistryRows,

@@ -59,17 +59,19 @@ export class CellChanges {
     list[count] = index;
   }
 
-  /** Calls with every listed cell, then forgets that they were. The callback must not list any. */
-  take(purpose: Purpose, each: (index: number) => void): void {
+  /** Calls with the first listed cells, `most` of them, then forgets that they were. The callback must not list any. */
+  take(purpose: Purpose, each: (index: number) => void, most: number): void {
     const list = this.#lists[purpose];
-    const count = this.#counts[purpose];
-    if (count > this.#marks.length / MANY) this.#arrange(list, count, 1 << purpose);
+    const listed = this.#counts[purpose];
+    const count = Math.min(listed, most);
+    if (count === listed && count > this.#marks.length / MANY) this.#arrange(list, count, 1 << purpose);
     for (let i = 0; i < count; i++) {
       const index = list[i];
       this.#marks[index] &= ~(1 << purpose);
       each(index);
     }
-    this.#counts[purpose] = 0;
+    list.copyWithin(0, count, listed);
+    this.#counts[purpose] = listed - count;
   }
 
   /** Lists them in the order of their places. */

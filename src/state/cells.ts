@@ -160,9 +160,9 @@ export class CellTable {
     return this.#changes.count(purpose);
   }
 
-  /** Calls with every changed cell, then forgets that they were. The callback must not touch cells of this table. */
-  takeChanged(purpose: Purpose, each: (index: number) => void): void {
-    this.#changes.take(purpose, each);
+  /** Calls with every changed cell, or the `most` that have been longest, then forgets that they were. The callback must not touch cells of this table. */
+  takeChanged(purpose: Purpose, each: (index: number) => void, most = Number.POSITIVE_INFINITY): void {
+    this.#changes.take(purpose, each, most);
   }
 
   /** Drops the cells for which `gone` says so; cells that are still listed as changed stay. Invalidates indices. Returns how many. */

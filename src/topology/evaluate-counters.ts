@@ -8,10 +8,14 @@ import type { CounterOutcome, CounterWrite, Stream } from './types.ts';
 
 export const SPEND_EXPIRY_MS = 8 * 86_400_000;
 const SLICE_MS = 1000;
+/** Days that are taken in one go. */
+const DAYS_AT_ONCE = 16_384;
 
 export class CounterWrites {
   readonly #state: EvaluateState;
   readonly #rewriteMs: number;
+  /** Not all that was changed was taken the last time. */
+  hasMore = false;
   #cursor = 0;
   #slicedMs = Number.NEGATIVE_INFINITY;
   #empty: EmptyDay[] = [];
@@ -42,12 +46,13 @@ export class CounterWrites {
     }
   }
 
-  /** All that is listed as changed, each key once. */
+  /** What is listed as changed, each key once; of many days some ms' worth. */
   take(): CounterWrite[] {
     const { days, experiments } = this.#state;
     const writes: CounterWrite[] = [];
     const spendWatermark = this.#watermarkText('impressions');
-    days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)));
+    days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)), DAYS_AT_ONCE);
+    this.hasMore = days.table.changed(TO_SEND) > 0;
     this.#takeBack(writes, spendWatermark);
     const watermark = this.#watermarkText('exposures');
     experiments.takeDirty((counts) => writes.push(this.#exposed(counts, watermark)));

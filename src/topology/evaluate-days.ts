@@ -36,6 +36,10 @@ export interface EmptyDay {
   timesLeft: number;
 }
 
+/** So many new days are looked around, and four times as many empty ones looked at, in one go: a few ms. */
+const NEW_AT_ONCE = 1024;
+const EMPTY_AT_ONCE = 4 * NEW_AT_ONCE;
+
 const nameOf = (group: number, day: number): string => `${group}/${day}`;
 const sameSpans = (one: ZoneSpans, other: ZoneSpans): boolean =>
   one === other ||
@@ -60,6 +64,10 @@ export class CampaignDays {
   /** By group: the zones that its days are made with; undefined where none were made yet. */
   readonly #spans: (ZoneSpans | undefined)[] = [];
   readonly #empty = new Map<string, EmptyDay>();
+  /** Goes round and round. */
+  #walk = this.#empty.entries();
+  /** Group and day of those that are new: for empty ones around them nobody has looked yet. */
+  readonly #new: number[] = [];
 
   /** @param adjustments what is to be added to quarter hours */
   constructor(groups: readonly GroupName[], slots: CellTable, adjustments: { each(add: AddToSlot): void }) {
@@ -110,13 +118,17 @@ export class CampaignDays {
     for (let i = 0; i < this.table.size; i++) this.table.touchFor(i, TO_SEND);
   }
 
-  /** Days to be taken back now; each comes once more after `againMs`. */
+  /** Days to be taken back now, not too many at a time; each comes once more after `againMs`. */
   takeEmpty(at: { monotonicMs: number; version: number; againMs: number }): EmptyDay[] {
+    for (let left = NEW_AT_ONCE; left > 0 && this.#new.length > 0; left--) {
+      const [group, day] = this.#new.splice(-2);
+      this.#suspectAround(group, day);
+    }
     const taken: EmptyDay[] = [];
-    for (const [name, empty] of this.#empty) {
+    for (let left = Math.min(EMPTY_AT_ONCE, this.#empty.size); left > 0; left--) {
+      const [name, empty] = this.#nextEmpty();
       const { group, day } = empty;
-      const isHeld = this.table.find(group, 0, day) !== -1 || this.isOver(day);
-      if (isHeld || empty.timesLeft === 0) this.#empty.delete(name);
+      if (empty.timesLeft === 0 || this.table.find(group, 0, day) !== -1 || this.isOver(day)) this.#empty.delete(name);
       else if (empty.dueMs <= at.monotonicMs && empty.fromVersion <= at.version) {
         empty.timesLeft--;
         empty.dueMs = at.monotonicMs + at.againMs;
@@ -140,7 +152,8 @@ export class CampaignDays {
     if (this.#zonesOf === null || !this.#complete) return;
     if (!this.#made) this.#make();
     const moved = new Set<number>();
-    for (const [group, before] of this.#spans.entries()) {
+    for (let group = 0; group < this.#spans.length; group++) {
+      const before = this.#spans[group];
       if (before === undefined) continue;
       const spans = this.#zonesOf(this.#groups[group].entity);
       if (sameSpans(spans, before)) continue;
@@ -154,6 +167,7 @@ export class CampaignDays {
     this.table = new CellTable(2);
     this.#spans.length = 0;
     this.#empty.clear();
+    this.#new.length = 0;
     this.#made = true;
     this.#addAll(() => true);
   }
@@ -193,8 +207,18 @@ export class CampaignDays {
     this.table.add(index, 0, spendMicros);
     this.table.add(index, 1, impressions);
     this.table.touchFor(index, TO_SEND);
-    if (index === size) this.#suspectAround(group, day);
+    if (index === size) this.#new.push(group, day);
     return day;
+  }
+
+  /** Of those that there are. */
+  #nextEmpty(): [string, EmptyDay] {
+    let next = this.#walk.next();
+    if (next.done) {
+      this.#walk = this.#empty.entries();
+      next = this.#walk.next();
+    }
+    return next.value as [string, EmptyDay];
   }
 
   #suspectAround(group: number, day: number): void {

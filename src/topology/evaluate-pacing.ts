@@ -17,8 +17,13 @@ import type { FeedStatus } from './stage.ts';
 import type { CounterOutcome, CounterWrite, Now } from './types.ts';
 
 /** Where state and plan stay, a changed amount is written this often at most: the gate projects in between. */
-export const AMOUNT_MS = 250;
+const AMOUNT_MS = 250;
 const SLICE_MS = 200;
+/** Campaigns that are told of in one go. */
+const TOLD_AT_ONCE = 2048;
+/** What is left is gone on with after that: others are to have their turn. */
+const GO_ON_MS = 5;
+const LEAST_SLICE_MS = 25;
 const EXPIRY_MS = 10 * 60_000;
 const NO_FORECAST: ReadonlyMap<number, number> = new Map();
 
@@ -42,7 +47,10 @@ export class Pacing {
   readonly #state: EvaluateState;
   readonly #campaigns: PacedCampaigns;
   readonly #lostSpend: LostSpend;
+  /** In the order in which they will be told of. */
   readonly #dirty = new Set<Campaign>();
+  /** More is to be told than was looked at in the last go. */
+  #isBehind = false;
   #registry: PacedRegistry | null = null;
   #owned = false;
   /**
@@ -105,6 +113,7 @@ export class Pacing {
   /** Adds what must be written now. Nothing before Redis' time is known. */
   take(now: Now, feed: FeedStatus, writes: CounterWrite[]): void {
     const redisMs = this.redisMs(now);
+    this.#isBehind = false;
     if (redisMs === null || this.#registry === null || !this.#owned || !this.#isCaughtUp(feed)) return;
     const { monotonicMs } = now;
     for (const campaign of this.#campaigns.look(this.#registry, { redisMs, monotonicMs })) this.#tellAnew(campaign);
@@ -113,15 +122,13 @@ export class Pacing {
       this.#write(campaign, at, true, writes);
       this.#dirty.delete(campaign);
     }
-    for (const campaign of this.#dirty) {
-      const isGone = this.#campaigns.of(campaign.group) !== campaign;
-      if (isGone || this.#write(campaign, at, false, writes)) this.#dirty.delete(campaign);
-    }
+    this.#tell(at, writes);
   }
 
-  /** Something has changed and is held back for a moment. */
-  get waiting(): boolean {
-    return this.#dirty.size > 0;
+  /** How long until `take` is wanted again, whether or not something comes. */
+  get waitMs(): number {
+    if (this.#isBehind) return GO_ON_MS;
+    return this.#dirty.size > 0 ? Math.min(AMOUNT_MS, this.#sliceMs) : this.#sliceMs;
   }
 
   /** True when something can be told that could not be before: Redis' time was not known, or a campaign's spend. */
@@ -196,11 +203,35 @@ export class Pacing {
   /** The next few campaigns, so that each has its turn within `rewriteMs`. */
   #slice(monotonicMs: number): Campaign[] {
     const elapsedMs = monotonicMs - this.#slicedMs;
-    if (elapsedMs < SLICE_MS) return [];
+    if (elapsedMs < Math.min(SLICE_MS, this.#sliceMs)) return [];
     this.#slicedMs = monotonicMs;
     const { list } = this.#campaigns;
     const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#settings.rewriteMs);
-    return Array.from({ length: Math.ceil(list.length * share) }, () => list[this.#cursor++ % list.length]);
+    const length = Math.min(TOLD_AT_ONCE, Math.ceil(list.length * share));
+    return Array.from({ length }, () => list[this.#cursor++ % list.length]).filter((campaign) => !this.#isGone(campaign));
+  }
+
+  /** In which half of what may be told in one go has its turn. */
+  get #sliceMs(): number {
+    const { length } = this.#campaigns.list;
+    return Math.max(LEAST_SLICE_MS, (this.#settings.rewriteMs * TOLD_AT_ONCE) / (2 * length));
+  }
+
+  #isGone(campaign: Campaign): boolean {
+    return this.#campaigns.of(campaign.group) !== campaign;
+  }
+
+  /** Tells of what has changed, in turns: who may wait comes again after all others. */
+  #tell(at: Moment, writes: CounterWrite[]): void {
+    const waiting: Campaign[] = [];
+    let left = TOLD_AT_ONCE;
+    for (const campaign of this.#dirty) {
+      if (left-- === 0) break;
+      this.#dirty.delete(campaign);
+      if (!this.#isGone(campaign) && !this.#write(campaign, at, false, writes)) waiting.push(campaign);
+    }
+    this.#isBehind = this.#dirty.size > 0 || this.#campaigns.isUnderWay;
+    for (const campaign of waiting) this.#dirty.add(campaign);
   }
 
   /** The reconciler has run since its last word on this campaign. */
@@ -210,8 +241,9 @@ export class Pacing {
     return reconciled !== null && (credited === null || isLaterCut(reconciled, credited));
   }
 
-  /** False when it may wait. Of what may have been spent already nothing is told before Redis was asked. */
+  /** As of now, whatever has not been looked at yet. False when it may wait. Of what may have been spent already nothing is told before Redis was asked. */
   #write(campaign: Campaign, at: Moment, steering: boolean, writes: CounterWrite[]): boolean {
+    if (this.#campaigns.renew(campaign)) campaign.toldMs = Number.NEGATIVE_INFINITY;
     if (!this.#lostSpend.isKnown(campaign)) {
       const question = this.#lostSpend.ask(campaign);
       if (question !== null) writes.push(question);

@@ -65,6 +65,15 @@ export class Sources {
     return this.#list;
   }
 
+  /** Those that have sent a mark, with times in whole ms. */
+  reported(): SourceProgress[] {
+    const heard = this.#list.filter(({ origin }) => origin >= 0);
+    return heard.map(({ countedUntilMs, ...source }) => ({
+      ...source,
+      countedUntilMs: countedUntilMs === null ? null : Math.floor(countedUntilMs),
+    }));
+  }
+
   /** The index of the source that a record comes from. */
   of(header: Pick<PartialHeader, 'topic' | 'partition' | 'stream' | 'partitions'>): number {
     const name = `${header.topic}/${header.partition}`;

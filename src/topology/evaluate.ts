@@ -8,7 +8,7 @@ import { ByteReader } from '../state/bytes.ts';
 import { ADJUSTMENTS_MAGIC, readAdjustments } from './adjustments.ts';
 import { CounterWrites } from './evaluate-counters.ts';
 import type { EvaluateOptions, EvaluateOut } from './evaluate-options.ts';
-import { AMOUNT_MS, Pacing } from './evaluate-pacing.ts';
+import { Pacing } from './evaluate-pacing.ts';
 import type { EvaluatePart } from './evaluate-part.ts';
 import type { Registered } from './evaluate-registered.ts';
 import { EvaluateState } from './evaluate-state.ts';
@@ -174,9 +174,13 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     const writes = this.#counters.take();
     if (!silent) for (const part of this.#parts) if (part.writes) writes.push(...part.writes(now));
     if (!silent) this.#pacing.take(now, feed, writes);
-    this.#pending = false;
+    this.#pending = this.hasMore;
     this.#writtenMs = now.monotonicMs;
     return { writer, writes, records };
+  }
+
+  get hasMore(): boolean {
+    return this.#counters.hasMore;
   }
 
   delivered(outcome: CounterOutcome, now: Now): void {
@@ -191,7 +195,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   dueMs(): number {
     if (!this.#state.days.registered) return Number.POSITIVE_INFINITY;
-    return this.#writtenMs + (this.#pending ? GATHER_MS : this.#pacing.waiting ? AMOUNT_MS : MARKER_MS);
+    return this.#writtenMs + (this.hasMore ? 0 : Math.min(this.#pending ? GATHER_MS : MARKER_MS, this.#pacing.waitMs));
   }
 
   get byteLength(): number {
@@ -214,8 +218,9 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     return commit;
   }
 
-  /** Kafka times whose records became visible with the last write; each is given once. */
+  /** Kafka times whose records became visible with the last write; each is given once. None before all portions are written. */
   takeVisible(): number[] {
+    if (this.hasMore) return [];
     const visible = this.#unseenRecordMs;
     this.#unseenRecordMs = [];
     return visible;
@@ -228,20 +233,16 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   takeHours(limit: number): HourlyBatch | null {
     const { hours: dirty, sources } = this.#state;
     const hours = dirty.take(limit);
-    const isLast = dirty.waiting === 0;
     if (hours.length === 0 && sources.version === this.#sourcesVersion) return null;
+    const isLast = dirty.waiting === 0;
     if (isLast) this.#sourcesVersion = sources.version;
-    const positions = isLast ? sources.all().filter(({ origin }) => origin >= 0) : [];
     return {
       partialsPartition: this.#options.partition,
       epoch: this.#epoch,
       version: this.#state.position,
       keepLarger: this.lossy,
       rows: hours.map((hour) => hourlyRow(this.#state, hour)),
-      positions: positions.map(({ countedUntilMs, ...source }) => ({
-        ...source,
-        countedUntilMs: countedUntilMs === null ? null : Math.floor(countedUntilMs),
-      })),
+      positions: isLast ? sources.reported() : [],
     };
   }
 

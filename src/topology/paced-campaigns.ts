@@ -5,7 +5,7 @@ import type { RegistryRows, RunCut } from '../sinks/registry.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { SECTIONS, type Section } from './evaluate-sections.ts';
 import { partitionOf } from './sources/murmur2.ts';
-import type { ZoneSpans } from './types.ts';
+import { UTC_ALWAYS, type ZoneSpans } from './types.ts';
 
 /** One that is gone from the registry is shown as not valid until its key would have expired by itself. */
 const GONE_MS = 10 * 60_000;
@@ -28,7 +28,8 @@ export interface PacedPlace {
   groupOf: (campaignId: string) => number;
 }
 
-interface Clocks {
+interface Moment {
+  registry: PacedRegistry;
   /** What "valid now" means. */
   registryMs: number;
   /** Redis TIME. */
@@ -36,13 +37,24 @@ interface Clocks {
   monotonicMs: number;
 }
 
+/** So many are looked at in one go: some 20 ms where all are new. */
+const CAMPAIGNS_AT_ONCE = 2048;
+const NOTHING: PacedRegistry = {
+  campaigns: new Map(),
+  budgets: new Map(),
+  curveShares: new Map(),
+  asOfMs: Number.NaN,
+  loadedMonotonicMs: Number.NaN,
+  zonesOf: () => UTC_ALWAYS,
+};
+
 const utf8 = new TextEncoder();
 
 export class PacedCampaigns implements Section {
   readonly id = SECTIONS.pacing;
   readonly #place: PacedPlace;
   readonly #byId = new Map<string, Campaign>();
-  readonly #byGroup = new Map<number, Campaign>();
+  readonly #byGroup: (Campaign | undefined)[] = [];
   /** Ids of other partitions' campaigns. */
   readonly #elsewhere = new Set<string>();
   /** What the commits say, by group, until its campaign is known. */
@@ -52,6 +64,13 @@ export class PacedCampaigns implements Section {
   #sinceDayMs = Number.NEGATIVE_INFINITY;
   #nextDayMs = Number.NEGATIVE_INFINITY;
   #nextRowMs = Number.NEGATIVE_INFINITY;
+  /** Numbers the registry's rows. */
+  #rows = 0;
+  /** Goes through all campaigns, a step a look; and the rows that it began with. */
+  #pass: Iterator<string> | null = null;
+  #rowsOfPass = 0;
+  #at: Moment = { registry: NOTHING, registryMs: Number.NaN, redisMs: Number.NaN, monotonicMs: Number.NaN };
+  /** As of the last whole pass. */
   list: readonly Campaign[] = [];
 
   constructor(place: PacedPlace) {
@@ -59,7 +78,7 @@ export class PacedCampaigns implements Section {
   }
 
   of(group: number): Campaign | undefined {
-    return this.#byGroup.get(group);
+    return this.#byGroup[group];
   }
 
   named(id: string): Campaign | undefined {
@@ -73,25 +92,40 @@ export class PacedCampaigns implements Section {
 
   /** The registry is another one. */
   stale(): void {
+    this.#rows++;
     this.#nextRowMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Those whose plan or day has changed, because a day has ended, a row has begun or ended, or the registry is another one. */
-  look(registry: PacedRegistry, now: Omit<Clocks, 'registryMs'>): Campaign[] {
+  /** Not all campaigns have been looked at since a day has ended, a row has begun or ended, or the registry is another one. */
+  get isUnderWay(): boolean {
+    return this.#pass !== null;
+  }
+
+  /** The next few, where there is something to look for: those whose plan or day is another one. Whoever tells of one in between `renew`s it. */
+  look(registry: PacedRegistry, now: Pick<Moment, 'redisMs' | 'monotonicMs'>): Campaign[] {
     const registryMs = registry.asOfMs + Math.max(0, now.monotonicMs - registry.loadedMonotonicMs);
+    this.#at = { registry, registryMs, ...now };
     const isOtherDay = now.redisMs < this.#sinceDayMs || now.redisMs >= this.#nextDayMs;
-    let changed: Campaign[] = [];
-    if (registryMs >= this.#nextRowMs) changed = this.#replan(registry, { ...now, registryMs });
-    else if (isOtherDay) changed = this.list.filter((campaign) => campaign.roll(now.redisMs));
-    else return changed;
-    this.#sinceDayMs = Number.NEGATIVE_INFINITY;
-    this.#nextDayMs = Number.POSITIVE_INFINITY;
-    for (const { bounds } of this.list) {
-      this.#sinceDayMs = Math.max(this.#sinceDayMs, bounds.startMs);
-      this.#nextDayMs = Math.min(this.#nextDayMs, bounds.endMs);
+    if (this.#pass === null && (isOtherDay || registryMs >= this.#nextRowMs)) {
+      this.#pass = this.#ids(registry);
+      this.#rowsOfPass = this.#rows;
     }
-    for (const campaign of changed) this.#steered.add(campaign);
+    const changed: Campaign[] = [];
+    for (let left = CAMPAIGNS_AT_ONCE; left > 0 && this.#pass !== null; left--) {
+      const { done, value } = this.#pass.next();
+      if (done) this.#endPass();
+      else this.#lookAt(value, changed);
+    }
     return changed;
+  }
+
+  /** Takes what holds for a campaign at the moment of the last look: its rows, its day. True when the bidder is to hear of it. */
+  renew(campaign: Campaign): boolean {
+    const { registryMs, redisMs } = this.#at;
+    const isPlanned = campaign.rows === this.#rows && registryMs < campaign.plan.untilMs;
+    const isOther = isPlanned ? campaign.roll(redisMs) : this.#plan(campaign);
+    if (isOther) this.#steered.add(campaign);
+    return isOther;
   }
 
   write(out: ByteWriter): void {
@@ -119,25 +153,47 @@ export class PacedCampaigns implements Section {
     for (const campaign of this.list) this.#steered.add(campaign);
   }
 
-  #replan(registry: PacedRegistry, { registryMs, redisMs, monotonicMs }: Clocks): Campaign[] {
-    const changed: Campaign[] = [];
-    this.#nextRowMs = Number.POSITIVE_INFINITY;
-    for (const [id, campaign] of registry.campaigns) {
-      if (!this.#isMine(id)) continue;
-      const plan = planOf({ campaign, budgets: registry.budgets.get(id), zones: registry.zonesOf(id) }, registryMs);
-      this.#nextRowMs = Math.min(this.#nextRowMs, plan.untilMs);
-      const known = this.#byId.get(id) ?? this.#add(id);
-      known.removedMs = null;
-      if (known.register(plan, registry.curveShares.get(id) ?? null, redisMs)) changed.push(known);
+  /** Those that are registered, then those that are not any more. */
+  *#ids(registry: PacedRegistry): Generator<string, void> {
+    yield* registry.campaigns.keys();
+    for (const id of this.#byId.keys()) if (!registry.campaigns.has(id)) yield id;
+  }
+
+  #lookAt(id: string, changed: Campaign[]): void {
+    if (!this.#isMine(id)) return;
+    const { registry, monotonicMs } = this.#at;
+    if (!this.#byId.has(id) && !registry.campaigns.has(id)) return;
+    const campaign = this.#byId.get(id) ?? this.#add(id);
+    if (this.renew(campaign)) changed.push(campaign);
+    if (campaign.removedMs !== null && monotonicMs - campaign.removedMs > GONE_MS) this.#drop(campaign);
+  }
+
+  #plan(campaign: Campaign): boolean {
+    const { registry, registryMs, redisMs, monotonicMs } = this.#at;
+    const { id } = campaign;
+    const rows = registry.campaigns.get(id);
+    campaign.rows = this.#rows;
+    campaign.removedMs = rows === undefined ? (campaign.removedMs ?? monotonicMs) : null;
+    if (rows === undefined) {
+      const gone = { ...campaign.plan, closed: 'not_valid', untilMs: Number.POSITIVE_INFINITY } as const;
+      return campaign.register(gone, campaign.shares, redisMs);
     }
-    for (const [id, campaign] of this.#byId) {
-      if (registry.campaigns.has(id)) continue;
-      campaign.removedMs ??= monotonicMs;
-      if (campaign.register({ ...campaign.plan, closed: 'not_valid' }, campaign.shares, redisMs)) changed.push(campaign);
-      if (monotonicMs - campaign.removedMs > GONE_MS) this.#drop(campaign);
-    }
+    const plan = planOf({ campaign: rows, budgets: registry.budgets.get(id), zones: registry.zonesOf(id) }, registryMs);
+    return campaign.register(plan, registry.curveShares.get(id) ?? null, redisMs);
+  }
+
+  #endPass(): void {
+    this.#pass = null;
     this.list = [...this.#byId.values()];
-    return changed;
+    this.#sinceDayMs = Number.NEGATIVE_INFINITY;
+    this.#nextDayMs = Number.POSITIVE_INFINITY;
+    this.#nextRowMs = Number.POSITIVE_INFINITY;
+    for (const { bounds, plan } of this.list) {
+      this.#sinceDayMs = Math.max(this.#sinceDayMs, bounds.startMs);
+      this.#nextDayMs = Math.min(this.#nextDayMs, bounds.endMs);
+      this.#nextRowMs = Math.min(this.#nextRowMs, plan.untilMs);
+    }
+    if (this.#rowsOfPass !== this.#rows) this.#nextRowMs = Number.NEGATIVE_INFINITY;
   }
 
   #isMine(id: string): boolean {
@@ -156,13 +212,15 @@ export class PacedCampaigns implements Section {
     const steered = this.#restored.get(group);
     if (steered) campaign.resume(steered);
     this.#byId.set(id, campaign);
-    this.#byGroup.set(group, campaign);
+    // No holes: sparse arrays would be slow ones.
+    while (this.#byGroup.length <= group) this.#byGroup.push(undefined);
+    this.#byGroup[group] = campaign;
     return campaign;
   }
 
   #drop(campaign: Campaign): void {
     this.#byId.delete(campaign.id);
-    this.#byGroup.delete(campaign.group);
+    this.#byGroup[campaign.group] = undefined;
     this.#steered.delete(campaign);
   }
 }

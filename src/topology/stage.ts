@@ -29,6 +29,8 @@ export interface Stage<Out, Outcome> {
    * The next call comes only after `delivered`.
    */
   emit(now: Now, feed: FeedStatus, force: boolean): Out | null;
+  /** What `emit` gave was a portion: it is to be called again before a commit, and soon in any case. */
+  readonly hasMore?: boolean;
   delivered(outcome: Outcome, now: Now): void;
   /** Monotonic ms at which `emit` wants to be called again, data or none. */
   dueMs(): number;

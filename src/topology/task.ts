@@ -268,7 +268,8 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
     const snapshotter = this.#snapshotter as Snapshotter;
     if (!stage.uncommitted && !snapshotter.writing) return;
     this.#clean = false;
-    await this.#emit(feed, sink, true);
+    do await this.#emit(feed, sink, true);
+    while (stage.hasMore === true);
     await snapshotter.beforeCommit(() => clock.sleep(0, this.#stopping.signal));
     const commit = stage.takeCommit();
     await log.append(commit);
