@@ -167,6 +167,7 @@ function decode(config: usize, result: usize, start: usize, end: usize): bool {
   store<i32>(result + VERSION, 1);
   store<f64>(result + NUMBERS + 8, NaN);
   store<f64>(result + NUMBERS + 16, NaN);
+  store<f64>(result + NUMBERS + 24, 0);
   const required = load<u32>(config + REQUIRED);
   let seen: u32 = 0;
   let unlisted = UNLISTED;

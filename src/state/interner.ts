@@ -6,6 +6,7 @@ import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { SeededHash } from './hash.ts';
 import type { IdBlock } from './id-block.ts';
+import { LastView, viewOf } from './last-view.ts';
 
 /** Of a slot: hash, index + 1 (0 is an empty one), start and length of the bytes. */
 const SLOT_WORDS = 4;
@@ -45,8 +46,7 @@ export class Interner {
   readonly #pieces: Uint8Array[] = [new Uint8Array(FIRST_BYTES)];
   /** Of the same bytes. */
   readonly #views: DataView[] = this.#pieces.map(viewOf);
-  #lookedIn: Uint8Array = this.#pieces[0];
-  #lookedView: DataView = this.#views[0];
+  readonly #lookedIn = new LastView();
   #bytesUsed = 0;
   /** Start and end of each id, over all pieces. */
   #spans = new Uint32Array(2 * FIRST_SLOTS);
@@ -201,21 +201,12 @@ export class Interner {
   #isAt(at: number, bytes: Uint8Array, start: number, end: number): boolean {
     const piece = at >>> PIECE_SHIFT;
     const own = this.#views[piece];
-    const theirs = this.#viewOf(bytes);
+    const theirs = this.#lookedIn.of(bytes);
     let i = start;
     let j = at & (PIECE_BYTES - 1);
     for (; i + 4 <= end; i += 4, j += 4) if (own.getInt32(j, true) !== theirs.getInt32(i, true)) return false;
     for (; i < end; i++, j++) if (own.getUint8(j) !== theirs.getUint8(i)) return false;
     return true;
-  }
-
-  /** Ids that are looked for one after the other mostly lie in the same buffer. */
-  #viewOf(bytes: Uint8Array): DataView {
-    if (bytes !== this.#lookedIn) {
-      this.#lookedIn = bytes;
-      this.#lookedView = viewOf(bytes);
-    }
-    return this.#lookedView;
   }
 
   #enter(hash: number, id: Uint8Array): number {
@@ -263,8 +254,6 @@ export class Interner {
     if (to === old.length) this.#old = NO_SLOTS;
   }
 }
-
-const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView => new DataView(buffer, byteOffset, byteLength);
 
 const slotOf = (slots: Int32Array, hash: number): number => (Math.imul(hash, SLOT_WORDS) & (slots.length - 1)) >>> 0;
 

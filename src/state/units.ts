@@ -3,100 +3,18 @@
  * An experiment is forgotten as a whole.
  */
 
-import { freeNow, MemoryBudget } from './memory-budget.ts';
+import { MemoryBudget } from './memory-budget.ts';
+import { MAX_LOAD, MIN_CAPACITY, PART_SHIFT, PARTS, UnitTable, type UnitVisitor, visitSlots } from './unit-table.ts';
 
-const SLOT_BYTES = 10;
-const MIN_CAPACITY = 16;
-const MAX_LOAD = 0.86;
+export type { UnitVisitor } from './unit-table.ts';
+
 const GROWTH = 1.25;
 /** Above this many units an experiment is split by the top bits of the hash, so that no growth takes long. */
 const SPLIT_AT = 200_000;
-const PARTS = 64;
-const PART_SHIFT = 26;
 
 /** Of one call of `expire`. One experiment is forgotten whole, however large. */
 const EXPERIMENTS_AT_ONCE = 1000;
 const UNITS_AT_ONCE = 1_000_000;
-
-export type UnitVisitor = (experiment: number, hi: number, lo: number, payload: number) => void;
-
-/** Open addressing; two words of hash a slot, and the payload beside it. A slot of two zero words is empty. */
-class UnitTable {
-  hashes: Int32Array;
-  payloads: Uint16Array;
-  used = 0;
-  limit: number;
-  #scale: number;
-  readonly #budget: MemoryBudget;
-
-  constructor(capacity: number, budget: MemoryBudget) {
-    const slots = Math.max(MIN_CAPACITY, Math.ceil(capacity));
-    budget.reserve(slots * SLOT_BYTES);
-    this.#budget = budget;
-    this.hashes = new Int32Array(slots * 2);
-    this.payloads = new Uint16Array(slots);
-    this.limit = Math.floor(slots * MAX_LOAD);
-    this.#scale = slots / 2 ** 32;
-  }
-
-  get byteLength(): number {
-    return this.hashes.byteLength + this.payloads.byteLength;
-  }
-
-  /** The slot that holds the unit, or the empty one where it belongs as −1 − slot. */
-  find(hi: number, lo: number): number {
-    const hashes = this.hashes;
-    for (let i = (((lo >>> 0) * this.#scale) | 0) << 1; ; i = i + 2 === hashes.length ? 0 : i + 2) {
-      if (hashes[i] === hi && hashes[i + 1] === lo) return i >> 1;
-      if (hashes[i] === 0 && hashes[i + 1] === 0) return -1 - (i >> 1);
-    }
-  }
-
-  /** Reads where the unit would be, so that it waits in the cache. The result means nothing. */
-  warm(lo: number): number {
-    const slot = ((lo >>> 0) * this.#scale) | 0;
-    return this.hashes[2 * slot] ^ this.payloads[slot];
-  }
-
-  put(slot: number, hi: number, lo: number, payload: number): void {
-    this.hashes[slot * 2] = hi;
-    this.hashes[slot * 2 + 1] = lo;
-    this.payloads[slot] = payload;
-    this.used++;
-  }
-
-  /** How many units fall into each part: not equally many where they came in order of the hash. */
-  countParts(): Float64Array {
-    const counts = new Float64Array(PARTS);
-    visitSlots(0, this, 0, this.payloads.length, (_, hi) => counts[hi >>> PART_SHIFT]++);
-    return counts;
-  }
-
-  /** Moves what falls into each part to a fresh table; the caller gives this one up. */
-  copyTo(parts: UnitTable[]): void {
-    for (let slot = 0; slot < this.payloads.length; slot++) {
-      const hi = this.hashes[slot * 2];
-      const lo = this.hashes[slot * 2 + 1];
-      if (hi === 0 && lo === 0) continue;
-      const part = parts[parts.length === 1 ? 0 : hi >>> PART_SHIFT];
-      part.put(-1 - part.find(hi, lo), hi, lo, this.payloads[slot]);
-    }
-  }
-
-  release(): void {
-    this.#budget.release(this.byteLength);
-    freeNow(this.hashes);
-    freeNow(this.payloads);
-  }
-}
-
-function visitSlots(experiment: number, { hashes, payloads }: UnitTable, start: number, end: number, visit: UnitVisitor): void {
-  for (let slot = start; slot < end; slot++) {
-    const hi = hashes[slot * 2];
-    const lo = hashes[slot * 2 + 1];
-    if (hi !== 0 || lo !== 0) visit(experiment, hi >>> 0, lo >>> 0, payloads[slot]);
-  }
-}
 
 /** Where a walk over a store is. */
 export class UnitWalk {
@@ -317,7 +235,7 @@ export class UnitStore {
       experiment.tables = parts;
     } else {
       const larger = roomFor(old.used, 1);
-      old.copyTo(tables.length === 1 ? [larger] : tables.with(number, larger));
+      larger.takeAll(old);
       tables[number] = larger;
     }
     old.release();

@@ -6,13 +6,11 @@ import type { LimitSettings, PaceSettings, SrmSettings, TimeSettings } from '../
 import { StreamError } from '../errors.ts';
 import { type Decoder, INVALID_REASONS } from '../operators/decode.ts';
 import { BLOCK, FLAG } from '../operators/event-columns.ts';
-import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
 import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { MemoryBudget } from '../state/memory-budget.ts';
 import { Contribution, EVIDENCE } from './contribution.ts';
-import { ExperimentGroups } from './experiment-groups.ts';
 import { IngestBlock } from './ingest-block.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { IngestState } from './ingest-state.ts';
@@ -21,7 +19,7 @@ import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
 import type { Commit, Now, OutRecord, RecordBatch, Stream } from './types.ts';
-import { UnitBlock } from './unit-block.ts';
+import { UnitCounter } from './unit-counter.ts';
 
 const ACCEPTED = 0;
 const DUPLICATE = 1;
@@ -56,27 +54,22 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #emitter: Emitter;
   readonly #contribution: Contribution;
   readonly #block: IngestBlock;
-  readonly #units: UnitBlock;
-  readonly #groups: ExperimentGroups;
+  readonly #units: UnitCounter;
   /** Of the block: the first `#spending` are accepted impressions, to be counted together. */
   readonly #spent = new Uint8Array(BLOCK);
   #spending = 0;
-  readonly #unit = { experiment: 0, hi: 0, lo: 0, payload: 0 };
   readonly #impressions: boolean;
-  readonly #exposures: boolean;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
 
   constructor(options: IngestOptions) {
     this.#options = options;
     this.#impressions = options.stream === 'impressions';
-    this.#exposures = options.stream === 'exposures';
     const { time, limits, hash, budget } = options;
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
     this.#block = new IngestBlock(options.stream, options.decoder, hash);
     this.#side = new SideOutputs(options.topic, options.partition);
-    this.#units = new UnitBlock(this.#state);
-    this.#groups = new ExperimentGroups(this.#state);
     this.#contribution = new Contribution(options, this.#state);
+    this.#units = new UnitCounter(options, { state: this.#state, contribution: this.#contribution, side: this.#side });
     this.#emitter = new Emitter(options, this.#state, this.#contribution.sample);
   }
 
@@ -254,7 +247,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (outputs.unique !== null) this.#side.copy(this.#block.views[i], outputs.unique, '');
     const isTied = (flags[i] & FLAG.tied) !== 0;
     if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
-    if (!this.#impressions) this.#countUnit(i);
+    if (!this.#impressions) this.#units.count(this.#block, i);
     else if ((flags[i] & FLAG.valid) !== 0) this.#spent[this.#spending++] = i;
     else this.#contribution.invalidTraffic(this.#block.event(i));
   }
@@ -265,34 +258,6 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#state.addMoney('suspectedMicros', columns.spendMicros[i]);
     this.#contribution.evidence(EVIDENCE.suspected, this.#block.event(i));
     this.#side.copy(views[i], this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
-  }
-
-  /** An exposure, or by the same rules an assignment: the first of a unit counts. */
-  #countUnit(i: number): void {
-    const state = this.#state;
-    const block = this.#block;
-    const { units, eventTs } = block.columns;
-    const unit = this.#unit;
-    unit.experiment = this.#units.experiment(block, i);
-    // Judged by the log alone, so that a sweep at another time gives the same answer.
-    state.forgetIfExpired(unit.experiment, state.watermark.ms - this.#options.time.unitTtlMs);
-    const variant = this.#units.variant(block, i, unit.experiment);
-    unit.hi = units.his[i] | 0;
-    unit.lo = units.los[i] | 0;
-    const verdict = judgeExposure(state.units, unit, variant);
-    state.touchExperiment(unit.experiment, eventTs[i]);
-    if (verdict === SAME_VARIANT) return;
-    const isChanged = verdict === FIRST || (verdict === NEWLY_CONTAMINATED && this.#exposures);
-    if (isChanged) state.journalUnit(unit);
-    if (verdict === FIRST) {
-      const event = block.event(i);
-      const group = this.#groups.find(event, unit.experiment, variant);
-      if (this.#exposures) this.#contribution.firstExposure(event, group);
-      else this.#contribution.assigned(event, group);
-    } else if (this.#exposures) {
-      this.#side.copy(block.views[i], this.#options.outputs.violations, 'variant_changed');
-      if (verdict === NEWLY_CONTAMINATED) this.#contribution.contaminated(block.event(i));
-    }
   }
 
   #copyTotals(): void {

@@ -115,6 +115,13 @@ test.each([
   }
 });
 
+test('an exposure spends nothing, also where an impression was read before', () => {
+  const native = new Decoder('exposures', OPTIONS).native(new SeededHash(new Uint8Array(8)));
+  new BothPaths('impressions').native(recordOf(JSON.stringify(usual.impressions)));
+  native?.read([recordOf(JSON.stringify(usual.exposures))], 1);
+  expect(native?.columns.spendMicros[0]).toBe(0);
+});
+
 test('a value that ends at the end of the copied bytes, behind others that go on, is not read beyond', () => {
   const paths = new BothPaths('impressions');
   const text = JSON.stringify({ ...usual.impressions, spend_micros: 5 });
