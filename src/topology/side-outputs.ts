@@ -14,6 +14,8 @@ export class SideOutputs {
   readonly #partition: string;
   #bytes = new Uint8Array(0);
   #filled = 0;
+  /** As much as was taken last: a buffer that grows to it is made several times over. */
+  #expectedBytes = FIRST_ROOM_BYTES;
   #byteLength = 0;
   readonly #topics: string[] = [];
   readonly #offsets: number[] = [];
@@ -87,7 +89,7 @@ export class SideOutputs {
     if (from === null) return NULL_BYTES;
     const needed = this.#filled + end - start;
     if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(FIRST_ROOM_BYTES, needed, 2 * this.#bytes.length));
+      const grown = new Uint8Array(Math.max(this.#expectedBytes, needed, 2 * this.#bytes.length));
       grown.set(this.#bytes.subarray(0, this.#filled));
       this.#bytes = grown;
     }
@@ -99,6 +101,7 @@ export class SideOutputs {
 
   /** The buffer goes with the records that were taken. */
   #forget(): void {
+    this.#expectedBytes = Math.max(FIRST_ROOM_BYTES, this.#filled);
     this.#bytes = new Uint8Array(0);
     this.#filled = 0;
     this.#byteLength = 0;

@@ -4,6 +4,9 @@ import { crc32c } from '@node-rs/crc32';
 import type { Message } from 'kafkajs';
 
 interface Encoder {
+  buf: Buffer;
+  offset: number;
+  writeEncoder(payload: Encoder): Encoder;
   writeString(text: string | null): Encoder;
   writeInt16(value: number): Encoder;
   writeInt32(value: number): Encoder;
@@ -17,10 +20,17 @@ interface ProduceArguments {
   topicData: readonly { topic: string; partitions: readonly { partition: number; messages: readonly Message[] }[] }[];
 }
 
+type EncoderClass = { new (bytes: number): Encoder; prototype: Encoder };
 type MakeRequest = (given: ProduceArguments) => { encode(): Promise<Encoder> };
 
 const require = createRequire(import.meta.url);
 const batches = new WeakMap<Message, Buffer>();
+
+/** Of a payload, room before it in the same memory: kafkajs puts two headers in front, the client's name in one, and copies all at each. */
+const HEADROOM_BYTES = 1024;
+const rooms = new WeakMap<Encoder, { memory: Buffer; start: number }>();
+/** What kafkajs writes around the batches: per partition 8 bytes, and a few for the rest. */
+const FRAME_BYTES = 64;
 
 /** Stands for a whole record batch: the only message of its partition in a request. */
 export const messageOfBatch = (partition: number, batch: Buffer): Message => {
@@ -42,11 +52,12 @@ export const replaceEncoding = (): void => {
   const stock = require(path) as MakeRequest;
   const module = require.cache[path];
   if (!module) throw new Error('kafkajs was not loaded as expected');
-  const EncoderOf = require('kafkajs/src/protocol/encoder.js') as new () => Encoder;
+  const EncoderOf = require('kafkajs/src/protocol/encoder.js') as EncoderClass;
+  replaceJoining(EncoderOf);
   module.exports = (given: ProduceArguments) => {
     const request = stock(given);
     const isOfBatches = given.topicData.every(({ partitions }) => partitions.every(({ messages: [first] }) => batches.has(first)));
-    return isOfBatches ? { ...request, encode: async () => encoded(new EncoderOf(), given) } : request;
+    return isOfBatches ? { ...request, encode: async () => encoded(new EncoderOf(1), given) } : request;
   };
 };
 
@@ -58,7 +69,30 @@ function replaceChecksum(): void {
   module.exports = (bytes: Buffer) => crc32c(bytes);
 }
 
+/** What is to go in front of a payload that has room before it goes there. */
+function replaceJoining({ prototype }: EncoderClass): void {
+  const stock = prototype.writeEncoder;
+  prototype.writeEncoder = function (payload) {
+    const room = rooms.get(payload);
+    // One that has outgrown its memory lies elsewhere.
+    if (room === undefined || payload.buf.buffer !== room.memory.buffer || this.offset > room.start) return stock.call(this, payload);
+    const { memory } = room;
+    const start = room.start - this.offset;
+    this.buf.copy(memory, start, 0, this.offset);
+    rooms.delete(payload);
+    rooms.set(this, { memory, start });
+    this.offset += payload.offset;
+    this.buf = memory.subarray(start, start + this.offset);
+    return this;
+  };
+}
+
 function encoded(to: Encoder, { acks, timeout, transactionalId = null, topicData }: ProduceArguments): Encoder {
+  const found = topicData.flatMap(({ partitions }) => partitions.map(({ messages: [first] }) => batches.get(first) as Buffer));
+  const bytes = found.reduce((sum, batch) => sum + batch.length + FRAME_BYTES, FRAME_BYTES);
+  const memory = Buffer.allocUnsafeSlow(HEADROOM_BYTES + bytes);
+  to.buf = memory.subarray(HEADROOM_BYTES);
+  rooms.set(to, { memory, start: HEADROOM_BYTES });
   to.writeString(transactionalId).writeInt16(acks).writeInt32(timeout).writeInt32(topicData.length);
   for (const { topic, partitions } of topicData) {
     to.writeString(topic).writeInt32(partitions.length);

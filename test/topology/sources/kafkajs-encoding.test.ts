@@ -1,0 +1,61 @@
+import { createRequire } from 'node:module';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
+import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
+
+interface Encoded {
+  buffer: Buffer;
+}
+
+const require = createRequire(import.meta.url);
+
+/** A produce request as it goes to the socket. */
+async function requestOf({ clientId = 'client', topic = 'topic', batches }: { clientId?: string; topic?: string; batches: Buffer[] }) {
+  const produce = require('kafkajs/src/protocol/requests/produce/index.js') as {
+    protocol(of: { version: number }): (given: object) => { request: object };
+  };
+  const createRequest = require('kafkajs/src/protocol/request.js') as (given: object) => Promise<Encoded>;
+  const partitions = batches.map((batch, partition) => ({ partition, messages: [messageOfBatch(partition, batch)] }));
+  const { request } = produce.protocol({ version: 7 })({ acks: -1, timeout: 1000, topicData: [{ topic, partitions }] });
+  return (await createRequest({ request, correlationId: 7, clientId })).buffer;
+}
+
+const int32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+};
+const int16 = (value: number): Buffer => int32(value).subarray(2);
+const text = (content: string): Buffer => Buffer.concat([int16(content.length), Buffer.from(content)]);
+
+/** The same by the protocol (Produce, version 7). */
+function expected({ clientId = 'client', topic = 'topic', batches }: { clientId?: string; topic?: string; batches: Buffer[] }): Buffer {
+  const parts = batches.flatMap((batch, partition) => [int32(partition), int32(batch.length), batch]);
+  const head = [int16(0), int16(7), int32(7), text(clientId), int16(-1), int16(-1), int32(1000), int32(1), text(topic)];
+  const request = Buffer.concat([...head, int32(batches.length), ...parts]);
+  return Buffer.concat([int32(request.length), request]);
+}
+
+const batchOf = (bytes: number, fill: number): Buffer => Buffer.alloc(bytes, fill);
+
+describe('a produce request of batches', () => {
+  beforeAll(repairKafkajs);
+
+  it('is made of its batches, with the headers in front', async () => {
+    const given = { batches: [batchOf(100_000, 1), batchOf(61, 2), batchOf(3000, 3)] };
+    expect((await requestOf(given)).equals(expected(given))).toBe(true);
+  });
+
+  it('may have a topic of the longest name, and a client whose name finds no room before it', async () => {
+    const given = { topic: 't'.repeat(249), clientId: 'c'.repeat(5000), batches: [batchOf(100, 1)] };
+    expect((await requestOf(given)).equals(expected(given))).toBe(true);
+  });
+
+  it('is not disturbed by another that is made at the same time', async () => {
+    const one = { batches: [batchOf(70_000, 1)] };
+    const other = { topic: 'other', batches: [batchOf(80_000, 2)] };
+    const [first, second] = await Promise.all([requestOf(one), requestOf(other)]);
+    expect(first.equals(expected(one))).toBe(true);
+    expect(second.equals(expected(other))).toBe(true);
+  });
+});
