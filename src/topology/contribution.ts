@@ -98,9 +98,9 @@ export class Contribution {
   }
 
   /** An accepted impression that spends nothing. */
-  invalidTraffic(event: DecodedEvent): void {
-    this.#state.addMoney('invalidTrafficMicros', event.spendMicros);
-    this.evidence(EVIDENCE.invalidTraffic, event);
+  invalidTraffic(block: IngestBlock, i: number): void {
+    this.#state.addMoney('invalidTrafficMicros', block.columns.spendMicros[i]);
+    this.evidence(EVIDENCE.invalidTraffic, block, i);
   }
 
   firstExposure(event: DecodedEvent, group: number): void {
@@ -127,26 +127,25 @@ export class Contribution {
     this.#addOne('contaminated', this.#state.groups.intern(event.entityId), 0);
   }
 
-  /** By hour of event time: what the reconciler explains a difference with. Very old hours are only counted. */
-  evidence(kind: Evidence, event: DecodedEvent): void {
+  /** By hour of event time: what the reconciler explains a difference with. Very old hours are only counted. Of good record `i` of the block. */
+  evidence(kind: Evidence, block: IngestBlock, i: number): void {
     const { stream, limits } = this.#options;
-    const state = this.#state;
-    if (kind === EVIDENCE.late && stream === 'exposures')
-      this.#addOne('lateUnits', state.groups.intern(event.entityId, event.allocationVersion, event.variantId), 0);
-    if (event.eventTs + limits.evidenceMs <= state.watermark.ms) {
-      state.totals.sums.outdatedEvidence++;
+    const { totals, watermark } = this.#state;
+    const { eventTs, spendMicros } = block.columns;
+    if (kind === EVIDENCE.late && stream === 'exposures') this.#addOne('lateUnits', this.#groupOf(block.event(i)), 0);
+    if (eventTs[i] + limits.evidenceMs <= watermark.ms) {
+      totals.sums.outdatedEvidence++;
       return;
     }
     if (stream === 'impressions') {
-      const cells = state.cells.spendEvidence;
-      const index = cells.at(this.#state.groups.intern(event.entityId), 0, Math.floor(event.eventTs / CELLS.spendEvidence.slotMs));
+      const cells = this.#state.cells.spendEvidence;
+      const index = cells.at(this.#campaigns.group(block, i), 0, Math.floor(eventTs[i] / CELLS.spendEvidence.slotMs));
       cells.add(index, kind * 2, 1);
-      cells.add(index, kind * 2 + 1, event.spendMicros);
+      cells.add(index, kind * 2 + 1, spendMicros[i]);
       cells.touch(index);
     } else if (stream === 'exposures') {
-      const cells = state.cells.exposureEvidence;
-      const group = this.#state.groups.intern(event.entityId, event.allocationVersion, event.variantId);
-      const index = cells.at(group, 0, Math.floor(event.eventTs / CELLS.exposureEvidence.slotMs));
+      const cells = this.#state.cells.exposureEvidence;
+      const index = cells.at(this.#groupOf(block.event(i)), 0, Math.floor(eventTs[i] / CELLS.exposureEvidence.slotMs));
       cells.add(index, kind, 1);
       cells.touch(index);
     }
@@ -186,6 +185,10 @@ export class Contribution {
     if (assignedTs > eventTs) cells.add(index, 1, 1);
     else cells.add(index, 2, Math.min(eventTs - assignedTs, MAX_LAG_MS));
     cells.touch(index);
+  }
+
+  #groupOf({ entityId, allocationVersion, variantId }: DecodedEvent): number {
+    return this.#state.groups.intern(entityId, allocationVersion, variantId);
   }
 
   #addOne(name: CellName, group: number, time: number): void {

@@ -228,7 +228,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const { views, columns } = this.#block;
     this.#state.totals.dispositions[DUPLICATE]++;
     this.#state.addMoney('duplicateMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.duplicate, this.#block.event(i));
+    this.#contribution.evidence(EVIDENCE.duplicate, this.#block, i);
     this.#side.copy(views[i], this.#options.outputs.duplicates, 'duplicate_event_id');
   }
 
@@ -236,7 +236,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const { views, columns } = this.#block;
     this.#state.totals.dispositions[LATE]++;
     this.#state.addMoney('lateMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.late, this.#block.event(i));
+    this.#contribution.evidence(EVIDENCE.late, this.#block, i);
     const watermarkMs = String(this.#state.watermark.ms);
     this.#side.copy(views[i], this.#options.outputs.late, 'window_closed', { watermark_ms: watermarkMs });
   }
@@ -249,14 +249,14 @@ export class IngestStage implements Stage<OutRecord[], void> {
     if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
     if (!this.#impressions) this.#units.count(this.#block, i);
     else if ((flags[i] & FLAG.valid) !== 0) this.#spent[this.#spending++] = i;
-    else this.#contribution.invalidTraffic(this.#block.event(i));
+    else this.#contribution.invalidTraffic(this.#block, i);
   }
 
   #suspect(i: number): void {
     const { views, columns } = this.#block;
     this.#state.totals.sums.suspected++;
     this.#state.addMoney('suspectedMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.suspected, this.#block.event(i));
+    this.#contribution.evidence(EVIDENCE.suspected, this.#block, i);
     this.#side.copy(views[i], this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
   }
 
