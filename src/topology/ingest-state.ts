@@ -11,6 +11,7 @@ import { CellTable, type CellWalk, exactSum, TO_COMMIT } from '../state/cells.ts
 import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
+import { KeyBlock } from '../state/key-block.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
@@ -181,7 +182,10 @@ export class IngestState {
     const from = new ByteReader(commit.changes);
     const changes = this.#changes();
     let format = readJournal(from, changes);
-    for (; format === null; format = readJournal(from, changes)) yield;
+    for (changes.flush(); format === null; changes.flush()) {
+      yield;
+      format = readJournal(from, changes);
+    }
     this.origin = from.varint();
     const highest = optionalOf(from);
     if (Number.isFinite(highest)) this.#advance(highest);
@@ -246,14 +250,24 @@ export class IngestState {
     for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
   }
 
-  #changes(): JournalVisitor {
+  /** `flush`: keys that were told of are in their stores. */
+  #changes(): JournalVisitor & { flush: () => void } {
     const { dedup, suspects, units } = this;
+    const [dedupKeys, suspectKeys] = [new KeyBlock(dedup), new KeyBlock(suspects)];
+    const flush = (): void => {
+      dedupKeys.flush();
+      suspectKeys.flush();
+    };
     return {
-      dedup: (hi, lo, bucket) => dedup.addIfAbsent(hi, lo, bucket * this.#dedupBucketMs),
-      suspect: (hi, lo, bucket) => suspects.addIfAbsent(hi, lo, bucket * this.#suspectBucketMs),
+      flush,
+      dedup: (hi, lo, bucket) => dedupKeys.add(hi, lo, bucket * this.#dedupBucketMs),
+      suspect: (hi, lo, bucket) => suspectKeys.add(hi, lo, bucket * this.#suspectBucketMs),
       unit: (experiment, hi, lo, payload) => units.set(experiment, hi, lo, payload),
       touch: (experiment, eventTs) => units.touch(experiment, eventTs),
-      watermark: (highestEventTs) => this.#advance(highestEventTs),
+      watermark: (highestEventTs) => {
+        flush();
+        this.#advance(highestEventTs);
+      },
       forgotten: (experiment) => this.#forget(experiment),
       variant: (experiment, id) => this.variants.intern(experiment, id),
       room: (dedupKeys, suspectKeys) => {
