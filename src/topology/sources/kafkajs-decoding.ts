@@ -38,6 +38,9 @@ interface Decoder {
   readBytes(length: number): Buffer;
 }
 
+/** Groups of seven bits that a word holds. */
+const WORD_GROUPS = 4;
+
 const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 
@@ -49,6 +52,7 @@ export const setOf = (messages: Message[]): OpenSet => sets.get(messages) ?? NO_
 
 /** Replaces `decodeMessages`, before the first fetch of the process: that is when kafkajs's response decoders load it. */
 export const replaceDecoding = (): void => {
+  replaceVarLong();
   const path = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
   internal('protocol/requests/fetch/v4/decodeMessages.js');
   const module = require.cache[path];
@@ -61,18 +65,38 @@ export const replaceDecoding = (): void => {
   };
 };
 
+interface KafkajsDecoder {
+  readonly buffer: Buffer;
+  offset: number;
+  readVarLong(): object;
+}
+
+/** kafkajs adds up a number of up to 64 bits from objects, one a byte; most fit into a word. */
+const replaceVarLong = (): void => {
+  const { prototype } = internal<{ prototype: KafkajsDecoder }>('protocol/decoder.js');
+  const { fromInt } = internal<{ fromInt(value: number): object }>('utils/long.js');
+  const stock = prototype.readVarLong;
+  prototype.readVarLong = function () {
+    let raw = 0;
+    for (let i = 0; i < WORD_GROUPS; i++) {
+      const byte = this.buffer[this.offset + i];
+      raw |= (byte & 0x7f) << (7 * i);
+      if (byte > 0x7f) continue;
+      this.offset += i + 1;
+      return fromInt((raw >>> 1) ^ -(raw & 1));
+    }
+    return stock.call(this);
+  };
+};
+
 type DecodeBatch = (decoder: object) => Promise<{ records: Message[] }>;
 
 /** Decodes a set as kafkajs does, one batch after the other; the set's fault is then the first batch that cannot be. */
 export async function decodeSet(set: OpenSet): Promise<Message[]> {
-  const DecoderOf = internal<new (bytes: Buffer) => object>('protocol/decoder.js');
-  const decodeBatch = internal<DecodeBatch>('protocol/recordBatch/v0/decoder.js');
   const lists: Message[][] = [];
   for (const batch of set.batches) {
     try {
-      // It reads past what a record says of its own length.
-      checkRecords(batch);
-      lists.push((await decodeBatch(new DecoderOf(uncompressed(batch)))).records);
+      lists.push(await messagesOf(batch));
     } catch (error) {
       cutBefore(set, faultAt(batch.baseOffset, error));
       break;
@@ -81,19 +105,43 @@ export async function decodeSet(set: OpenSet): Promise<Message[]> {
   return lists.length === 1 ? lists[0] : lists.flat();
 }
 
-/** Messages as columns. */
-export function columnsOf(messages: readonly Message[]): RecordColumns {
-  const records = emptyColumns(messages.length);
+async function messagesOf(batch: OpenBatch): Promise<Message[]> {
+  const DecoderOf = internal<new (bytes: Buffer) => object>('protocol/decoder.js');
+  const decodeBatch = internal<DecodeBatch>('protocol/recordBatch/v0/decoder.js');
+  // It reads past what a record says of its own length.
+  checkRecords(batch);
+  return (await decodeBatch(new DecoderOf(uncompressed(batch)))).records;
+}
+
+/** What `columnsInPlace` says of a set, by kafkajs's decoding. Messages of one batch at a time, so that they die young. */
+export async function columnsByKafkajs(set: OpenSet, fromOffset: number, aborted: readonly AbortedTransaction[]): Promise<RecordColumns> {
+  const { visible, fault: unclear } = visibleBatches(set.batches, aborted);
+  const records = emptyColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
+  let fault = unclear;
+  for (const batch of visible) {
+    try {
+      addMessages(await messagesOf(batch), fromOffset, records);
+    } catch (error) {
+      fault = faultAt(batch.baseOffset, error);
+      break;
+    }
+  }
+  if (fault) cutBefore(set, fault);
+  return records;
+}
+
+function addMessages(messages: readonly Message[], fromOffset: number, to: RecordColumns): void {
   let base: ArrayBufferLike | null = null;
   for (const { offset, timestamp, key, value } of messages) {
+    const at = Number(offset);
+    if (at < fromOffset) continue;
     const within: ArrayBufferLike | null = (value ?? key)?.buffer ?? base;
-    if (within !== null && within !== base) records.lieIn(new Uint8Array(within));
+    if (within !== null && within !== base) to.lieIn(new Uint8Array(within));
     base = within;
-    records.add(Number(offset), timestamp === '-1' ? Number.NaN : Number(timestamp));
-    if (key) records.key(key.byteOffset, key.byteOffset + key.length);
-    if (value) records.value(value.byteOffset, value.byteOffset + value.length);
+    to.add(at, timestamp === '-1' ? Number.NaN : Number(timestamp));
+    if (key) to.key(key.byteOffset, key.byteOffset + key.length);
+    if (value) to.value(value.byteOffset, value.byteOffset + value.length);
   }
-  return records;
 }
 
 /** What a reader of committed records sees of a set, from an offset on; the set's fault is then the first batch that cannot be read. */

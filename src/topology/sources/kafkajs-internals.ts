@@ -26,7 +26,7 @@ import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
 import type { AbortedTransaction } from './aborted-transactions.ts';
 import type { RecordColumns } from './column-batch.ts';
-import { columnsInPlace, columnsOf, decodeSet, type Message, releaseOf, replaceDecoding, setOf } from './kafkajs-decoding.ts';
+import { columnsByKafkajs, columnsInPlace, decodeSet, type Message, releaseOf, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
 import { replaceReceiving } from './kafkajs-network.ts';
 import { type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
@@ -142,8 +142,8 @@ const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 const notes = new WeakMap<Message[], Note>();
 const observers = new WeakMap<object, GroupObserver>();
-/** Connections of observers that read records in place. */
-const inPlace = new WeakSet<object>();
+/** Connections of observers: what they fetch is decoded when kafkajs has had its look at it. */
+const ofObservers = new WeakSet<object>();
 let installed = false;
 
 /** An assigner that carries the observer of the consumer that uses it, as its first. */
@@ -192,7 +192,7 @@ const repairFetch = (): void => {
         const set = setOf(partition.messages);
         const aborted = partition.abortedTransactions ?? [];
         partition.abortedTransactions = [];
-        if (!inPlace.has(this)) {
+        if (!ofObservers.has(this)) {
           partition.messages = await decodeSet(set);
           hideAborted(partition.messages, aborted);
         }
@@ -233,10 +233,10 @@ const observeGroups = (): void => {
     const observer = observerOf(this);
     if (!observer) return readable(await fetch.call(this, nodeId));
     if (!(await observer.wanted())) return [];
-    if (observer.decoder === 'in_place') inPlace.add(await this.cluster.findBroker({ nodeId }));
+    ofObservers.add(await this.cluster.findBroker({ nodeId }));
     const sentMs = observer.nowMs();
     const batches = await fetch.call(this, nodeId);
-    await observer.fetched(batches.map(fetchedPartition(observer.decoder)), sentMs);
+    await observer.fetched(await Promise.all(batches.map(fetchedPartition(observer.decoder))), sentMs);
     return []; // Nothing is left for eachBatch; the runner heartbeats and fetches again.
   };
   prototype.joinAndSync = async function () {
@@ -278,12 +278,13 @@ export const clusterOf = (kafka: object): Cluster => {
 
 const fetchedPartition =
   (decoder: GroupObserver['decoder']) =>
-  ({ topic, partition, fetchedOffset, rawMessages, messages }: Batch): FetchedPartition => {
+  async ({ topic, partition, fetchedOffset, rawMessages }: Batch): Promise<FetchedPartition> => {
     const { set, lastStableOffset, aborted } = notes.get(rawMessages) ?? NO_NOTE;
     const fetchOffset = Number(fetchedOffset);
-    const records = decoder === 'in_place' ? columnsInPlace(set, fetchOffset, aborted) : columnsOf(messages);
+    const columns = decoder === 'in_place' ? columnsInPlace : columnsByKafkajs;
+    const records = await columns(set, fetchOffset, aborted);
     const release = releaseOf(set, records);
-    // What the records have shown: `columnsInPlace` may have found a batch that cannot be read.
+    // What the records have shown: one of their batches may be one that cannot be read.
     const { byteLength, fault } = set;
     const nextOffset = Math.max(fetchOffset, set.nextOffset);
     return { topic, partition, fetchOffset, nextOffset, lastStableOffset, byteLength, records, fault, release };
