@@ -129,9 +129,9 @@ await pipeline.start();
 await until(() => pipeline.ready && pipeline.ingestTasks.length > 0);
 tell({ ready: true });
 await until(() => hasItsShare() && judged() >= plan.records * WARM_SHARE);
+const profile = plan.profile ? await Profile.begin() : null;
 const delay = monitorEventLoopDelay({ resolution: 10 });
 delay.enable();
-const profile = plan.profile ? await Profile.begin() : null;
 const [records, startedMs, cpu, gcBefore, partialsBefore] = [judged(), performance.now(), process.cpuUsage(), gcMs, { ...partials }];
 const samples: [number, number][] = [];
 latenciesMs.length = 0;
@@ -140,6 +140,7 @@ await until(() => {
   return hasItsShare() && judged() >= plan.records;
 });
 const [measured, seconds, used] = [judged() - records, (performance.now() - startedMs) / 1000, process.cpuUsage(cpu)];
+delay.disable();
 const expenses = (await profile?.end()) ?? [];
 await until(() => committed() >= judged());
 const totals = pipeline.ingestTasks.map(({ stage }) => stage?.state.totals.dispositions ?? new Float64Array(4));
