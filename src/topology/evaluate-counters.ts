@@ -14,7 +14,7 @@ const DAYS_AT_ONCE = 16_384;
 export class CounterWrites {
   readonly #state: EvaluateState;
   readonly #rewriteMs: number;
-  /** Not all that was changed was taken the last time. */
+  /** Not all that was changed was taken the last time, or not all days are settled. */
   hasMore = false;
   #cursor = 0;
   #slicedMs = Number.NEGATIVE_INFINITY;
@@ -50,9 +50,10 @@ export class CounterWrites {
   take(): CounterWrite[] {
     const { days, experiments } = this.#state;
     const writes: CounterWrite[] = [];
+    days.settleNext();
     const spendWatermark = this.#watermarkText('impressions');
     days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)), DAYS_AT_ONCE);
-    this.hasMore = days.table.changed(TO_SEND) > 0;
+    this.hasMore = days.table.changed(TO_SEND) > 0 || !days.isSettled;
     this.#takeBack(writes, spendWatermark);
     const watermark = this.#watermarkText('exposures');
     experiments.takeDirty((counts) => writes.push(this.#exposed(counts, watermark)));

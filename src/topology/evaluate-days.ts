@@ -40,6 +40,9 @@ export interface EmptyDay {
 const NEW_AT_ONCE = 1024;
 const EMPTY_AT_ONCE = 4 * NEW_AT_ONCE;
 
+/** Groups whose zones are looked at in one go. */
+const SETTLED_AT_ONCE = 8192;
+
 const nameOf = (group: number, day: number): string => `${group}/${day}`;
 const sameSpans = (one: ZoneSpans, other: ZoneSpans): boolean =>
   one === other ||
@@ -63,6 +66,9 @@ export class CampaignDays {
   #made = false;
   /** By group: the zones that its days are made with; undefined where none were made yet. */
   readonly #spans: (ZoneSpans | undefined)[] = [];
+  /** So many groups behind the cursor, round and round, have not been held against the zones in force. */
+  #unsettled = 0;
+  #cursor = 0;
   readonly #empty = new Map<string, EmptyDay>();
   /** Goes round and round. */
   #walk = this.#empty.entries();
@@ -81,10 +87,42 @@ export class CampaignDays {
     return this.#zonesOf !== null;
   }
 
-  /** Takes the zones in force. Days of a campaign whose zones are others now are made again, the old ones shown as 0. */
+  /** Takes the zones in force. Days of a campaign whose zones are others now are made again, the old ones shown as 0: bit by bit (`settleNext`). */
   useZones(zonesOf: ZonesOf): void {
     this.#zonesOf = zonesOf;
-    this.#settle();
+    if (this.#made) this.#unsettled = this.#spans.length;
+    else this.#make();
+  }
+
+  /** Days are those of the zones in force. */
+  get isSettled(): boolean {
+    return this.#unsettled === 0;
+  }
+
+  /** Goes on to that. */
+  settleNext(): void {
+    const groups: number[] = [];
+    while (groups.length < Math.min(SETTLED_AT_ONCE, this.#unsettled)) {
+      this.#cursor = this.#cursor < this.#spans.length - 1 ? this.#cursor + 1 : 0;
+      groups.push(this.#cursor);
+    }
+    this.settle(groups);
+    this.#unsettled -= groups.length;
+  }
+
+  /** Makes the days of these groups again where they are to be. Until then a campaign's are all those of one set of zones. */
+  settle(groups: readonly number[]): void {
+    if (this.isSettled) return;
+    const moved = new Set<number>();
+    for (const group of groups) {
+      const before = this.#spans[group];
+      if (before === undefined) continue;
+      const spans = (this.#zonesOf as ZonesOf)(this.#groups[group].entity);
+      if (sameSpans(spans, before)) continue;
+      this.#spans[group] = spans;
+      moved.add(group);
+    }
+    if (moved.size > 0) this.#makeAgain(moved);
   }
 
   /** A restore has begun: quarter hours are coming, days are made when it is over. */
@@ -95,7 +133,7 @@ export class CampaignDays {
 
   restored(): void {
     this.#complete = true;
-    this.#settle();
+    if (!this.#made) this.#make();
   }
 
   /** A quarter hour has grown, or is another one after an adjustment: then amounts may be negative. Returns its day; null while days are not made. */
@@ -148,22 +186,9 @@ export class CampaignDays {
     return earliestOf(day) < this.floorMs;
   }
 
-  #settle(): void {
-    if (this.#zonesOf === null || !this.#complete) return;
-    if (!this.#made) this.#make();
-    const moved = new Set<number>();
-    for (let group = 0; group < this.#spans.length; group++) {
-      const before = this.#spans[group];
-      if (before === undefined) continue;
-      const spans = this.#zonesOf(this.#groups[group].entity);
-      if (sameSpans(spans, before)) continue;
-      this.#spans[group] = spans;
-      moved.add(group);
-    }
-    if (moved.size > 0) this.#makeAgain(moved);
-  }
-
   #make(): void {
+    if (this.#zonesOf === null || !this.#complete) return;
+    this.#unsettled = 0;
     this.table = new CellTable(2);
     this.#spans.length = 0;
     this.#empty.clear();
@@ -232,7 +257,11 @@ export class CampaignDays {
 
   #spansOf(group: number): ZoneSpans {
     // No holes: sparse arrays would be slow ones.
-    while (this.#spans.length <= group) this.#spans.push(undefined);
+    while (this.#spans.length <= group) {
+      this.#spans.push(undefined);
+      // It takes a turn of the others.
+      if (this.#unsettled > 0) this.#unsettled++;
+    }
     this.#spans[group] ??= (this.#zonesOf as ZonesOf)(this.#groups[group].entity);
     return this.#spans[group];
   }

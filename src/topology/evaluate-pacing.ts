@@ -118,11 +118,13 @@ export class Pacing {
     const { monotonicMs } = now;
     for (const campaign of this.#campaigns.look(this.#registry, { redisMs, monotonicMs })) this.#tellAnew(campaign);
     const at = { nowMs: redisMs, countedUntilMs: this.countedUntilMs, monotonicMs };
-    for (const campaign of this.#slice(monotonicMs)) {
+    const [steered, changed] = [this.#slice(monotonicMs), this.#next()];
+    if (!this.#state.days.isSettled) this.#state.days.settle([...steered, ...changed].map(({ group }) => group));
+    for (const campaign of steered) {
       this.#write(campaign, at, true, writes);
       this.#dirty.delete(campaign);
     }
-    this.#tell(at, writes);
+    this.#tell(changed, at, writes);
   }
 
   /** How long until `take` is wanted again, whether or not something comes. */
@@ -221,14 +223,19 @@ export class Pacing {
     return this.#campaigns.of(campaign.group) !== campaign;
   }
 
-  /** Tells of what has changed, in turns: who may wait comes again after all others. */
-  #tell(at: Moment, writes: CounterWrite[]): void {
+  /** The first that have changed. */
+  #next(): Campaign[] {
+    const next: Campaign[] = [];
+    for (const campaign of this.#dirty) if (next.push(campaign) === TOLD_AT_ONCE) break;
+    return next;
+  }
+
+  /** Tells of them, those that were just told of left out; who may wait comes again after all others. */
+  #tell(changed: readonly Campaign[], at: Moment, writes: CounterWrite[]): void {
     const waiting: Campaign[] = [];
-    let left = TOLD_AT_ONCE;
-    for (const campaign of this.#dirty) {
-      if (left-- === 0) break;
-      this.#dirty.delete(campaign);
-      if (!this.#isGone(campaign) && !this.#write(campaign, at, false, writes)) waiting.push(campaign);
+    for (const campaign of changed) {
+      if (!this.#dirty.delete(campaign) || this.#isGone(campaign)) continue;
+      if (!this.#write(campaign, at, false, writes)) waiting.push(campaign);
     }
     this.#isBehind = this.#dirty.size > 0 || this.#campaigns.isUnderWay;
     for (const campaign of waiting) this.#dirty.add(campaign);

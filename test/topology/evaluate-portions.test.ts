@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { budgetForever, campaignForever } from '../../src/sinks/registry.ts';
 import type { Registered } from '../../src/topology/evaluate-registered.ts';
 import type { CounterWrite } from '../../src/topology/types.ts';
-import { HOUR, SECOND, START, Story } from './drive.ts';
+import { DAY, HOUR, SECOND, START, Story } from './drive.ts';
 import { at, Fed, heardAt, spend, zoned } from './fed.ts';
 
 const CAMPAIGNS = 20_000;
@@ -95,6 +95,30 @@ test('whoever is gone from the registry is told of as not valid', () => {
   told.pass(2 * SECOND);
   expect(told.count('reason', 'not_valid')).toBe(CAMPAIGNS - 1);
   expect(told.of(LAST)['reason']).not.toBe('not_valid');
+});
+
+test('when all change their zone, whoever is told of before its turn is told of its day in the new one; all days are settled soon', () => {
+  const told = new Told();
+  // 18 h UTC is the next day in Tokyo.
+  told.fed.take(
+    ids.map((id) => spend(id, 5, START + 6 * HOUR)),
+    { endAgeMs: 0, lastRecordMs: START },
+  );
+  told.pass(SECOND);
+  told.nowMs = 6 * HOUR;
+  told.pass(SECOND);
+  const { stage } = told.fed;
+  stage.register({ ...registered(1000, 1), zonesOf: zoned('Asia/Tokyo').zonesOf });
+  told.fed.take([spend('new', 1, START + 6 * HOUR), spend(LAST, 12, START + 6 * HOUR)], { endAgeMs: 0, lastRecordMs: START + 6 * HOUR });
+  told.next();
+  expect([told.of(LAST)['day'], told.of(LAST)['spend_micros']]).toEqual(['2026-03-03', '12']);
+  expect(stage.state.days.isSettled).toBe(false);
+  told.pass(SECOND);
+  expect(stage.state.days.isSettled).toBe(true);
+  const [before, after] = [START / DAY - 0.5, START / DAY + 0.5];
+  const days = ids.map((_, group) => [before, after].map((day) => stage.state.days.spendMicros(stage.state.groupNamed(ids[group]), day)));
+  expect(days.every(([old, now], i) => old === 0 && now === (ids[i] === LAST ? 12 : 5))).toBe(true);
+  expect([told.count('day', '2026-03-03'), told.count('spend_micros', '5')]).toEqual([CAMPAIGNS, CAMPAIGNS - 1]);
 });
 
 test('a commit waits for all portions of what it covers', async () => {
