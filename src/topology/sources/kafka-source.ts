@@ -14,10 +14,11 @@ export interface KafkaSourceOptions {
   clock: Clock;
   logger: KafkaLogger;
   decoder?: GroupObserver['decoder'];
-  /** One fetch of one partition. Four times as much costs half as much again: the records outlive the young generation. */
+  /** One fetch of one partition. */
   fetchBytes?: number;
   /** How long the broker may hold an empty fetch. Also how late a heartbeat may be. */
   maxWaitMs?: number;
+  /** A fetch, where not given: the next one is under way while it waits, or is judged. */
   mailboxBytes?: number;
   sessionTimeoutMs?: number;
   rebalanceTimeoutMs?: number;
