@@ -42,7 +42,7 @@
 // @ts-ignore: decorator
 @inline const NO_ROOM: i32 = -2;
 
-/** Where keys are, as FingerprintTable has it: among how many lines, and beyond the frontier among how many; bytes of reach. */
+/** Where keys are, as FingerprintTable has it: among how many lines, and those that a pass has moved among how many; bytes of reach. */
 let lines: u32 = 0;
 let nextLines: u32 = 0;
 let frontier: i32 = 0;
@@ -105,7 +105,8 @@ export function warm(count: u32): u32 {
 
 /** 1 when the key is there and live. */
 export function has(hi: u32, lo: u32): u32 {
-  return <u32>(slotFor(hi, lo) == PRESENT);
+  const slot = search(homeOf(hi), keyOf(hi, lo));
+  return slot < 0 ? 0 : <u32>isLive(load<u32>(LINES + (<usize>slot << 3)));
 }
 
 /** Enters a key that is absent: 1 into an empty slot, 0 into an expired one. Else −1: it is there and live; −2: no room in reach. */
@@ -123,12 +124,17 @@ export function enter(hi: u32, lo: u32, tag: u32): i32 {
 // @ts-ignore: decorator
 @inline function slotFor(hi: u32, lo: u32): i32 {
   const home = homeOf(hi);
-  const slot = search(home, (<i64>lo << 32) | <i64>(hi & MASK));
+  const slot = search(home, keyOf(hi, lo));
   if (slot >= 0) {
     const first = load<u32>(LINES + (<usize>slot << 3));
     if (first != 0) return isLive(first) ? PRESENT : slot;
   }
   return mayHoldExpired ? firstFree(home) : slot;
+}
+
+// @ts-ignore: decorator
+@inline function keyOf(hi: u32, lo: u32): i64 {
+  return (<i64>lo << 32) | <i64>(hi & MASK);
 }
 
 // @ts-ignore: decorator

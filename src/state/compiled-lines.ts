@@ -11,6 +11,7 @@ const USED = 16;
 const PLACED = 17;
 const STRAYS = 18;
 const KEYS = 2048;
+export const MOST_WARMED = 4096;
 /** So many lines of keys fit between. */
 export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
 
@@ -23,12 +24,12 @@ interface Code {
   move(from: number, to: number, lines: number, nextLines: number, reach: number): void;
 }
 
-/** Among how many lines keys are: up to the frontier as before a pass, and beyond it as after. */
+/** Among how many lines keys are: those whose home (among `lines`) is past the frontier have been moved by a pass, among `nextLines`. */
 export interface Places {
   lines: number;
   nextLines: number;
   frontier: number;
-  /** −1 where it is beyond the frontier that nothing was moved yet. */
+  /** 0: past it are later homes; −1: earlier ones. */
   flip: 0 | -1;
   reach: number;
 }
@@ -67,6 +68,7 @@ export class CompiledLines {
 
   /** Reads the homes of keys `from` to `to`; what it returns means nothing. */
   warm(his: Uint32Array, from: number, to: number): number {
+    if (to - from > MOST_WARMED) throw new RangeError(`${to - from} keys at once`);
     const header = this.#headerNow();
     for (let i = from; i < to; i++) header[KEYS + i - from] = his[i];
     return this.#code.warm(to - from);

@@ -1,5 +1,6 @@
 /** How large a fingerprint table is for so many keys, in lines of eight slots, and how far from its home a key may lie. */
 import { LINE } from './fingerprint-lines.ts';
+import { NARROW_SLOTS } from './growing-slots.ts';
 
 const MIN_LINES = 512;
 /** Up to here a table is rebuilt in one go, which takes a fraction of a millisecond. */
@@ -14,10 +15,12 @@ const SMALL = 2 ** 15;
 const SMALLEST_LOAD = 0.5;
 const SMALLEST = 2 ** 11;
 const GROWTH = 1.25;
+/** Where a step of that would need more than 32 bits of addresses, the last one before goes to NARROW_LINES, if it is of this at least. */
+const LEAST_GROWTH = 1.15;
 /** Where the number of keys is known before. */
 const RESERVED_LOAD = 0.8;
 /** The last stretch of a pass, so that a gap of more than MAX_REACH is always between its parts. */
-export const LAST_STRETCH = Math.ceil((MAX_REACH + 2) / (GROWTH - 1));
+export const LAST_STRETCH = Math.ceil((MAX_REACH + 2) / (LEAST_GROWTH - 1));
 /** With this share of its limit live, a full table grows; with less it is cleaned, for what has expired fills it. */
 const CROWDED = 0.95;
 /** Less than this share of live keys: worth shrinking, to SHRUNK_LOAD but to half the size at most, so that a pass ends before that is full. */
@@ -29,6 +32,8 @@ const MOST_SHRINKING = 0.5;
 export const reachOf = (lines: number): number => Math.min(MAX_REACH, Math.max(1, (lines >>> 6) - 2));
 /** The lines of its memory: the last is always empty. */
 export const linesFor = (lines: number): number => lines + reachOf(lines) + 2;
+/** As many as addresses of 32 bits reach, where compiled code finds keys. */
+const NARROW_LINES = Math.floor(NARROW_SLOTS / LINE) - MAX_REACH - 2;
 const loadOf = (lines: number): number => (lines < SMALLEST ? SMALLEST_LOAD : lines < SMALL ? SMALL_LOAD : LOAD);
 
 /** Used slots at which a table of so many lines grows. */
@@ -42,11 +47,20 @@ export function isSparse(lines: number, liveKeys: number): boolean {
 
 /** The lines for so many live keys in a table that has to be put in order. */
 export function nextLines(lines: number, liveKeys: number): number {
-  if (liveKeys >= limitOf(lines) * CROWDED) return Math.max(MIN_LINES, Math.ceil(lines * GROWTH));
+  if (liveKeys >= limitOf(lines) * CROWDED) return grown(lines, Math.ceil(lines * GROWTH));
   if (!isSparse(lines, liveKeys)) return lines;
   const load = Math.min(SHRUNK_LOAD, loadOf(lines * MOST_SHRINKING) * CROWDED);
   return Math.max(MIN_LINES, Math.ceil(Math.max(liveKeys / LINE / load, lines * MOST_SHRINKING)));
 }
 
 /** The lines where it is known that so many keys come. */
-export const linesForKeys = (keys: number): number => Math.max(MIN_LINES, Math.ceil(keys / LINE / RESERVED_LOAD));
+export function reservedLines(lines: number, keys: number): number {
+  const wanted = Math.ceil(keys / LINE / RESERVED_LOAD);
+  return wanted <= lines ? lines : grown(lines, Math.max(wanted, Math.ceil(lines * GROWTH)), keys);
+}
+
+/** To `next` lines, or to as many as 32 bits reach where these are worth it and hold the keys. */
+function grown(lines: number, next: number, keys = 0): number {
+  const isNarrowEnough = lines * LEAST_GROWTH <= NARROW_LINES && keys <= limitOf(NARROW_LINES);
+  return Math.max(MIN_LINES, next > NARROW_LINES && isNarrowEnough ? NARROW_LINES : next);
+}

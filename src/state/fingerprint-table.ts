@@ -2,9 +2,9 @@
  * Open addressing over lines of eight 8-byte slots, in one array that lies in order of the hash: a key's home is its top 32 bits
  * times the number of lines. So the table grows, shrinks and is cleaned a little at a time: a *pass* takes the keys of a stretch of
  * lines out and puts them where they belong among the next number of lines, and beyond a *frontier* that is where they are looked
- * for. It grows and is cleaned in place, upwards in size from the top down, and the two parts never meet, for a key lies at most
- * `MAX_REACH` behind its home: no moment at which all moves, no second copy, and memory is what was ever touched. It shrinks, by
- * half, into another array.
+ * for. It grows in place from the top down, and the two parts never meet, for a key lies at most `MAX_REACH` behind its home; it is
+ * cleaned in place from the bottom up: no moment at which all moves, no second copy, and memory is what was ever touched. It
+ * shrinks, by half, into another array, and is looked through by TypeScript meanwhile.
  */
 
 import { type CompiledLines, MOST_LINES } from './compiled-lines.ts';
@@ -28,8 +28,8 @@ import {
   visitLine,
   WORDS_SHIFT,
 } from './fingerprint-lines.ts';
-import { isSparse, LAST_STRETCH, limitOf, linesFor, linesForKeys, MAX_LINES, nextLines, reachOf, WHOLE } from './fingerprint-sizes.ts';
-import { GrowingSlots, SLOT_BYTES } from './growing-slots.ts';
+import { isSparse, LAST_STRETCH, limitOf, linesFor, MAX_LINES, nextLines, reachOf, reservedLines, WHOLE } from './fingerprint-sizes.ts';
+import { GrowingSlots, SLOT_BYTES, type SlotsOptions } from './growing-slots.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 const NO_FRONTIER = 0x7fff_ffff;
@@ -39,7 +39,7 @@ const STRETCH = 2 ** 9;
 const slotsFor = (lines: number): number => linesFor(lines) * LINE;
 
 export class FingerprintTable {
-  readonly #budget: MemoryBudget;
+  readonly #newSlots: () => GrowingSlots;
   #memory: GrowingSlots;
   /** Where a pass moves keys to: the same, but where it shrinks the table. */
   #nextMemory: GrowingSlots;
@@ -63,9 +63,9 @@ export class FingerprintTable {
   #flip: 0 | -1 = 0;
 
   /** `live` may change, and is then told by `setLive`. */
-  constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor) {
-    this.#budget = budget;
-    this.#memory = new GrowingSlots(budget);
+  constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor, options: SlotsOptions = {}) {
+    this.#newSlots = () => new GrowingSlots(budget, options);
+    this.#memory = this.#newSlots();
     this.#nextMemory = this.#memory;
     this.#slots = this.#memory.words;
     this.#nextSlots = this.#slots;
@@ -118,7 +118,8 @@ export class FingerprintTable {
 
   /** The index of the slot that the key may take, else IS_PRESENT or NO_ROOM. */
   #slotFor(hi: number, lo: number): number {
-    return slotFor(this.#slotsOf(hi), this.#homeOf(hi), { hi, lo }, { live: this.#live, reach: this.#reach });
+    const reach = reachOf(this.#hasMoved(lineOf(hi, this.#lines)) ? this.#next : this.#lines);
+    return slotFor(this.#slotsOf(hi), this.#homeOf(hi), { hi, lo }, { live: this.#live, reach });
   }
 
   /** Reads what lies at the homes of keys `from` to `to`; only for the sake of reading it. */
@@ -139,13 +140,10 @@ export class FingerprintTable {
     this.#begin(this.#lines);
   }
 
-  /** Grows at once, for so many keys in all. Throws `state_memory_full`. */
+  /** Begins a pass to a size for so many keys in all, if that is larger. None may be under way. Throws `state_memory_full`. */
   reserve(keys: number): void {
-    const next = linesForKeys(keys);
-    while (this.moving) this.#stepOnce(STRETCH);
-    if (next <= this.#lines) return;
-    this.#begin(next);
-    while (this.moving) this.#stepOnce(STRETCH);
+    const next = reservedLines(this.#lines, keys);
+    if (next > this.#lines) this.#begin(next);
   }
 
   #begin(next: number): void {
@@ -155,7 +153,7 @@ export class FingerprintTable {
       return;
     }
     const isInPlace = next >= this.#lines && this.#memory.reaches(slotsFor(next));
-    const target = isInPlace ? this.#memory : new GrowingSlots(this.#budget);
+    const target = isInPlace ? this.#memory : this.#newSlots();
     target.grow(slotsFor(next));
     this.#nextMemory = target;
     this.#slots = this.#memory.words;
@@ -246,7 +244,7 @@ export class FingerprintTable {
     const to = this.#lines === 0 ? 0 : linesFor(this.#lines);
     const { lifted } = lift(memory.words, { from: 0, to, lines: this.#lines }, this.#live);
     if (next < this.#lines) memory.release();
-    memory.words.fill(0);
+    else memory.words.fill(0, 0, to * LINE_WORDS);
     memory.grow(slotsFor(next));
     this.#settle(next, memory);
     this.used = drop(this.#slots, lifted, { nextLines: next, reach: this.#reach }, this.#strays);

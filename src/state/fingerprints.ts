@@ -9,8 +9,10 @@ import { FingerprintTable } from './fingerprint-table.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
 import { SWEEP_STEPS, SweepTimes } from './sweep-times.ts';
+import { TableWalk } from './table-walk.ts';
 
 export { MemoryBudget } from './memory-budget.ts';
+export { TableWalk } from './table-walk.ts';
 
 /** The most slots of a step, a few ms. */
 const MAX_STEP = 2 ** 18;
@@ -40,10 +42,7 @@ export interface FingerprintOptions {
   budget?: MemoryBudget;
 }
 
-/** Where a walk over a table is: the next hash, 2^32 before what lies outside, and beyond it at the end. */
-export class TableWalk {
-  next = 0;
-}
+export type KeyInBucket = (hi: number, lo: number, bucket: number) => void;
 
 export class FingerprintStore {
   readonly #bucketMs: number;
@@ -62,6 +61,8 @@ export class FingerprintStore {
   #passFloor = Number.NEGATIVE_INFINITY;
   /** New slots until there is table work to do. */
   #untilWork = 0;
+  /** The walk that is under way. */
+  #walk: TableWalk | null = null;
   readonly #stray: KeyVisitor = (hi, lo, tag) => {
     this.#tags.count(tag, -1);
     this.#strays++;
@@ -152,16 +153,20 @@ export class FingerprintStore {
 
   /** Makes room for so many keys in all, as far as the budget goes. Without it the table would grow as they come. */
   reserve(keys: number): void {
+    this.#stepPass(Number.POSITIVE_INFINITY);
+    const floor = this.#tags.oldest;
     try {
       this.#table.reserve(keys);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
     }
+    this.#passFloor = floor;
+    this.#stepPass(Number.POSITIVE_INFINITY);
     this.#untilWork = 0;
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */
-  forEach(visit: (hi: number, lo: number, bucket: number) => void): void {
+  forEach(visit: KeyInBucket): void {
     this.walk(new TableWalk(), Number.POSITIVE_INFINITY, visit);
   }
 
@@ -169,15 +174,18 @@ export class FingerprintStore {
    * Goes on with a walk over the table for about `count` slots; true at its end. Between two calls anything may happen: a key
    * that is there all the time is visited, and once unless it was outside; one added meanwhile perhaps.
    */
-  walk(place: TableWalk, count: number, visit: (hi: number, lo: number, bucket: number) => void): boolean {
-    // At the beginning too: it may go into the table behind the walk.
-    if (place.next === 0 && count < Number.POSITIVE_INFINITY) this.#outside.forEach(visit);
+  walk(place: TableWalk, count: number, visit: KeyInBucket): boolean {
+    this.#walk = place;
     const withBucket: KeyVisitor = (hi, lo, tag) => visit(hi, lo, this.#tags.bucketOf(tag));
     // A pass under way divides the table in two.
     for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, count, withBucket);
     if (place.next < 2 ** 32) return false;
-    if (place.next === 2 ** 32) this.#outside.forEach(visit);
+    if (place.next === 2 ** 32) {
+      this.#outside.forEach(visit);
+      place.visitBroughtIn((hi, lo, bucket) => bucket >= this.#tags.oldest && visit(hi, lo, bucket));
+    }
     place.next = Number.POSITIVE_INFINITY;
+    this.#walk = null;
     return true;
   }
 
@@ -211,7 +219,7 @@ export class FingerprintStore {
     try {
       table.begin(keys);
     } catch (error) {
-      if (isFull && this.#tags.keys >= table.used) throw error;
+      if (!(error instanceof StreamError) || (isFull && this.#tags.keys >= table.used)) throw error;
       table.clean();
     }
     this.#passFloor = floor;
@@ -237,7 +245,6 @@ export class FingerprintStore {
     const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
-    this.#tellLive();
     if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable();
     if (this.#outside.size > 0) this.#bringIn();
   }
@@ -271,8 +278,10 @@ export class FingerprintStore {
       if (this.#table.used >= this.#table.limit) return false;
       const tag = this.#tags.tagOf(bucket);
       const entered = this.#table.enter(hi, lo | 0, tag);
-      if (entered >= 0) this.#tags.count(tag, 1);
-      return entered !== NO_ROOM;
+      if (entered === NO_ROOM) return false;
+      if (entered !== IS_PRESENT) this.#tags.count(tag, 1);
+      this.#walk?.broughtIn(hi, lo, bucket);
+      return true;
     });
   }
 

@@ -27,10 +27,20 @@ const isWideKnown = ((): boolean => {
 /** Address space of one array: all that 32 bits can tell apart, but its end, and beyond that as good as for ever. */
 const NARROW_PAGES = 2 ** 16 - 1;
 const WIDE_PAGES = 2 ** 17;
+/** So many slots fit into the first. */
+export const NARROW_SLOTS = (NARROW_PAGES * PAGE_BYTES - HEADER_BYTES) / SLOT_BYTES;
 const NOTHING = new Int32Array(2);
+
+export interface SlotsOptions {
+  /** False: keys are found and moved by TypeScript, as where there is no WebAssembly. */
+  compiles?: boolean;
+  /** Of 64 KiB: what addresses of 32 bits are taken for. */
+  narrowPages?: number;
+}
 
 export class GrowingSlots {
   readonly #budget: MemoryBudget;
+  readonly #options: Required<SlotsOptions>;
   #memory: PagedMemory | null = null;
   #byteLength = 0;
   /** Two words a slot, or somewhat more of them; all zero where nothing was written. Ask again after every growth. */
@@ -41,8 +51,9 @@ export class GrowingSlots {
   /** Address space that was had. */
   #mostBytes = Number.POSITIVE_INFINITY;
 
-  constructor(budget: MemoryBudget) {
+  constructor(budget: MemoryBudget, { compiles = true, narrowPages = NARROW_PAGES }: SlotsOptions = {}) {
     this.#budget = budget;
+    this.#options = { compiles, narrowPages };
   }
 
   get byteLength(): number {
@@ -92,13 +103,14 @@ export class GrowingSlots {
 
   #replace(bytes: number): void {
     const isSmall = bytes <= SMALL_BYTES;
-    const isNarrow = bytes <= NARROW_PAGES * PAGE_BYTES;
-    const reserved = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow);
+    const { compiles, narrowPages } = this.#options;
+    const isNarrow = bytes <= narrowPages * PAGE_BYTES;
+    const reserved = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow ? narrowPages : null);
     const memory = reserved?.memory ?? null;
     const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
     this.words = words;
-    this.compiled = memory !== null && isNarrow ? compiledFor(memory) : null;
+    this.compiled = memory !== null && isNarrow && compiles ? compiledFor(memory) : null;
     this.#isNarrow = isNarrow;
     this.#memory = memory;
     this.#mostBytes = reserved === null ? Number.POSITIVE_INFINITY : reserved.pages * PAGE_BYTES;
@@ -121,11 +133,11 @@ function compiledFor(memory: PagedMemory): CompiledLines | null {
 }
 
 /** Less address space where the system refuses the usual amount. */
-function reserve(initial: number, isNarrow: boolean): { memory: PagedMemory; pages: number } {
-  if (!isNarrow && !isWideKnown) throw new RangeError('there are no addresses of 64 bits');
-  for (let maximum = Math.max(initial, isNarrow ? NARROW_PAGES : WIDE_PAGES); ; maximum = Math.max(initial, Math.floor(maximum / 2))) {
+function reserve(initial: number, narrowPages: number | null): { memory: PagedMemory; pages: number } {
+  if (narrowPages === null && !isWideKnown) throw new RangeError('there are no addresses of 64 bits');
+  for (let maximum = Math.max(initial, narrowPages ?? WIDE_PAGES); ; maximum = Math.max(initial, Math.floor(maximum / 2))) {
     try {
-      return { memory: new Memory(isNarrow ? { initial, maximum } : wide(initial, maximum)), pages: maximum };
+      return { memory: new Memory(narrowPages === null ? wide(initial, maximum) : { initial, maximum }), pages: maximum };
     } catch (error) {
       if (maximum === initial) throw error;
     }

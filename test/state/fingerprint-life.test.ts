@@ -1,0 +1,116 @@
+import { expect, test } from 'vitest';
+import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT, TableWalk } from '../../src/state/fingerprints.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const HOURS = 60;
+
+/** A generator, so that a failure can be had again (splitmix32). */
+function randomFrom(seed: number): () => number {
+  let x = seed;
+  return () => {
+    x = (x + 0x9e37_79b9) | 0;
+    let z = Math.imul(x ^ (x >>> 16), 0x21f0_aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
+    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** What a store should say, and a walk over it at a time: of keys that are there from its beginning to its end it must miss none. */
+class Model {
+  readonly buckets = new Map<string, number>();
+  readonly #store: FingerprintStore;
+  #walk: TableWalk | null = null;
+  #unvisited = new Set<string>();
+  walks = 0;
+
+  constructor(store: FingerprintStore) {
+    this.#store = store;
+  }
+
+  isLive(bucket: number, watermarkMs: number): boolean {
+    return (bucket + 1) * HOUR + DAY > watermarkMs;
+  }
+
+  expected(key: string, bucket: number, watermarkMs: number): number {
+    const known = this.buckets.get(key);
+    if (known !== undefined && this.isLive(known, watermarkMs)) return PRESENT;
+    return this.isLive(bucket, watermarkMs) ? ADDED : BUCKET_GONE;
+  }
+
+  added(key: string, bucket: number): void {
+    this.buckets.set(key, bucket);
+    // It may have expired and come again.
+    this.#unvisited.delete(key);
+  }
+
+  expire(watermarkMs: number): void {
+    for (const [key, bucket] of this.buckets) if (!this.isLive(bucket, watermarkMs)) this.buckets.delete(key);
+  }
+
+  walkOn(watermarkMs: number): void {
+    if (this.#walk === null) {
+      this.#walk = new TableWalk();
+      this.#unvisited = new Set(this.buckets.keys());
+    }
+    if (!this.#store.walk(this.#walk, 2000, (hi, lo) => this.#unvisited.delete(`${hi}/${lo | 0}`))) return;
+    this.expire(watermarkMs);
+    for (const key of this.#unvisited) if (this.buckets.has(key)) expect.fail(`${key} was not visited`);
+    this.#walk = null;
+    this.walks++;
+  }
+}
+
+test.each([
+  { seed: 1, crowded: 0, budgetBytes: Number.POSITIVE_INFINITY },
+  { seed: 2, crowded: 0.02, budgetBytes: Number.POSITIVE_INFINITY },
+  { seed: 3, crowded: 0.05, budgetBytes: Number.POSITIVE_INFINITY },
+  { seed: 4, crowded: 0, budgetBytes: 1_700_000 },
+])('days of traffic that swells and ebbs, with duplicates, late, early and crowded keys, answer as a map does: %o', (plan) => {
+  const random = randomFrom(plan.seed);
+  const budget = new MemoryBudget(plan.budgetBytes);
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
+  const model = new Model(store);
+  const crowd = Math.floor(random() * 2 ** 32);
+  const recent: [number, number][] = [];
+  let watermarkMs = 1000 * DAY;
+  let fresh = 0;
+  const pass = (ms: number): void => {
+    watermarkMs += Math.floor(ms);
+    store.advance(watermarkMs);
+  };
+  const nextKey = (): [number, number] => {
+    if (recent.length > 0 && random() < 0.1) return recent[Math.floor(random() * recent.length)];
+    const hi = random() < plan.crowded ? crowd + random() * 1e5 : random() * 2 ** 32;
+    return [Math.floor(hi) >>> 0, fresh++];
+  };
+  for (let hour = 0; hour < HOURS; hour++) {
+    const count = Math.floor([300, 500, 3000, 9000][Math.floor(random() * 4)] * (0.5 + random()));
+    for (let i = 0; i < count; i++) {
+      const [hi, lo] = nextKey();
+      const eventTs = watermarkMs + Math.floor((random() - 0.3) * 3 * HOUR) + (random() < 0.0005 ? 40 * HOUR : 0);
+      const bucket = Math.floor(eventTs / HOUR);
+      const outcome = store.addIfAbsent(hi, lo, eventTs);
+      if (outcome !== model.expected(`${hi}/${lo}`, bucket, watermarkMs)) expect.fail(`hour ${hour}: ${hi}/${lo} → ${outcome}`);
+      if (outcome === ADDED) {
+        model.added(`${hi}/${lo}`, bucket);
+        recent[fresh % 1000 < recent.length ? fresh % 1000 : recent.length] = [hi, lo];
+      }
+      if (i % 64 === 0) pass((HOUR * 64) / count);
+      if (i % 100 === 0) model.walkOn(watermarkMs);
+    }
+    if (random() < 0.03) pass(random() * 30 * HOUR);
+    model.expire(watermarkMs);
+    expect(store.size).toBe(model.buckets.size);
+    expect(store.byteLength).toBe(budget.usedBytes);
+  }
+  expect(model.walks).toBeGreaterThan(5);
+});
+
+test('after room was made for many, what is added is there', () => {
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY });
+  store.reserve(200_000);
+  for (const expected of [ADDED, PRESENT]) {
+    for (let i = 0; i < 1000; i++) expect(store.addIfAbsent(Math.imul(i, 0x9e37_79b1) >>> 0, i, 1000 * DAY)).toBe(expected);
+  }
+});
