@@ -114,3 +114,19 @@ test('after room was made for many, what is added is there', () => {
     for (let i = 0; i < 1000; i++) expect(store.addIfAbsent(Math.imul(i, 0x9e37_79b1) >>> 0, i, 1000 * DAY)).toBe(expected);
   }
 });
+
+test('a table that may not grow any more is cleaned instead, as long as what is live fits', () => {
+  const budget = new MemoryBudget(3_000_000);
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
+  const perHour = 9440;
+  let mostLive = 0;
+  for (let i = 0; i < 45 * perHour; i++) {
+    const eventTs = 1000 * DAY + Math.floor((i * HOUR) / perHour);
+    expect(store.addIfAbsent(Math.imul(i, 0x9e37_79b1) >>> 0, i, eventTs)).toBe(ADDED);
+    store.advance(eventTs);
+    mostLive = Math.max(mostLive, store.size);
+  }
+  // Of 241,000 slots at most, so that it asks to grow.
+  expect(mostLive).toBeGreaterThan(230_000);
+  expect(budget.usedBytes).toBeLessThanOrEqual(3_000_000);
+});
