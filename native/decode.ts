@@ -110,6 +110,9 @@
 @inline const QUOTED: u32 = 64;
 // @ts-ignore: decorator
 @inline const MAX_ID: usize = 256;
+/** Other texts may be longer, but are left to others then: four are hashed together, in as many rounds as the longest takes. */
+// @ts-ignore: decorator
+@inline const MAX_TEXT: usize = 1024;
 // @ts-ignore: decorator
 @inline const MAX_DIGITS: usize = 15;
 // @ts-ignore: decorator
@@ -271,6 +274,7 @@ function listedTextEnd(result: usize, target: u32, at: usize, end: usize): usize
   const close = textEnd(at, end);
   if (close === UNSURE || target > LAST_TEXT) return UNSURE;
   if (target <= LAST_ID && (close === at || close - at > MAX_ID)) return UNSURE;
+  if (close - at > MAX_TEXT) return UNSURE;
   store<i32>(result + TEXTS + 8 * target, <i32>at);
   store<i32>(result + TEXTS + 4 + 8 * target, <i32>close);
   if (target >= FIRST_OPTIONAL_TEXT) store<i32>(result + SEEN, load<i32>(result + SEEN) | (1 << (target - FIRST_OPTIONAL_TEXT)));

@@ -44,6 +44,11 @@ export class GroupTable {
     this.#ids.findAllFramed(block, SHORT);
   }
 
+  /** The group of a campaign of which only the id is known, and the hash of that; −1 as there. */
+  findCampaign({ bytes, start, end }: ByteRef, hash: number): number {
+    return end - start > SHORT ? -1 : this.#ids.findFramed(hash, bytes, start, end);
+  }
+
   /** The index of a group, made when it is new. */
   intern(entity: ByteRef, version = 0, variant: ByteRef = NOTHING): number {
     scratch.reset();

@@ -22,7 +22,7 @@ const TEXTS = 7;
 
 const CONFIGS_AT = PAGE_BYTES;
 const VALUES_AT = 1 << 20;
-/** Values of a block beyond that are left to others. */
+/** Values of a block that have no room before are left to others. */
 const VALUES_END = VALUES_AT + (1 << 18);
 /** The block, in a page behind the values and what may be read beyond them. */
 const COLUMNS_FROM = VALUES_END + PAGE_BYTES;
@@ -96,8 +96,11 @@ export class NativeDecoder {
       const { value, valueStart } = views[from];
       let { valueEnd } = views[from];
       let next = from + 1;
-      // Values that lie one after the other are copied together, with what is between them.
-      while (next < size && views[next].value === value && views[next].valueStart >= valueEnd) valueEnd = views[next++].valueEnd;
+      // Values that lie one after the other are copied together, with what is between them, as many as there is room for.
+      for (; next < size && views[next].value === value && views[next].valueStart >= valueEnd; next++) {
+        if (at + views[next].valueEnd - valueStart > VALUES_END) break;
+        valueEnd = views[next].valueEnd;
+      }
       const fits = value !== null && at + valueEnd - valueStart <= VALUES_END;
       if (fits) to.set(value.subarray(valueStart, valueEnd), at);
       for (let i = from; i < next; i++) {

@@ -124,7 +124,7 @@ export class Interner {
 
   /**
    * Puts the indices of ids into the block that are framed: a byte with the length, these bytes, and a zero; -1 where there is none, and
-   * for those longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
+   * for empty ones and those longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
    */
   findAllFramed({ bytes, size, starts, ends, hashes, indices }: IdBlock, longest: number): number {
     let read = 0;
@@ -133,12 +133,14 @@ export class Interner {
       for (let i = 0; i < size; i++) read += this.warmId(this.guess(hashes[i]));
     }
     for (let i = 0; i < size; i++) {
-      indices[i] = ends[i] - starts[i] > longest ? -1 : this.#findFramed(hashes[i], bytes, starts[i], ends[i]);
+      const length = ends[i] - starts[i];
+      indices[i] = length === 0 || length > longest ? -1 : this.findFramed(hashes[i], bytes, starts[i], ends[i]);
     }
     return read;
   }
 
-  #findFramed(word: number, bytes: Uint8Array, start: number, end: number): number {
+  /** The index of one, by the hash of what is framed. */
+  findFramed(word: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     for (let slots = this.#slots; ; slots = this.#old) {
       for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {

@@ -18,8 +18,14 @@ export class CampaignBlock {
 
   /** Finds the groups of a block. */
   find(block: IngestBlock): void {
-    block.entities(this.#ids);
-    this.#state.groups.findCampaigns(this.#ids);
+    const { groups } = this.#state;
+    const ids = this.#ids;
+    block.entities(ids);
+    groups.findCampaigns(ids);
+    for (let i = 0; i < block.size; i++) {
+      // Of those that compiled code was not sure of.
+      if (ids.starts[i] === ids.ends[i] && block.reasons[i] === 0) ids.indices[i] = groups.findCampaign(block.entity(i), ids.hashes[i]);
+    }
   }
 
   /** The group of good record `i`, made when it is new. */

@@ -40,6 +40,31 @@ test.each(STREAMS)('the usual record of %s is read by the compiled code, with wh
   }
 });
 
+test.each([1024, 1025, 150_000, 200_000, 255_000, 300_000])('a surface of %i bytes is no harm to the records beside it', (length) => {
+  const hash = new SeededHash(new Uint8Array(8).fill(3));
+  const native = new Decoder('impressions', OPTIONS).native(hash);
+  const sizes = [3, length, 1, 2, 1000, 5];
+  const records = sizes.map((size, i) => JSON.stringify({ ...usual.impressions, event_id: `e${i}`, surface: 's'.repeat(size) }));
+  // In one buffer, as a fetch has them.
+  const bytes = Buffer.from(records.join(''));
+  let at = 0;
+  const views = records.map((text) => {
+    const view = recordOf(text);
+    Object.assign(view, { value: bytes, valueStart: at, valueEnd: at + text.length });
+    at += text.length;
+    return view;
+  });
+  native?.read(views, views.length);
+  const sure = sizes.map((_, i) => ((native?.columns.flags[i] ?? 0) & FLAG.sure) !== 0);
+  expect(sure).toEqual(sizes.map((size) => size <= 1024));
+  const together = sizes.map((_, i) => (native === null ? null : hashesOf('impressions', native.columns, i)));
+  for (const [i, view] of views.entries()) {
+    if (!sure[i]) continue;
+    native?.read([view], 1);
+    expect(native === null ? null : hashesOf('impressions', native.columns, 0)).toEqual(together[i]);
+  }
+});
+
 test.each(STREAMS)('records of %s that are hashed together have the hashes that each has alone, however long their texts are', (stream) => {
   const decoder = new Decoder(stream, OPTIONS);
   const hash = new SeededHash(new Uint8Array(8).fill(3));
