@@ -81,6 +81,8 @@ export class Campaign {
   /** What was last written, and when (monotonic ms). */
   told: Decision | null = null;
   toldMs = Number.NEGATIVE_INFINITY;
+  /** That was decided for the plan and the day that are in force. */
+  #isInForce = false;
   /** Monotonic ms at which it was found gone from the registry; null while it is there. */
   removedMs: number | null = null;
   #steered: Steered = {
@@ -111,6 +113,17 @@ export class Campaign {
   /** Kafka time of the last spend that was counted here; -Infinity before the first. */
   get lastSpendMs(): number {
     return this.#rate.atMs;
+  }
+
+  /** What was last written, for whoever judges by plan and day; null while these are others than it was decided for. */
+  get inForce(): Decision | null {
+    return this.#isInForce ? this.told : null;
+  }
+
+  tell(decision: Decision, monotonicMs: number): void {
+    this.told = decision;
+    this.toldMs = monotonicMs;
+    this.#isInForce = true;
   }
 
   resume(steered: Steered): void {
@@ -221,6 +234,7 @@ export class Campaign {
 
   #begin(nowMs: number): void {
     const { plan } = this;
+    this.#isInForce = false;
     this.day = dayAt(nowMs, plan.zone);
     this.bounds = dayBounds(this.day, plan.zone);
     this.curve = dayCurve({ ...plan, shares: this.shares, day: this.day });

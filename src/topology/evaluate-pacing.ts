@@ -262,8 +262,7 @@ export class Pacing {
     const isNews = decision.state !== campaign.told?.state;
     if (!steering && !isNews && at.monotonicMs - campaign.toldMs < AMOUNT_MS) return false;
     if (steering || isNews) this.#campaigns.steered(campaign);
-    campaign.told = decision;
-    campaign.toldMs = at.monotonicMs;
+    campaign.tell(decision, at.monotonicMs);
     writes.push({ key: `pace:{${campaign.id}}`, fields: campaign.fields(decision), expiryMs: EXPIRY_MS, stamped: true });
     return true;
   }

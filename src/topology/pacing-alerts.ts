@@ -78,7 +78,7 @@ export class PacingAlerts implements EvaluatePart {
 
   #underDelivery(campaign: Campaign, nowMs: number, lagMs: number): void {
     const { alerts, settings } = this.#parts;
-    const { id, told } = campaign;
+    const { id, inForce: told } = campaign;
     if (told === null) return;
     if (!isUnderDelivered(campaign, told, nowMs, settings.underDeliveryFloorMicros)) {
       this.#underSince.delete(id);
@@ -93,7 +93,7 @@ export class PacingAlerts implements EvaluatePart {
 
   #overspend(campaign: Campaign, nowMs: number): void {
     const { alerts } = this.#parts;
-    const { id, told } = campaign;
+    const { id, inForce: told } = campaign;
     const draft = told === null ? null : overspendDraft(campaign, told);
     if (draft !== null) alerts.raise(draft, nowMs);
     else if (told?.state === 'open') alerts.clear('overspend', { kind: 'campaign', id }, nowMs);

@@ -88,6 +88,22 @@ test('whoever is told of right after midnight, before its turn, is told of the n
   expect(told.count('day', '2026-03-03')).toBe(CAMPAIGNS);
 });
 
+test('at midnight nobody is called overspent on the new day for what was spent on the day before', () => {
+  const told = new Told();
+  // Whoever is looked at first is told of last.
+  const spendAll = (micros: number, ms: number): void =>
+    told.fed.take(ids.map((id) => spend(id, micros, START)).reverse(), { endAgeMs: 0, lastRecordMs: START + ms });
+  spendAll(1050, 0);
+  told.pass(10 * SECOND);
+  expect(told.count('state', 'killed')).toBe(CAMPAIGNS);
+  spendAll(1051, 12 * HOUR);
+  told.nowMs = 12 * HOUR;
+  told.pass(10 * SECOND);
+  expect(told.count('state', 'killed')).toBe(0);
+  const phases = new Set([...told.fed.stage.state.alerts.open()].map(({ phase }) => phase));
+  expect([...phases]).toEqual(['2026-03-02']);
+});
+
 test('whoever is gone from the registry is told of as not valid', () => {
   const told = new Told();
   told.pass(SECOND);
