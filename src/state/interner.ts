@@ -6,7 +6,7 @@ import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { SeededHash } from './hash.ts';
 import type { IdBlock } from './id-block.ts';
-import { LastView, viewOf } from './last-view.ts';
+import { lastViewOf, viewOf } from './last-view.ts';
 
 /** Of a slot: hash, index + 1 (0 is an empty one), start and length of the bytes. */
 const SLOT_WORDS = 4;
@@ -46,7 +46,6 @@ export class Interner {
   readonly #pieces: Uint8Array[] = [new Uint8Array(FIRST_BYTES)];
   /** Of the same bytes. */
   readonly #views: DataView[] = this.#pieces.map(viewOf);
-  readonly #lookedIn = new LastView();
   #bytesUsed = 0;
   /** Start and end of each id, over all pieces. */
   #spans = new Uint32Array(2 * FIRST_SLOTS);
@@ -203,7 +202,7 @@ export class Interner {
   #isAt(at: number, bytes: Uint8Array, start: number, end: number): boolean {
     const piece = at >>> PIECE_SHIFT;
     const own = this.#views[piece];
-    const theirs = this.#lookedIn.of(bytes);
+    const theirs = lastViewOf(bytes);
     let i = start;
     let j = at & (PIECE_BYTES - 1);
     for (; i + 4 <= end; i += 4, j += 4) if (own.getInt32(j, true) !== theirs.getInt32(i, true)) return false;

@@ -1,15 +1,18 @@
-/** Views of buffers, for who reads texts that mostly lie one after the other in the same. */
-export class LastView {
-  #bytes: Uint8Array = new Uint8Array(0);
-  #view = viewOf(this.#bytes);
+let bytesOfLast: Uint8Array = new Uint8Array(0);
+let last = viewOf(bytesOfLast);
 
-  of(bytes: Uint8Array): DataView {
-    if (bytes !== this.#bytes) {
-      this.#bytes = bytes;
-      this.#view = viewOf(bytes);
-    }
-    return this.#view;
+/**
+ * For who reads texts that mostly lie one after the other in the same buffer. Everybody shares the last view: one of each reader's own
+ * would keep a fetch in memory for as long as that reader is not asked again.
+ */
+export function lastViewOf(bytes: Uint8Array): DataView {
+  if (bytes !== bytesOfLast) {
+    bytesOfLast = bytes;
+    last = viewOf(bytes);
   }
+  return last;
 }
 
-export const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView => new DataView(buffer, byteOffset, byteLength);
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}

@@ -3,7 +3,7 @@
  * segment is a group of its own, of no entity, with `dimension\0value` for its variant: no id holds U+0000.
  */
 import { afterSpace, afterValue, COLON, COMMA, plainTextEnd, QUOTE } from '../operators/json-scan.ts';
-import { LastView } from '../state/last-view.ts';
+import { lastViewOf } from '../state/last-view.ts';
 import type { ByteRef } from './types.ts';
 
 /** What values beyond the cap are folded into, and those too long to be one. */
@@ -31,7 +31,6 @@ export class SegmentValues {
   readonly #dimensions: readonly Dimension[];
   readonly #maxValues: number;
   readonly #intern: (name: ByteRef) => number;
-  readonly #lastView = new LastView();
   readonly #value: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
   /** @param intern makes a group of `dimension\0value`; asked once for each */
@@ -54,7 +53,7 @@ export class SegmentValues {
 
   /** Calls with the group of each segment. */
   each({ bytes, start: from, end }: ByteRef, visit: (segment: number) => void): void {
-    const words = this.#lastView.of(bytes);
+    const words = lastViewOf(bytes);
     let i = afterSpace(bytes, from, end) + 1;
     for (;;) {
       i = afterSpace(bytes, i, end);

@@ -1,8 +1,8 @@
 /** An accepted exposure, or by the same rules an assignment: the first of a unit counts. */
 import type { TimeSettings } from '../config.ts';
+import type { DecodedEvent } from '../operators/decoded-event.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
 import type { Contribution } from './contribution.ts';
-import { ExperimentGroups } from './experiment-groups.ts';
 import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import type { SideOutputs } from './side-outputs.ts';
@@ -26,7 +26,6 @@ export class UnitCounter {
   readonly #targets: Targets;
   readonly #exposures: boolean;
   readonly #units: UnitBlock;
-  readonly #groups: ExperimentGroups;
   readonly #unit = { experiment: 0, hi: 0, lo: 0, payload: 0 };
 
   constructor(options: UnitCounterOptions, targets: Targets) {
@@ -34,7 +33,6 @@ export class UnitCounter {
     this.#targets = targets;
     this.#exposures = options.stream === 'exposures';
     this.#units = new UnitBlock(targets.state);
-    this.#groups = new ExperimentGroups(targets.state);
   }
 
   /** See UnitBlock.warm. */
@@ -59,12 +57,23 @@ export class UnitCounter {
     if (verdict === FIRST || (verdict === NEWLY_CONTAMINATED && this.#exposures)) state.journalUnit(unit);
     if (verdict === FIRST) {
       const event = block.event(i);
-      const group = this.#groups.find(event, unit.experiment, variant);
+      const group = this.#groupOf(event, variant);
       if (this.#exposures) contribution.firstExposure(event, group);
       else contribution.assigned(event, group);
     } else if (this.#exposures) {
       side.copy(block.views[i], this.#options.outputs.violations, 'variant_changed');
       if (verdict === NEWLY_CONTAMINATED) contribution.contaminated(block.event(i));
     }
+  }
+
+  /** The group of this unit's experiment and variant: names are looked up once, then again for another version. */
+  #groupOf({ entityId, allocationVersion, variantId }: DecodedEvent, variant: number): number {
+    const { groups, variants } = this.#targets.state;
+    const { experiment } = this.#unit;
+    const known = variants.groupOf(experiment, variant, allocationVersion);
+    if (known !== -1) return known;
+    const group = groups.intern(entityId, allocationVersion, variantId);
+    variants.keepGroup(experiment, variant, allocationVersion, group);
+    return group;
   }
 }
