@@ -89,7 +89,7 @@ export class Pacing {
   }
 
   touchAll(): void {
-    for (const campaign of this.#campaigns.list) this.#tellAnew(campaign);
+    for (const campaign of this.#campaigns.all) this.#tellAnew(campaign);
   }
 
   /** What is spent in the cells that follow was spent in this time, by Kafka. */

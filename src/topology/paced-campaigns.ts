@@ -59,6 +59,8 @@ export class PacedCampaigns implements Section {
   readonly #elsewhere = new Set<string>();
   /** What the commits say, by group, until its campaign is known. */
   readonly #restored = new Map<number, Steered>();
+  /** The next commit is to have these too. */
+  #isRestoredWanted = false;
   readonly #steered = new Set<Campaign>();
   /** Between the first two no budget day ends or begins; until the third, by the registry's clock, no row does. */
   #sinceDayMs = Number.NEGATIVE_INFINITY;
@@ -83,6 +85,11 @@ export class PacedCampaigns implements Section {
 
   named(id: string): Campaign | undefined {
     return this.#byId.get(id);
+  }
+
+  /** Those that are known by now; in the midst of a pass more than are listed. */
+  get all(): Iterable<Campaign> {
+    return this.#byId.values();
   }
 
   /** It was steered, or told another state: goes with the next commit. */
@@ -129,16 +136,10 @@ export class PacedCampaigns implements Section {
   }
 
   write(out: ByteWriter): void {
-    for (const { group, steered } of this.#steered) {
-      out.varint(group);
-      out.f64(steered.day);
-      out.f64(steered.multiplier);
-      out.f64(steered.steeredMs);
-      out.u8(steered.killed ? 1 : 0);
-      out.f64(steered.dampedMicros);
-      out.f64(steered.dampedUntilMs);
-    }
+    for (const { group, steered } of this.#steered) writeSteered(out, group, steered);
     this.#steered.clear();
+    if (this.#isRestoredWanted) for (const [group, steered] of this.#restored) writeSteered(out, group, steered);
+    this.#isRestoredWanted = false;
   }
 
   read(from: ByteReader): void {
@@ -149,8 +150,10 @@ export class PacedCampaigns implements Section {
     }
   }
 
+  /** Those too that no pass has come to yet. */
   touchAll(): void {
-    for (const campaign of this.list) this.#steered.add(campaign);
+    for (const campaign of this.all) this.#steered.add(campaign);
+    this.#isRestoredWanted = true;
   }
 
   /** Those that are registered, then those that are not any more. */
@@ -211,6 +214,7 @@ export class PacedCampaigns implements Section {
     const campaign = new Campaign(id, group);
     const steered = this.#restored.get(group);
     if (steered) campaign.resume(steered);
+    this.#restored.delete(group);
     this.#byId.set(id, campaign);
     // No holes: sparse arrays would be slow ones.
     while (this.#byGroup.length <= group) this.#byGroup.push(undefined);
@@ -223,4 +227,14 @@ export class PacedCampaigns implements Section {
     this.#byGroup[campaign.group] = undefined;
     this.#steered.delete(campaign);
   }
+}
+
+function writeSteered(out: ByteWriter, group: number, steered: Steered): void {
+  out.varint(group);
+  out.f64(steered.day);
+  out.f64(steered.multiplier);
+  out.f64(steered.steeredMs);
+  out.u8(steered.killed ? 1 : 0);
+  out.f64(steered.dampedMicros);
+  out.f64(steered.dampedUntilMs);
 }

@@ -1,8 +1,9 @@
 /** With a hundred thousand campaigns nothing is done for all of them in one go: not looked at, not told of, not written. */
 import { expect, test } from 'vitest';
+import { FIRST_MULTIPLIER } from '../../src/pacing/controller.ts';
 import { budgetForever, campaignForever } from '../../src/sinks/registry.ts';
 import type { Registered } from '../../src/topology/evaluate-registered.ts';
-import type { CounterWrite } from '../../src/topology/types.ts';
+import type { Commit, CounterWrite } from '../../src/topology/types.ts';
 import { DAY, HOUR, SECOND, START, Story } from './drive.ts';
 import { at, Fed, heardAt, spend, zoned } from './fed.ts';
 
@@ -19,11 +20,12 @@ const registered = (capMicros: number, version: number): Registered => ({
 
 /** A partition whose log is read to its end, at a time of day that the test says. */
 class Told {
-  readonly fed = new Fed({ registered: registered(1000, 0) });
+  readonly fed: Fed;
   readonly #pace = new Map<string, Record<string, string>>();
   nowMs = 0;
 
-  constructor() {
+  constructor(commits: readonly Commit[] = []) {
+    this.fed = new Fed({ registered: registered(1000, 0), commits });
     this.fed.take([], { endAgeMs: 0, lastRecordMs: START });
     this.next();
   }
@@ -153,4 +155,20 @@ test('a commit waits for all portions of what it covers', async () => {
   await story.pass(2 * SECOND);
   expect(story.counters.keys().filter((key) => key.startsWith('spend:'))).toHaveLength(CAMPAIGNS);
   expect(Math.max(...missing)).toBe(0);
+});
+
+test.each([1, 5])('a snapshot that is made after look %i, when not all campaigns were looked at, has how each was steered', (looks) => {
+  const first = new Told();
+  for (let minute = 1; minute < 4; minute++) {
+    first.pass(60 * SECOND);
+    first.fed.take([], { endAgeMs: 0, lastRecordMs: START + minute * 60 * SECOND });
+  }
+  const least = ({ fed }: Told): number => Math.min(...fed.stage.pacing.campaigns.map(({ steered: { multiplier } }) => multiplier));
+  const second = new Told([first.fed.stage.takeCommit()]);
+  for (let look = 1; look < looks; look++) second.next();
+  second.fed.stage.takeCommit();
+  const third = new Told([second.fed.snapshot()]);
+  third.pass(SECOND);
+  expect(least(first)).toBeGreaterThan(1.2 * FIRST_MULTIPLIER);
+  expect(least(third)).toBeGreaterThan(0.95 * least(first));
 });
