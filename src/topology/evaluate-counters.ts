@@ -14,11 +14,13 @@ const DAYS_AT_ONCE = 16_384;
 export class CounterWrites {
   readonly #state: EvaluateState;
   readonly #rewriteMs: number;
-  /** Not all that was changed was taken the last time, or not all days are settled. */
+  /** Not all that was changed was taken the last time, not all days are settled, or not all new ones are looked around. */
   hasMore = false;
   #cursor = 0;
   #slicedMs = Number.NEGATIVE_INFINITY;
   #empty: EmptyDay[] = [];
+  /** New days are being looked around for empty ones: all that there are, about once a second. */
+  #looksAround = false;
   /** By key: what has been handed over to be taken back. */
   #takingBack = new Map<string, EmptyDay>();
 
@@ -36,6 +38,7 @@ export class CounterWrites {
     const { days, experiments, position } = this.#state;
     const { table } = days;
     this.#empty = days.takeEmpty({ monotonicMs, version: position, againMs: this.#rewriteMs });
+    this.#looksAround = true;
     const living = table.size + experiments.living.length;
     const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#rewriteMs);
     for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
@@ -47,13 +50,15 @@ export class CounterWrites {
   }
 
   /** What is listed as changed, each key once; of many days some ms' worth. */
-  take(): CounterWrite[] {
+  take(monotonicMs: number): CounterWrite[] {
     const { days, experiments } = this.#state;
     const writes: CounterWrite[] = [];
     days.settleNext();
     const spendWatermark = this.#watermarkText('impressions');
     days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)), DAYS_AT_ONCE);
-    this.hasMore = days.table.changed(TO_SEND) > 0 || !days.isSettled;
+    if (this.#looksAround) this.#empty.push(...days.takeSuspected({ monotonicMs, againMs: this.#rewriteMs }));
+    this.#looksAround = this.#looksAround && days.hasNew;
+    this.hasMore = days.table.changed(TO_SEND) > 0 || !days.isSettled || this.#looksAround;
     this.#takeBack(writes, spendWatermark);
     const watermark = this.#watermarkText('exposures');
     experiments.takeDirty((counts) => writes.push(this.#exposed(counts, watermark)));

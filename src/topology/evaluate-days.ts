@@ -156,12 +156,21 @@ export class CampaignDays {
     for (let i = 0; i < this.table.size; i++) this.table.touchFor(i, TO_SEND);
   }
 
-  /** Days to be taken back now, not too many at a time; each comes once more after `againMs`. */
+  /** There are new days around which nobody has looked for empty ones yet. */
+  get hasNew(): boolean {
+    return this.#new.length > 0;
+  }
+
+  /** Days around the next new ones that are to be taken back now; each comes once more after `againMs`, with `takeEmpty`. */
+  takeSuspected(at: { monotonicMs: number; againMs: number }): EmptyDay[] {
+    const taken: EmptyDay[] = [];
+    const next = this.#new.splice(0, 2 * NEW_AT_ONCE);
+    for (let i = 0; i < next.length; i += 2) this.#suspectAround(next[i], next[i + 1], at.monotonicMs + at.againMs, taken);
+    return taken;
+  }
+
+  /** Those whose time has come, of some of them, round and round. */
   takeEmpty(at: { monotonicMs: number; version: number; againMs: number }): EmptyDay[] {
-    for (let left = NEW_AT_ONCE; left > 0 && this.#new.length > 0; left--) {
-      const [group, day] = this.#new.splice(-2);
-      this.#suspectAround(group, day);
-    }
     const taken: EmptyDay[] = [];
     for (let left = Math.min(EMPTY_AT_ONCE, this.#empty.size); left > 0; left--) {
       const [name, empty] = this.#nextEmpty();
@@ -246,12 +255,13 @@ export class CampaignDays {
     return next.value as [string, EmptyDay];
   }
 
-  #suspectAround(group: number, day: number): void {
+  #suspectAround(group: number, day: number, againAtMs: number, taken: EmptyDay[]): void {
     for (let other = day - MAX_MOVED_DAYS; other <= day + MAX_MOVED_DAYS; other++) {
       const name = nameOf(group, other);
       if (this.#empty.has(name) || this.isOver(other) || this.table.find(group, 0, other) !== -1) continue;
-      const dueMs = Number.NEGATIVE_INFINITY;
-      this.#empty.set(name, { group, day: other, fromVersion: 0, dueMs, timesLeft: TIMES_TAKEN_BACK });
+      const empty = { group, day: other, fromVersion: 0, dueMs: againAtMs, timesLeft: TIMES_TAKEN_BACK - 1 };
+      this.#empty.set(name, empty);
+      taken.push(empty);
     }
   }
 

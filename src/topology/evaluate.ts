@@ -171,7 +171,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     }
     const { writer } = this;
     const records = silent ? [] : this.#teller.tell(now, writer, this.#fleetSections);
-    const writes = this.#counters.take();
+    const writes = this.#counters.take(now.monotonicMs);
     if (!silent) for (const part of this.#parts) if (part.writes) writes.push(...part.writes(now));
     if (!silent) this.#pacing.take(now, feed, writes);
     this.#pending = this.hasMore;

@@ -5,7 +5,7 @@ import { budgetForever, campaignForever } from '../../src/sinks/registry.ts';
 import type { Registered } from '../../src/topology/evaluate-registered.ts';
 import type { Commit, CounterWrite } from '../../src/topology/types.ts';
 import { DAY, HOUR, SECOND, START, Story } from './drive.ts';
-import { at, Fed, heardAt, spend, zoned } from './fed.ts';
+import { at, Fed, FINE, heardAt, spend, zoned } from './fed.ts';
 
 const CAMPAIGNS = 20_000;
 const IN_ONE_GO = 2048;
@@ -171,4 +171,23 @@ test.each([1, 5])('a snapshot that is made after look %i, when not all campaigns
   third.pass(SECOND);
   expect(least(first)).toBeGreaterThan(1.2 * FIRST_MULTIPLIER);
   expect(least(third)).toBeGreaterThan(0.95 * least(first));
+});
+
+test('days that may have been shown by others are all taken back within a second of the first', () => {
+  const fed = new Fed();
+  for (let day = 0; day < 3; day++)
+    fed.take(
+      ids.map((id) => spend(id, 5, START - day * DAY)),
+      { endAgeMs: 0, lastRecordMs: START },
+    );
+  const takenBack = new Set<string>();
+  for (let nowMs = 0; nowMs < SECOND; nowMs = Math.max(nowMs + 1, Math.ceil(fed.stage.dueMs()))) {
+    const { writes = [] } = fed.stage.emit(at(nowMs), heardAt(nowMs), false) ?? {};
+    fed.stage.delivered(FINE, at(nowMs));
+    const empty = writes.filter(({ onlyExisting }) => onlyExisting);
+    expect(empty.length).toBeLessThan(3 * IN_ONE_GO);
+    for (const { key } of empty) takenBack.add(key);
+  }
+  // Two days before the first, and two after the last.
+  expect(takenBack.size).toBe(4 * CAMPAIGNS);
 });
