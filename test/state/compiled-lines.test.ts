@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Random } from '../../src/generate/random.ts';
 import { drop, FINGERPRINT_MASK, LINE, LINE_WORDS, lift, lineOf, TAG_SHIFT } from '../../src/state/fingerprint-lines.ts';
 import { GrowingSlots } from '../../src/state/growing-slots.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
@@ -7,15 +8,10 @@ import { MemoryBudget } from '../../src/state/memory-budget.ts';
 /** Beyond what is kept in a plain array. */
 const SLOTS = 600_000;
 
-/** A generator of hashes, so that a failure can be had again (splitmix32). */
+/** Hashes, the same for a seed. */
 function randomFrom(seed: number): () => number {
-  let x = seed;
-  return () => {
-    x = (x + 0x9e37_79b9) | 0;
-    let z = Math.imul(x ^ (x >>> 16), 0x21f0_aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
-    return (z ^ (z >>> 15)) >>> 0;
-  };
+  const random = new Random(seed, 0);
+  return () => random.bits() >>> 0;
 }
 
 interface Case {

@@ -1,20 +1,10 @@
 import { expect, test } from 'vitest';
+import { Random } from '../../src/generate/random.ts';
 import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT, TableWalk } from '../../src/state/fingerprints.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const HOURS = 60;
-
-/** A generator, so that a failure can be had again (splitmix32). */
-function randomFrom(seed: number): () => number {
-  let x = seed;
-  return () => {
-    x = (x + 0x9e37_79b9) | 0;
-    let z = Math.imul(x ^ (x >>> 16), 0x21f0_aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What a store should say, and a walk over it at a time: of keys that are there from its beginning to its end it must miss none. */
 class Model {
@@ -67,7 +57,8 @@ test.each([
   { seed: 3, crowded: 0.05, budgetBytes: Number.POSITIVE_INFINITY },
   { seed: 4, crowded: 0, budgetBytes: 1_700_000 },
 ])('days of traffic that swells and ebbs, with duplicates, late, early and crowded keys, answer as a map does: %o', (plan) => {
-  const random = randomFrom(plan.seed);
+  const generator = new Random(plan.seed, 0);
+  const random = (): number => generator.fraction();
   const budget = new MemoryBudget(plan.budgetBytes);
   const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget });
   const model = new Model(store);
