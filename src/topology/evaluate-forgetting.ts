@@ -16,8 +16,10 @@ import { CELLS_OF_HOURS, isForgotten, keptFromMs } from './evaluate-kept.ts';
 import type { Sources } from './evaluate-sources.ts';
 import { CELLS, type CellName } from './partials.ts';
 
-/** Cells that are looked at with one commit: some ms where all of them are dropped. */
-const CELLS_A_STEP = 32_768;
+/** Cells that are dropped with one commit: some ms. */
+const DROPPED_A_STEP = 32_768;
+/** Of cells that are only looked at so many cost what one does that is dropped. */
+const LOOKED_AT_FOR_ONE = 8;
 const CELLS_AT_ONCE = 4096;
 
 export interface Forgetful {
@@ -34,8 +36,13 @@ export class Forgetting {
   /** What is over by then is forgotten: it is not taken any more, and goes bit by bit. */
   floorMs: Readonly<Record<HourKind, number>> = { spend: Number.NEGATIVE_INFINITY, exposure: Number.NEGATIVE_INFINITY };
   readonly #parts: Forgetful;
-  /** Each step tells how many cells it has looked at. */
+  /** Each step tells what it has cost, in cells dropped. */
   #steps: Iterator<number> | null = null;
+
+  /** A restore has brought back what was forgotten by half, and what Postgres did not have. */
+  #isLeft = false;
+  /** Postgres has it by now. */
+  #isLeftDue = false;
 
   constructor(parts: Forgetful) {
     this.#parts = parts;
@@ -45,21 +52,33 @@ export class Forgetting {
     return this.#steps !== null;
   }
 
-  /** Right after a commit, and not while a snapshot is being written. Looks once a day of event time. */
+  /** What is below the floor is there again. */
+  restored(): void {
+    this.#isLeft = true;
+  }
+
+  /** Postgres has all hours below the floor. */
+  allLanded(): void {
+    this.#isLeftDue ||= this.#isLeft;
+    this.#isLeft = false;
+  }
+
+  /** Right after a commit, and not while a snapshot is being written. Looks once a day of event time, and once after a restore. */
   begin(retentionMs: number): void {
     const kinds: HourKind[] = [];
     for (const kind of ['spend', 'exposure'] as const) {
       const floorMs = keptFromMs(this.#parts.sources, kind === 'spend' ? 'impressions' : 'exposures', retentionMs);
-      if (floorMs === null || floorMs <= this.floorMs[kind]) continue;
-      this.floorMs = { ...this.floorMs, [kind]: floorMs };
+      if (floorMs !== null && floorMs > this.floorMs[kind]) this.floorMs = { ...this.floorMs, [kind]: floorMs };
+      else if (!this.#isLeftDue) continue;
       kinds.push(kind);
     }
+    this.#isLeftDue = false;
     if (kinds.length > 0) this.#steps = this.#forget(kinds);
   }
 
   /** The next cells, some ms of them; right after a commit. */
   goOn(): void {
-    for (let left = CELLS_A_STEP; left > 0 && this.#steps !== null; ) {
+    for (let left = DROPPED_A_STEP; left > 0 && this.#steps !== null; ) {
       const { done, value } = this.#steps.next();
       if (done) this.#steps = null;
       else left -= value;
@@ -103,8 +122,11 @@ export class Forgetting {
 function* dropping(table: CellTable, gone: (index: number) => boolean): Generator<number, void> {
   const walk = { left: table.size };
   for (;;) {
-    const count = Math.max(1, Math.min(CELLS_AT_ONCE, walk.left));
+    const { size } = table;
+    const { left } = walk;
+    const count = Math.max(1, Math.min(CELLS_AT_ONCE, left));
     if (table.dropNext(walk, count, gone)) return;
-    yield count;
+    // Where it has not gone on, the table was made larger.
+    yield walk.left < left ? size - table.size + Math.ceil(count / LOOKED_AT_FOR_ONE) : count;
   }
 }

@@ -20,6 +20,8 @@ export interface Hour {
 export class DirtyHours {
   readonly #table = new CellTable(0);
   readonly #cleaning = { left: 0 };
+  /** What is in flight is all that there was. */
+  #takesAll = false;
   readonly #warmed = new Float64Array(CELL_BLOCK);
 
   get size(): number {
@@ -59,15 +61,17 @@ export class DirtyHours {
     });
     for (const hour of taken) this.#table.touchFor(this.#table.at(hour.group, MEMBER[hour.kind], hour.hour), TO_COMMIT);
     for (const index of left) this.#table.touchFor(index, TO_SEND);
+    this.#takesAll = left.length === 0;
     return taken;
   }
 
-  /** What was in flight is written, or is dirty again. */
-  landed(written: boolean): void {
+  /** What was in flight is written, or is dirty again. True when Postgres has all that was there when it was taken. */
+  landed(written: boolean): boolean {
     const again: number[] = [];
     this.#table.takeChanged(TO_COMMIT, (index) => again.push(index));
     if (!written) for (const index of again) this.#table.touchFor(index, TO_SEND);
     else this.#clean();
+    return written && this.#takesAll;
   }
 
   /** Drops what Postgres has once it is most of the table, some ms of it at a time. */

@@ -182,6 +182,7 @@ export class EvaluateState {
     else yield* this.#readFormat1(new ByteReader(commit.changes));
     this.#forgetting.floorMs = this.#floorRead;
     this.days.floorMs = this.#floorRead.spend;
+    this.#forgetting.restored();
     this.begin(commit.to);
   }
 
@@ -278,6 +279,16 @@ export class EvaluateState {
   begin(position: number): void {
     this.position = position;
     this.#committed = position;
+  }
+
+  get isForgetting(): boolean {
+    return this.#forgetting.isUnderWay;
+  }
+
+  /** Hours that were taken are in Postgres, or are not. */
+  hoursLanded(written: boolean): void {
+    // Of what came in since they were taken nothing is old.
+    if (this.hours.landed(written)) this.#forgetting.allLanded();
   }
 
   /** Forgets what is old, bit by bit; right after a commit. */

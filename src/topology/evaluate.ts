@@ -202,6 +202,10 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     return this.#state.byteLength;
   }
 
+  get canSnapshot(): boolean {
+    return !this.#state.isForgetting;
+  }
+
   beginSnapshot(): void {
     this.#state.beginSnapshot();
   }
@@ -248,7 +252,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
 
   hoursLanded(written: boolean): void {
     if (!written) this.#sourcesVersion = -1;
-    this.#state.hours.landed(written);
+    this.#state.hoursLanded(written);
   }
 
   #take(view: RecordView): void {

@@ -45,6 +45,8 @@ export class SnapshotTurns {
 
 export interface Snapshotted {
   readonly byteLength: number;
+  /** False while a snapshot would not get on: then it is not begun, and nobody waits for its turn. */
+  readonly canSnapshot?: boolean;
   beginSnapshot(): void;
   snapshotSlice(count: number): boolean;
 }
@@ -95,7 +97,7 @@ export class Snapshotter {
           },
         )
         .finally(this.#giveBack);
-    } else if (this.#state === 'none' && this.#log.sizeBytes() > this.#threshold()) {
+    } else if (this.#state === 'none' && this.#stage.canSnapshot !== false && this.#log.sizeBytes() > this.#threshold()) {
       this.#giveBack = this.#turns.take();
       if (this.#giveBack === null) return;
       await this.#log.beginSnapshot();

@@ -36,6 +36,8 @@ export interface Stage<Out, Outcome> {
   dueMs(): number;
   /** Memory of the state: what a snapshot would be about as large as. */
   readonly byteLength: number;
+  /** False while a snapshot would not get on, and is not to be begun. */
+  readonly canSnapshot?: boolean;
   /** The commits from the next one on are to be enough to restore from, once `snapshotSlice` has said so. */
   beginSnapshot(): void;
   /** Adds the next `count` entries of the snapshot to the next commit; true when it is complete with that commit. */

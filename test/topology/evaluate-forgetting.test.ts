@@ -1,10 +1,10 @@
 /** What is old is forgotten a step a commit; an hour goes with all that its sources have contributed, or not at all. */
 import { expect, test } from 'vitest';
-import { DAY, START } from './drive.ts';
+import { DAY, MINUTE, START } from './drive.ts';
 import { Fed, limits, spend } from './fed.ts';
 
 const CAMPAIGNS = 40_000;
-const CELLS_A_STEP = 32_768;
+const DROPPED_A_STEP = 32_768;
 /** Enough for all cells. */
 const COMMITS = 10;
 const RETIRED_MS = START + limits.slotRetentionMs + 3 * DAY;
@@ -39,8 +39,8 @@ test('no commit drops more than a step’s worth, and in the end all is gone', (
     steps.push(before - now);
     before = now;
   }
-  expect(Math.max(...steps)).toBeLessThan(1.2 * CELLS_A_STEP);
-  expect(steps.length).toBeGreaterThanOrEqual((CAMPAIGNS * 4) / CELLS_A_STEP);
+  expect(Math.max(...steps)).toBeLessThan(1.2 * DROPPED_A_STEP);
+  expect(steps.length).toBeGreaterThanOrEqual((CAMPAIGNS * 4) / DROPPED_A_STEP);
   fed.take([spend('c0', 9)], from(0, RETIRED_MS));
   expect([held(fed), fed.stage.state.forgottenCells]).toEqual([[0, 0, 0], 1]);
 });
@@ -67,4 +67,48 @@ test('a snapshot that is begun in the midst takes up no cells before it is over:
   }
   const rows = new Fed({ commits }).stage.takeHours(1e6)?.rows ?? [];
   expect(rows.map(({ spendMicros }) => spendMicros)).toEqual(new Array(100).fill(12));
+});
+
+test('cells that are kept cost little: many of them are looked at with one commit', () => {
+  const fed = new Fed();
+  for (const partition of [0, 1]) {
+    fed.take([spend('old', 5)], from(partition));
+    for (let slot = 0; slot < 4; slot++)
+      fed.take(
+        campaigns.map((id) => spend(id, 7, RETIRED_MS + slot * 15 * MINUTE)),
+        from(partition, RETIRED_MS),
+      );
+  }
+  fed.flushHours();
+  let commits = 0;
+  do {
+    fed.commit();
+    commits++;
+  } while (fed.stage.state.isForgetting);
+  expect(fed.stage.state.bySource.spend.size).toBe(8 * CAMPAIGNS);
+  expect(commits).toBeLessThan(6);
+});
+
+test('no snapshot is begun in the midst: it would keep its turn from others', () => {
+  const fed = aged(0);
+  const may: boolean[] = [fed.stage.canSnapshot];
+  for (let n = 0; n < COMMITS; n++) {
+    fed.commit();
+    may.push(fed.stage.canSnapshot);
+  }
+  expect([may[0], may[1], may[COMMITS]]).toEqual([true, false, true]);
+});
+
+test('what a restart brings back of the old is forgotten as soon as Postgres has it, not a day later', () => {
+  const fed = aged(0);
+  const before = held(fed)[0];
+  const restored = new Fed({ commits: [fed.snapshot()] });
+  expect(restored.stage.state.bySource.spend.size).toBe(before);
+  for (let n = 0; n < COMMITS; n++) restored.commit();
+  expect(restored.stage.state.bySource.spend.size).toBe(before);
+  restored.stage.takeHours(1e6);
+  restored.take([spend('new', 1, RETIRED_MS)], from(0, RETIRED_MS));
+  restored.stage.hoursLanded(true);
+  for (let n = 0; n < COMMITS; n++) restored.commit();
+  expect(held(restored)).toEqual([1, 1, 1]);
 });

@@ -15,6 +15,7 @@ class Committing implements Snapshotted {
   readonly byteLength = 1000;
   readonly log: CommitLog;
   readonly snapshotter: Snapshotter;
+  canSnapshot = true;
   begun = 0;
   ended = 0;
   #slicesLeft = 0;
@@ -66,6 +67,18 @@ describe('snapshots of the tasks of a process', () => {
       expect(ended).toBeGreaterThan(1);
       expect(log.sizeBytes()).toBeLessThan(30_000);
     }
+  });
+
+  test('that could not go on are not begun, and leave the turn to others', async () => {
+    const turns = new SnapshotTurns();
+    const [first, second] = await Promise.all([0, 1].map((partition) => Committing.open(partition, turns)));
+    first.canSnapshot = false;
+    for (let i = 0; i < 20; i++) for (const task of [first, second]) await task.commit();
+    expect(first.begun).toBe(0);
+    expect(second.ended).toBeGreaterThan(0);
+    first.canSnapshot = true;
+    for (let i = 0; i < 40; i++) for (const task of [first, second]) await task.commit();
+    expect(first.ended).toBeGreaterThan(0);
   });
 
   test('that are broken off, or fail when they are read back, give their turn to the next', async () => {
