@@ -5,10 +5,11 @@ import { ladder, nearCapMicros, type PaceState } from '../gate/ladder.ts';
 import { projectedMicros } from '../gate/projection.ts';
 import { dayAt, dayBounds, dayText } from '../operators/days.ts';
 import type { WeekShares } from '../sinks/registry.ts';
-import { FIRST_MULTIPLIER, nextDayMultiplier, steer } from './controller.ts';
+import { nextDayMultiplier, steer } from './controller.ts';
 import { dayCurve } from './day-curve.ts';
 import type { CampaignPlan, ClosedReason } from './plan.ts';
 import { addSpend, microsPerSecondAt, newRate, type Span, steadyMicrosPerSecondAt } from './spend-rate.ts';
+import { NO_DAY, notSteered, type Steered } from './steered.ts';
 
 export type PaceReason = ClosedReason | 'on_pace' | 'pacing' | 'near_cap' | 'cap_projected' | 'cap_reached' | 'credit_damped' | 'overspent';
 
@@ -41,17 +42,6 @@ export interface Decision {
   countedUntilMs: number;
 }
 
-/** What a restart must know. */
-export interface Steered {
-  day: number;
-  multiplier: number;
-  steeredMs: number;
-  killed: boolean;
-  /** After a credit no more than this until then; Infinity and 0 without one. */
-  dampedMicros: number;
-  dampedUntilMs: number;
-}
-
 /** Of what remains after a credit so much may be spent before the next look, lest the two loops swing against each other. */
 const DAMPED_SHARE = 0.8;
 const UNPLANNED: CampaignPlan = {
@@ -63,7 +53,6 @@ const UNPLANNED: CampaignPlan = {
   fromMs: Number.NEGATIVE_INFINITY,
   untilMs: Number.NEGATIVE_INFINITY,
 };
-const NO_DAY = Number.NEGATIVE_INFINITY;
 
 /** A bidder that cannot read a number goes on by what it was told before: more than can be told exactly is told as the most that can. */
 const amountText = (micros: number): string => String(Math.min(micros, Number.MAX_SAFE_INTEGER));
@@ -85,14 +74,7 @@ export class Campaign {
   #isInForce = false;
   /** Monotonic ms at which it was found gone from the registry; null while it is there. */
   removedMs: number | null = null;
-  #steered: Steered = {
-    day: NO_DAY,
-    multiplier: FIRST_MULTIPLIER,
-    steeredMs: Number.NaN,
-    killed: false,
-    dampedMicros: Number.POSITIVE_INFINITY,
-    dampedUntilMs: 0,
-  };
+  #steered = notSteered();
   /** As it was on the day that was left last: a clock that leaps to another day and back must not acquit or hurry anyone. */
   #left: Steered | null = null;
   readonly #rate = newRate();

@@ -13,7 +13,7 @@ import type { EvaluatePart } from './evaluate-part.ts';
 import type { Registered } from './evaluate-registered.ts';
 import { EvaluateState } from './evaluate-state.ts';
 import { FLEET_MAGIC, type FleetSection, FleetTeller } from './fleet.ts';
-import { hourlyRow } from './hourly-row.ts';
+import { HourlyBatches } from './hourly-batches.ts';
 import { pacingParts } from './pacing-alerts.ts';
 import { type CellVisitor, readCells, readHeader } from './partials.ts';
 import type { FeedStatus, Stage } from './stage.ts';
@@ -35,6 +35,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   readonly #options: EvaluateOptions;
   readonly #state: EvaluateState;
   readonly #counters: CounterWrites;
+  readonly #hourly: HourlyBatches;
   readonly #parts: readonly EvaluatePart[];
   readonly #fleetSections: readonly FleetSection[];
   readonly #teller: FleetTeller;
@@ -49,8 +50,6 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
   /** Cells since `process` was called. */
   #taken = 0;
   #unfinished = false;
-  /** What Postgres has, or is being sent. */
-  #sourcesVersion = -1;
   /** Kafka times of records whose effect is not in Redis yet; for end_to_end_seconds. */
   #unseenRecordMs: number[] = [];
 
@@ -58,6 +57,7 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     this.#options = options;
     this.#state = new EvaluateState(options.hash, options.limits.maxIds);
     this.#counters = new CounterWrites(this.#state, options.pace.rewriteMs);
+    this.#hourly = new HourlyBatches(this.#state);
     this.#pacing = new Pacing(this.#state, options);
     const { partition, srm, maxOutOfOrdernessMs = 30_000 } = options;
     const place = { state: this.#state, alerts: this.#state.alerts, partition, settings: { srm }, maxOutOfOrdernessMs };
@@ -230,29 +230,13 @@ export class EvaluateStage implements Stage<EvaluateOut, CounterOutcome> {
     return visible;
   }
 
-  /**
-   * Hours that Postgres does not have, at most `limit` of them, or null. With the last of them go the sources' positions: so
-   * what `stream_position` says is in Postgres is there. `hoursLanded` says how it went.
-   */
+  /** See `HourlyBatches`. */
   takeHours(limit: number): HourlyBatch | null {
-    const { hours: dirty, sources } = this.#state;
-    const hours = dirty.take(limit);
-    if (hours.length === 0 && sources.version === this.#sourcesVersion) return null;
-    const isLast = dirty.waiting === 0;
-    if (isLast) this.#sourcesVersion = sources.version;
-    return {
-      partialsPartition: this.#options.partition,
-      epoch: this.#epoch,
-      version: this.#state.position,
-      keepLarger: this.lossy,
-      rows: hours.map((hour) => hourlyRow(this.#state, hour)),
-      positions: isLast ? sources.reported() : [],
-    };
+    return this.#hourly.take(limit, this.writer);
   }
 
   hoursLanded(written: boolean): void {
-    if (!written) this.#sourcesVersion = -1;
-    this.#state.hoursLanded(written);
+    this.#hourly.landed(written);
   }
 
   #take(view: RecordView): void {

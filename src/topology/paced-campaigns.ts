@@ -1,6 +1,7 @@
 /** The registered campaigns of a partition, as the registry has them now, and how they were steered so far (kept in the state). */
-import { Campaign, type Steered } from '../pacing/campaign.ts';
+import { Campaign } from '../pacing/campaign.ts';
 import { planOf } from '../pacing/plan.ts';
+import type { Steered } from '../pacing/steered.ts';
 import type { RegistryRows, RunCut } from '../sinks/registry.ts';
 import type { ByteReader, ByteWriter } from '../state/bytes.ts';
 import { SECTIONS, type Section } from './evaluate-sections.ts';
