@@ -11,7 +11,8 @@ export function runsOf(writes: readonly CounterWrite[]): string[] {
     const names = Object.keys(fields);
     const countAt = args.push(String(expiryMs), String(howOf(writes[first])), '', String(names.length)) - 2;
     args.push(...names);
-    for (; next < writes.length && isAlike(writes[next], writes[first], names); next++) pushValues(writes[next].fields, args);
+    do pushValues(writes[next++].fields, args);
+    while (next < writes.length && isAlike(writes[next], writes[first], names));
     args[countAt] = String(next - first);
   }
   return args;

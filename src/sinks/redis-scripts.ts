@@ -67,6 +67,7 @@ local PIECE = 2001
 local at, first = 3, 1
 while first <= #KEYS do
   local expiry, how, last, fields = ARGV[at], tonumber(ARGV[at + 1]), first + tonumber(ARGV[at + 2]) - 1, tonumber(ARGV[at + 3])
+  if last < first then return redis.error_reply('a run of no keys') end
   -- What HSET is called with: of the next key only itself and the values are others.
   local row, width = {'', 'epoch', ARGV[1], 'version', ARGV[2]}, 5 + 2 * fields
   for field = 1, fields do row[4 + 2 * field], row[5 + 2 * field] = ARGV[at + 3 + field], '' end

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { RedisCounters } from '../../src/sinks/redis-counters.ts';
+import { COMPARE_AND_SET } from '../../src/sinks/redis-scripts.ts';
 import { SystemClock } from '../../src/topology/clock.ts';
 import type { CounterWrite } from '../../src/topology/types.ts';
 import { counterSinkConformance } from '../conformance/counter-sink.ts';
@@ -64,6 +65,12 @@ describeIntegration('Redis', ({ redisUrl }) => {
   afterAll(() => client.disconnect());
 
   counterSinkConformance('RedisCounters', () => harness(redisUrl, client));
+
+  it('a run of no keys is an error, not an endless script', async () => {
+    await expect(client.eval(COMPARE_AND_SET.lua, 1, uniqueName('run'), '1', '1', '60000', '0', '0', '1', 'a')).rejects.toThrow(
+      'a run of no keys',
+    );
+  });
 
   it('a script cache that was flushed is filled again by the next write', async () => {
     const sink = openSink(redisUrl, `${uniqueName('sink')}:`);

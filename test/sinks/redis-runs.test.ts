@@ -32,3 +32,7 @@ it('another expiry, another way, another field, fewer, more, or another order be
 it('of nothing there is nothing to say', () => {
   expect(runsOf([])).toEqual([]);
 });
+
+it('a write that is not even like itself is a run of its own: none is ever empty', () => {
+  expect(runsOf([write({ a: '1' }, { expiryMs: Number.NaN })])).toEqual(['NaN', '0', '1', '1', 'a', '1']);
+});
