@@ -42,7 +42,7 @@ export class HashColumns {
 }
 
 export class EventColumns {
-  /** `sure` where compiled code has read the record. */
+  /** `sure` where compiled code has read the record; of others only `surface`, `valid` and `tied` are told. */
   readonly flags: Int32Array;
   readonly eventTs: Float64Array;
   readonly spendMicros: Float64Array;

@@ -156,7 +156,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const early = force || this.#side.byteLength > MAX_WAITING_BYTES;
     const partials = this.#emitter.emit(now, feed, early, !this.#side.empty);
     if (partials === null) return null;
-    return this.#side.empty ? partials : [...this.#side.take(), ...partials];
+    const copies = this.#side.take();
+    return copies.length === 0 ? partials : [...copies, ...partials];
   }
 
   // biome-ignore lint/suspicious/noConfusingVoidType: a writer of records answers with nothing

@@ -14,7 +14,7 @@ export class SideOutputs {
   readonly #partition: string;
   #bytes = new Uint8Array(0);
   #filled = 0;
-  /** As much as was taken last: a buffer that grows to it is made several times over. */
+  /** As much as was taken last, which may be nothing: a buffer that grows to it is made several times over. */
   #expectedBytes = FIRST_ROOM_BYTES;
   #byteLength = 0;
   readonly #topics: string[] = [];

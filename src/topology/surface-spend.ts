@@ -2,9 +2,9 @@
  * Spend by surface and hour: a handful of names in practice, but nothing promises that. An hour takes so many of them; what comes
  * after, or has a long name, is counted under ''. Which ones those are follows from the cells, so a restart decides alike.
  */
-import type { ByteRef } from '../topology/types.ts';
 import type { IngestState } from './ingest-state.ts';
 import { CELLS } from './partials.ts';
+import type { ByteRef } from './types.ts';
 
 const MAX_SURFACES = 64;
 const MAX_BYTES = 64;
@@ -22,6 +22,8 @@ export class SurfaceSpend {
   /** Every surface that has a cell, and how many an hour has: as the cells were at this generation, and with what came since. */
   readonly #known: Known[] = [];
   readonly #counts = new Map<number, number>();
+  /** Where '' is among them; -1 before it has a cell. */
+  #nothing = -1;
   #generation = -1;
 
   constructor(state: IngestState) {
@@ -35,24 +37,39 @@ export class SurfaceSpend {
   }
 
   #cellOf(surface: ByteRef, hour: number): number {
-    const { groups, cells } = this.#state;
-    if (cells.surfaceSpend.generation !== this.#generation) this.#look();
+    if (this.#state.cells.surfaceSpend.generation !== this.#generation) this.#look();
     const place = this.#placeOf(surface);
-    const known = place === -1 ? -1 : this.#known[place].group;
-    if (place !== -1) {
-      const one = this.#known[place];
-      if (!cells.surfaceSpend.isAt(one.cell, known, hour)) one.cell = cells.surfaceSpend.find(known, 0, hour);
-      if (one.cell !== -1) return one.cell;
-    }
-    const count = this.#counts.get(hour) ?? 0;
-    const isOne = surface.end - surface.start <= MAX_BYTES && count < MAX_SURFACES;
-    const name = isOne ? surface : NOTHING;
-    const group = isOne && known !== -1 ? known : groups.intern(name);
-    const { size } = cells.surfaceSpend;
-    const index = cells.surfaceSpend.at(group, 0, hour);
-    if (index === size) this.#counts.set(hour, count + 1);
-    if (this.#placeOf(name) === -1) this.#known.push({ bytes: name.bytes.slice(name.start, name.end), group, cell: index });
-    return index;
+    const known = this.#find(place, hour);
+    if (known !== -1) return known;
+    const isOne = surface.end - surface.start <= MAX_BYTES && (this.#counts.get(hour) ?? 0) < MAX_SURFACES;
+    if (isOne) return this.#enter(surface, place, hour);
+    const counted = this.#find(this.#nothing, hour);
+    return counted === -1 ? this.#enter(NOTHING, this.#nothing, hour) : counted;
+  }
+
+  /** The cell of a known surface, -1 when it has none in that hour. */
+  #find(place: number, hour: number): number {
+    if (place === -1) return -1;
+    const { surfaceSpend } = this.#state.cells;
+    const known = this.#known[place];
+    if (!surfaceSpend.isAt(known.cell, known.group, hour)) known.cell = surfaceSpend.find(known.group, 0, hour);
+    return known.cell;
+  }
+
+  /** A cell for a surface that has none in that hour; `place` is -1 when it is not known either. */
+  #enter(surface: ByteRef, place: number, hour: number): number {
+    const { groups, cells } = this.#state;
+    const group = place === -1 ? groups.intern(surface) : this.#known[place].group;
+    const cell = cells.surfaceSpend.at(group, 0, hour);
+    this.#counts.set(hour, (this.#counts.get(hour) ?? 0) + 1);
+    if (place === -1) this.#know(surface.bytes.slice(surface.start, surface.end), group, cell);
+    else this.#known[place].cell = cell;
+    return cell;
+  }
+
+  #know(bytes: Uint8Array, group: number, cell: number): void {
+    if (bytes.length === 0) this.#nothing = this.#known.length;
+    this.#known.push({ bytes, group, cell });
   }
 
   /** A handful, so they are looked through. */
@@ -78,6 +95,7 @@ export class SurfaceSpend {
       seen.add(cells.surfaceSpend.groupOf(i));
     }
     this.#known.length = 0;
-    for (const group of seen) this.#known.push({ bytes: groups.entityOf(group).slice(), group, cell: -1 });
+    this.#nothing = -1;
+    for (const group of seen) this.#know(groups.entityOf(group).slice(), group, -1);
   }
 }

@@ -27,7 +27,9 @@ export class UnitBlock {
       this.#variants[i] = experiment === -1 ? -1 : variants.find(experiment, columns.variants.los[i], block.variant(i));
     }
     let read = 0;
-    for (let i = 0; i < size; i++) read ^= units.warm(this.#experiments[i], columns.units.his[i], columns.units.los[i]);
+    for (let i = 0; i < size; i++) {
+      if (this.#experiments[i] !== -1) read ^= units.warm(this.#experiments[i], columns.units.his[i], columns.units.los[i]);
+    }
     return read;
   }
 

@@ -1,0 +1,146 @@
+/** An ingest stage by itself, with short memories: fed with batches of records, and what came of them. */
+import { loadSettings } from '../../src/config.ts';
+import { Decoder } from '../../src/operators/decode.ts';
+import { SeededHash } from '../../src/state/hash.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+import { IngestStage } from '../../src/topology/ingest.ts';
+import { CELL_NAMES } from '../../src/topology/partials.ts';
+import { type BatchPlace, ListedBatch, type ListedRecord } from '../../src/topology/sources/listed-batch.ts';
+import type { Commit, Now, OutRecord, RecordBatch, RecordView, Stream } from '../../src/topology/types.ts';
+
+const HOUR_MS = 3_600_000;
+const PACE_MS = 10_000;
+const POISON = 0x7d;
+const OUTPUTS = {
+  partials: 'partials',
+  duplicates: 'duplicates',
+  late: 'late',
+  invalid: 'invalid',
+  violations: 'violations',
+  unique: 'unique',
+};
+
+/** Records that lie one behind the other, as in a fetch. */
+export class PackedBatch implements RecordBatch {
+  readonly topic = 't';
+  readonly partition = 0;
+  readonly nextOffset: number;
+  readonly endOffset: number;
+  readonly byteLength: number;
+  readonly #bytes: Uint8Array;
+  readonly #listed: ListedBatch;
+  #filled = 0;
+
+  constructor(place: BatchPlace, records: readonly ListedRecord[]) {
+    this.nextOffset = place.nextOffset;
+    this.endOffset = place.endOffset;
+    this.byteLength = records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0);
+    this.#bytes = new Uint8Array(this.byteLength);
+    this.#listed = new ListedBatch(place, records);
+  }
+
+  next(view: RecordView): boolean {
+    if (!this.#listed.next(view)) return false;
+    [view.key, view.keyStart, view.keyEnd] = this.#pack(view.key);
+    [view.value, view.valueStart, view.valueEnd] = this.#pack(view.value);
+    return true;
+  }
+
+  /** What it held ends with the next poll. */
+  poison(): void {
+    this.#bytes.fill(POISON);
+  }
+
+  #pack(bytes: Uint8Array | null): [bytes: Uint8Array | null, start: number, end: number] {
+    if (bytes === null) return [null, -1, -1];
+    const start = this.#filled;
+    this.#bytes.set(bytes, start);
+    this.#filled += bytes.length;
+    return [this.#bytes, start, this.#filled];
+  }
+}
+
+/** One partition; units are forgotten after 3 h, ids after 4 h. */
+export class Staged {
+  stage: IngestStage;
+  readonly #stream: Stream;
+  readonly #commits: Commit[] = [];
+  /** Also of cells that are closed since. */
+  readonly #cells = new Map<string, number[]>();
+  #nowMs = 0;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+    this.stage = stageOf(stream);
+    this.stage.begin(0);
+    this.stage.owned(1, this.#now());
+  }
+
+  process(records: readonly ListedRecord[]): void {
+    const nextOffset = (records.at(-1)?.offset ?? this.stage.position - 1) + 1;
+    const batch = new PackedBatch({ topic: 't', partition: 0, nextOffset, endOffset: nextOffset, byteLength: 0 }, records);
+    this.stage.process(batch, this.#now());
+    batch.poison();
+  }
+
+  /** Sends and commits; returns the side outputs. */
+  commit(): OutRecord[] {
+    this.#nowMs += PACE_MS;
+    const sent = this.stage.emit(this.#now(), { endReachedMs: () => null, contactMs: () => this.#nowMs }, true) ?? [];
+    this.#noteCells();
+    const commit = this.stage.takeCommit();
+    this.#commits.push({ ...commit, changes: commit.changes.slice() });
+    return sent.filter(({ topic }) => topic !== OUTPUTS.partials);
+  }
+
+  /** Another owner goes on from the commits. */
+  restore(): void {
+    this.stage.dispose();
+    this.stage = stageOf(this.#stream);
+    for (const commit of this.#commits) for (const _ of this.stage.restore(commit));
+    this.stage.owned(this.#commits.length + 1, this.#now());
+  }
+
+  /** What must not depend on how records came. */
+  outcome(): Record<string, unknown> {
+    const { totals, watermark, units, variants, entities, position, lastRecordMs } = this.stage.state;
+    const sizes = { units: units.size, variants: variants.size, entities: entities.size };
+    return { totals: structuredClone(totals), watermarkMs: watermark.ms, ...sizes, position, lastRecordMs, cells: new Map(this.#cells) };
+  }
+
+  #now(): Now {
+    return { monotonicMs: this.#nowMs, wallMs: this.#nowMs };
+  }
+
+  #noteCells(): void {
+    const { cells, groups } = this.stage.state;
+    for (const name of CELL_NAMES) {
+      const table = cells[name];
+      for (let i = 0; i < table.size; i++) {
+        const { entity, version, variant } = groups.nameOf(table.groupOf(i));
+        const time = name === 'segmentUnits' ? groups.nameOf(table.timeOf(i)).variant : table.timeOf(i);
+        const columns = Array.from({ length: table.columns }, (_, column) => table.get(i, column));
+        this.#cells.set([name, entity, version, variant, time].join('|'), columns);
+      }
+    }
+  }
+}
+
+function stageOf(stream: Stream): IngestStage {
+  const { time, pace, limits, srm } = loadSettings({}, () => '');
+  return new IngestStage({
+    stream,
+    topic: 't',
+    partition: 0,
+    partitions: 1,
+    partialsPartitions: 1,
+    decoder: new Decoder(stream, { mapping: {}, maxSpendMicros: 1e12, maxFutureSkewMs: 300_000 }),
+    hash: new SeededHash(new Uint8Array(8).fill(9)),
+    budget: new MemoryBudget(),
+    time: { ...time, unitTtlMs: 3 * HOUR_MS, dedupTtlMs: 4 * HOUR_MS },
+    pace,
+    limits: { ...limits, evidenceMs: 6 * HOUR_MS },
+    srm,
+    outputs: OUTPUTS,
+  });
+}
