@@ -175,22 +175,27 @@ export class CellTable {
 
   /**
    * The same a step at a time, from the last to the first of those that there were at the beginning (`left`: how many): looks at
-   * about `count` of them; true at the end. Between two steps the table is whole.
+   * about `count` of them; true at the end. Between two steps the table is whole. Cells that come into the places of others are
+   * listed for `movedFor`.
    */
-  dropNext(walk: { left: number }, count: number, gone: (index: number) => boolean): boolean {
+  dropNext(walk: { left: number }, count: number, gone: (index: number) => boolean, movedFor: Purpose | null = null): boolean {
     if (this.#next !== null) {
       this.#moveSome(this.#next, count);
       return walk.left === 0;
     }
     const { size } = this;
+    const filled: number[] = [];
     const end = Math.max(0, Math.min(walk.left, size) - count);
     for (walk.left = Math.min(walk.left, size); walk.left > end; ) {
       const index = --walk.left;
-      if (!this.#changes.isListed(index) && gone(index)) this.#remove(index);
+      if (this.#changes.isListed(index) || !gone(index)) continue;
+      this.#remove(index);
+      if (movedFor !== null) filled.push(index);
     }
     if (size !== this.#size) {
       this.#changes.moved();
       this.generation++;
+      for (const index of filled) if (index < this.#size) this.#changes.list(index, movedFor as Purpose);
     }
     return walk.left === 0;
   }

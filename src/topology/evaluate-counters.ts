@@ -17,6 +17,8 @@ export class CounterWrites {
   /** Not all that was changed was taken the last time, not all days are settled, or not all new ones are looked around. */
   hasMore = false;
   #cursor = 0;
+  /** So many keys lived when the round began: it goes no slower when fewer do in its midst. */
+  #ofRound = 0;
   #slicedMs = Number.NEGATIVE_INFINITY;
   #empty: EmptyDay[] = [];
   /** New days are being looked around for empty ones: all that there are, about once a second. */
@@ -41,8 +43,8 @@ export class CounterWrites {
     this.#looksAround = true;
     const living = table.size + experiments.living.length;
     const share = Math.min(1, (Number.isFinite(elapsedMs) ? elapsedMs : SLICE_MS) / this.#rewriteMs);
-    for (let left = Math.min(living, Math.ceil(living * share)); left > 0; left--) {
-      this.#cursor = this.#cursor % living;
+    for (let left = Math.min(living, Math.ceil(Math.max(living, this.#ofRound) * share)); left > 0; left--) {
+      if (this.#cursor >= living) [this.#cursor, this.#ofRound] = [0, living];
       if (this.#cursor < table.size) table.touchFor(this.#cursor, TO_SEND);
       else experiments.touch(experiments.living[this.#cursor - table.size]);
       this.#cursor++;

@@ -6,7 +6,7 @@
  * cells while it is under way (`isUnderWay`). Then it may go in steps: none of these cells changes any more, and a restart in the
  * midst finds all of them in the log.
  */
-import { CellTable } from '../state/cells.ts';
+import { CellTable, type Purpose, TO_SEND } from '../state/cells.ts';
 import type { Adjustments } from './evaluate-adjustments.ts';
 import type { Tables } from './evaluate-commits.ts';
 import type { CampaignDays } from './evaluate-days.ts';
@@ -91,7 +91,8 @@ export class Forgetting {
     const missing = new Map(kinds.map((kind) => [kind, this.#missing(kind)]));
     for (const [kind, hours] of missing) for (const name of CELLS_OF_HOURS[kind]) yield* this.#drop(name, hours);
     if (missing.has('spend')) {
-      yield* dropping(days.table, (i) => days.isOver(days.table.timeOf(i)));
+      // Whoever writes all days again, round and round, may be past the places that they come to.
+      yield* dropping(days.table, (i) => days.isOver(days.table.timeOf(i)), TO_SEND);
       adjustments.forget(this.floorMs.spend);
     }
     if (missing.has('exposure')) experiments.endOld(sources.watermarkMs('exposures'));
@@ -119,13 +120,13 @@ export class Forgetting {
   }
 }
 
-function* dropping(table: CellTable, gone: (index: number) => boolean): Generator<number, void> {
+function* dropping(table: CellTable, gone: (index: number) => boolean, movedFor: Purpose | null = null): Generator<number, void> {
   const walk = { left: table.size };
   for (;;) {
     const { size } = table;
     const { left } = walk;
     const count = Math.max(1, Math.min(CELLS_AT_ONCE, left));
-    if (table.dropNext(walk, count, gone)) return;
+    if (table.dropNext(walk, count, gone, movedFor)) return;
     // Where it has not gone on, the table was made larger.
     yield walk.left < left ? size - table.size + Math.ceil(count / LOOKED_AT_FOR_ONE) : count;
   }

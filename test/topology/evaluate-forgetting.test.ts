@@ -1,7 +1,7 @@
 /** What is old is forgotten a step a commit; an hour goes with all that its sources have contributed, or not at all. */
 import { expect, test } from 'vitest';
-import { DAY, MINUTE, START } from './drive.ts';
-import { Fed, limits, spend } from './fed.ts';
+import { DAY, MINUTE, SECOND, START } from './drive.ts';
+import { Fed, limits, pace, spend } from './fed.ts';
 
 const CAMPAIGNS = 40_000;
 const DROPPED_A_STEP = 32_768;
@@ -111,4 +111,33 @@ test('what a restart brings back of the old is forgotten as soon as Postgres has
   restored.stage.hoursLanded(true);
   for (let n = 0; n < COMMITS; n++) restored.commit();
   expect(held(restored)).toEqual([1, 1, 1]);
+});
+
+test('what lives is written again within the rewrite time, also when it takes the places of what is dropped', () => {
+  const fed = new Fed();
+  fed.take(
+    campaigns.slice(0, 2400).map((id) => spend(id, 5)),
+    { watermarkMs: START },
+  );
+  const living = campaigns.slice(2400, 6000);
+  fed.take(
+    living.map((id) => spend(id, 5, RETIRED_MS)),
+    { watermarkMs: START },
+  );
+  fed.flushHours();
+  const lastMs = new Map<string, number>();
+  let worstMs = 0;
+  for (let nowMs = 0; nowMs <= 5 * MINUTE; nowMs += 250) {
+    for (const key of fed.write(nowMs) ?? []) {
+      worstMs = Math.max(worstMs, nowMs - (lastMs.get(key) ?? nowMs));
+      lastMs.set(key, nowMs);
+    }
+    // In the midst of a round.
+    if (nowMs === Math.floor((1.45 * pace.rewriteMs) / SECOND) * SECOND) {
+      fed.take([], { watermarkMs: RETIRED_MS });
+      fed.stage.takeCommit();
+    }
+  }
+  expect(fed.stage.state.days.table.size).toBe(living.length);
+  expect(worstMs).toBeLessThanOrEqual(pace.rewriteMs + SECOND);
 });
