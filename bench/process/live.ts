@@ -10,6 +10,8 @@ import type { Work } from './scenarios.ts';
 
 const CAMPAIGNS = 1000;
 const TICK_MS = 20;
+/** Well under the largest message that a broker takes. */
+const MOST_A_BATCH = 2500;
 /** So much is encoded before it begins: encoding would take the broker's core. */
 const MAX_BYTES = 1_200_000_000;
 const BYTES_A_RECORD = 280;
@@ -35,19 +37,23 @@ export async function liveRun(work: Work, eventsPerS: number): Promise<{ latenci
   const expected = nothingExpected(CAMPAIGNS);
   // Each record's time is that of its tick.
   const timeMs = (i: number): number => baseMs + Math.floor(i / perTick) * TICK_MS;
-  const batches: Buffer[] = [];
+  const batches: Buffer[][] = [];
   for (let tick = 0; tick < ticks; tick++) {
-    const stretch = { partition: 0, from: tick * perTick, count: perTick };
-    expect(plan, stretch, expected);
-    batches.push(await batchOf(plan, stretch, timeMs));
+    const ofTick: Buffer[] = [];
+    for (let done = 0; done < perTick; done += MOST_A_BATCH) {
+      const stretch = { partition: 0, from: tick * perTick + done, count: Math.min(MOST_A_BATCH, perTick - done) };
+      expect(plan, stretch, expected);
+      ofTick.push(await batchOf(plan, stretch, timeMs));
+    }
+    batches.push(ofTick);
   }
   const worker = await run.start({ records: plan.count, baseMs, redisUrl: work.services.redisUrl, profile: work.profile });
   const producer = await RawProducer.open(work.services.kafkaBrokers);
   const lateMs = Date.now() - baseMs;
   if (lateMs > 0) throw new Error(`the data was ready ${lateMs} ms too late: a slower machine than thought of`);
-  for (const [tick, batch] of batches.entries()) {
+  for (const [tick, ofTick] of batches.entries()) {
     await sleep(Math.max(0, baseMs + tick * TICK_MS - Date.now()));
-    await producer.append(run.topic, 0, batch);
+    for (const batch of ofTick) await producer.append(run.topic, 0, batch);
   }
   producer.close();
   const measured = await worker.measured();

@@ -121,6 +121,7 @@ let stopping = false;
 process.on('message', (message: ToWorker) => {
   stopping = message.stop;
 });
+process.once('disconnect', () => process.exit(1));
 const until = async (holds: () => boolean): Promise<void> => {
   while (!holds() && !stopping) await clock.sleep(LOOK_MS);
 };
