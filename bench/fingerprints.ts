@@ -29,7 +29,7 @@ function addBlock(store: FingerprintStore, ts: number, warm: boolean): number {
   let added = 0;
   for (let from = 0; from < BLOCK; from += BATCH) {
     const to = from + BATCH;
-    if (warm) store.warm(his, los, { from, to });
+    if (warm) store.warm(his, { from, to });
     for (let i = from; i < to; i++) if (store.addIfAbsent(his[i], los[i], ts) === 0) added++;
   }
   return added;

@@ -6,7 +6,7 @@ import { openRedis, type RedisClient } from './redis-client.ts';
 import { runsOf } from './redis-runs.ts';
 import { COMPARE_AND_SET, MOVE_MARKER, type Script } from './redis-scripts.ts';
 
-/** A script holds Redis for less than half a ms, and there is always a next one: a key costs Redis 3.6 µs so, and this process 2. */
+/** A script holds Redis for less than half a ms where hashes are small, and there is always a next one: a key costs Redis 3.6 µs so, and this process 2. */
 const KEYS_PER_SCRIPT = 100;
 const SCRIPTS_IN_FLIGHT = 20;
 const BACKOFF_MAX_MS = 500;

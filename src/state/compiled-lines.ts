@@ -1,4 +1,4 @@
-/** What finds keys in the lines of one memory, and moves them there, compiled (native/lines.ts): several times as fast as in JavaScript. */
+/** What finds keys in the lines of one memory, and moves them there, compiled (native/lines.ts): in half the time of the same in JavaScript. */
 
 import type { Entered, KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
 import { LINE, TAG_SHIFT } from './fingerprint-lines.ts';
@@ -11,7 +11,7 @@ const USED = 16;
 const PLACED = 17;
 const STRAYS = 18;
 const KEYS = 2048;
-export const MOST_WARMED = 4096;
+const MOST_WARMED = 4096;
 /** So many lines of keys fit between. */
 export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
 

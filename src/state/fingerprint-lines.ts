@@ -26,7 +26,7 @@ export type KeyVisitor = (hi: number, lo: number, tag: number) => void;
 
 /** `enter`: into a slot that was empty, or over a key that has expired. */
 export const TOOK_EMPTY = 1;
-export const TOOK_EXPIRED = 0;
+const TOOK_EXPIRED = 0;
 /** `enter`: the key is there and live. */
 export const IS_PRESENT = -1;
 /** `enter`: absent, and the slots in reach of its home are taken. Rare, and with a hash that is one. */
@@ -149,7 +149,7 @@ export function visitLine(slots: Int32Array, { line, lines }: { line: number; li
 }
 
 /** The top 32 bits of the hash in a slot of that line: it lies in its home or less than a region behind it. */
-export function hashAt(line: number, first: number, lines: number): number {
+function hashAt(line: number, first: number, lines: number): number {
   const within = first & FINGERPRINT_MASK;
   const region = Math.floor(((line + 1) * REGIONS) / lines + (ROUNDING - within) / REGION);
   return region * REGION + within;

@@ -108,7 +108,7 @@ export class FingerprintStore {
    * Reads the slots of a batch of keys (`from` to `to`, exclusive; 64 or so) so that they wait in the cache for `addIfAbsent`
    * or `has`: their misses then overlap. Halves the cost of a key in a large table. The result means nothing.
    */
-  warm(his: Uint32Array, _los: Uint32Array, { from, to }: { from: number; to: number }): number {
+  warm(his: Uint32Array, { from, to }: { from: number; to: number }): number {
     return this.#table.warm(his, from, to);
   }
 

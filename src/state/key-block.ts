@@ -26,7 +26,7 @@ export class KeyBlock {
   flush(): void {
     const size = this.#size;
     this.#size = 0;
-    this.#store.warm(this.#his, this.#los, { from: 0, to: size });
+    this.#store.warm(this.#his, { from: 0, to: size });
     for (let i = 0; i < size; i++) this.#store.addIfAbsent(this.#his[i] | 0, this.#los[i] | 0, this.#times[i]);
   }
 }

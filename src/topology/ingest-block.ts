@@ -96,7 +96,7 @@ export class IngestBlock {
   warm({ dedup, suspects }: IngestState): number {
     const { ids, suspects: seconds } = this.columns;
     const all = { from: 0, to: this.size };
-    return dedup.warm(ids.his, ids.los, all) ^ suspects.warm(seconds.his, seconds.los, all);
+    return dedup.warm(ids.his, all) ^ suspects.warm(seconds.his, all);
   }
 
   #text(i: number, target: number): ByteRef {
