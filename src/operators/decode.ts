@@ -75,13 +75,13 @@ export class Decoder {
       const reason = this.#slow.decode(bytes, start, end, into);
       if (reason !== GOOD) return reason;
     }
-    return this.checkRecord(record, into.eventTs);
+    return this.check(record.key !== null, record.timestampMs, into.eventTs);
   }
 
   /** What is wrong with a record whose value is good; 0 when nothing is. */
-  checkRecord(record: RecordView, eventTs: number): number {
-    if (record.key === null) return MISSING_KEY;
+  check(hasKey: boolean, timestampMs: number, eventTs: number): number {
+    if (!hasKey) return MISSING_KEY;
     // Without a Kafka timestamp (NaN) this is false.
-    return eventTs > record.timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
+    return eventTs > timestampMs + this.#maxFutureSkewMs ? CLOCK_SKEW : GOOD;
   }
 }

@@ -5,7 +5,7 @@
 import type { SeededHash } from '../state/hash.ts';
 import type { IdBlock } from '../state/id-block.ts';
 import { Instance, Memory, Module, PAGE_BYTES } from '../state/web-assembly.ts';
-import type { ByteRef, RecordView, Stream } from '../topology/types.ts';
+import type { ByteRef, RecordRun, Stream } from '../topology/types.ts';
 import type { DecoderOptions } from './decode.ts';
 import { FIELDS } from './decode-fields.ts';
 import type { DecodedEvent } from './decoded-event.ts';
@@ -87,29 +87,29 @@ export class NativeDecoder {
     return this.#engine.columns;
   }
 
-  /** Reads the first `size` records, at most BLOCK: those with the flag `sure` are good, and of others nothing is said. */
-  read(views: readonly RecordView[], size: number): void {
+  /** Reads the records of a run, at most BLOCK: those with the flag `sure` are good, and of others nothing is said. */
+  read(run: RecordRun): void {
     const { bytes: to, words } = this.#engine;
+    const { bytes, values, from, size } = run;
     const spans = (COLUMNS_FROM + COLUMNS_AT.spans) / 4;
     let at = VALUES_AT;
-    for (let from = 0; from < size; ) {
-      const { value, valueStart } = views[from];
-      let { valueEnd } = views[from];
-      let next = from + 1;
+    for (let i = 0; i < size; ) {
+      const start = values[2 * (from + i)];
+      let end = values[2 * (from + i) + 1];
+      let next = i + 1;
       // Values that lie one after the other are copied together, with what is between them, as many as there is room for.
-      for (; next < size && views[next].value === value && views[next].valueStart >= valueEnd; next++) {
-        if (at + views[next].valueEnd - valueStart > VALUES_END) break;
-        valueEnd = views[next].valueEnd;
+      for (; start >= 0 && next < size && values[2 * (from + next)] >= end; next++) {
+        if (at + values[2 * (from + next) + 1] - start > VALUES_END) break;
+        end = values[2 * (from + next) + 1];
       }
-      const fits = value !== null && at + valueEnd - valueStart <= VALUES_END;
-      if (fits) to.set(value.subarray(valueStart, valueEnd), at);
-      for (let i = from; i < next; i++) {
+      const fits = start >= 0 && at + end - start <= VALUES_END;
+      if (fits) to.set(bytes.subarray(start, end), at);
+      for (; i < next; i++) {
         // Nothing is the value of those that do not fit.
-        words[spans + 2 * i] = fits ? at + views[i].valueStart - valueStart : VALUES_END;
-        words[spans + 2 * i + 1] = fits ? at + views[i].valueEnd - valueStart : VALUES_END;
+        words[spans + 2 * i] = fits ? at + values[2 * (from + i)] - start : VALUES_END;
+        words[spans + 2 * i + 1] = fits ? at + values[2 * (from + i) + 1] - start : VALUES_END;
       }
-      if (fits) at += valueEnd - valueStart;
-      from = next;
+      if (fits) at += end - start;
     }
     this.#engine.decodeBlock(this.#config, COLUMNS_FROM, size);
   }

@@ -9,7 +9,7 @@ import type { NativeDecoder } from '../operators/native-decoder.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { IdBlock } from '../state/id-block.ts';
 import type { IngestState } from './ingest-state.ts';
-import { type ByteRef, type RecordBatch, RecordView, type Stream } from './types.ts';
+import { type ByteRef, type RecordBatch, type RecordRun, RecordView, type Stream } from './types.ts';
 
 export { BLOCK } from '../operators/event-columns.ts';
 
@@ -18,12 +18,15 @@ export class IngestBlock {
   size = 0;
   /** Kafka time of the oldest; Infinity without one. */
   oldestMs = Number.POSITIVE_INFINITY;
-  readonly views: RecordView[] = [];
-  /** 0 for a record that is good; of others only the view means anything. */
+  /** Kafka time of the last; NaN without one. */
+  lastMs = Number.NaN;
+  /** 0 for a record that is good; of others only `record` means anything. */
   readonly reasons = new Uint8Array(BLOCK);
   /** Valid until any block is filled, as is all that is read of a record. */
   readonly columns: EventColumns;
-  readonly #events: DecodedEvent[] = [];
+  #run: RecordRun | null = null;
+  readonly #view = new RecordView();
+  readonly #events: DecodedEvent[];
   readonly #ref: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
   readonly #stream: Stream;
   readonly #decoder: Decoder;
@@ -36,29 +39,34 @@ export class IngestBlock {
     this.#native = decoder.native(hash);
     this.#hash = hash;
     this.columns = this.#native?.columns ?? new EventColumns();
-    for (let i = 0; i < BLOCK; i++) {
-      this.views.push(new RecordView());
-      this.#events.push(new DecodedEvent());
-    }
+    this.#events = Array.from({ length: BLOCK }, () => new DecodedEvent());
   }
 
   /** Takes the next records of a batch; false when there are none. */
   fill(batch: RecordBatch): boolean {
-    const { views, reasons, columns } = this;
-    let size = 0;
-    while (size < BLOCK && batch.next(views[size])) size++;
+    const run = batch.take(BLOCK);
+    if (run === null) return false;
+    const { columns } = this;
+    const { from, size, timesMs } = run;
+    this.#run = run;
     this.size = size;
     if (this.#native === null) columns.flags.fill(0);
-    else this.#native.read(views, size);
+    else this.#native.read(run);
     let oldestMs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < size; i++) {
-      const { timestampMs } = views[i];
-      if (timestampMs < oldestMs) oldestMs = timestampMs;
-      const isSure = (columns.flags[i] & FLAG.sure) !== 0;
-      reasons[i] = isSure ? this.#decoder.checkRecord(views[i], columns.eventTs[i]) : this.#read(i);
+      if (timesMs[from + i] < oldestMs) oldestMs = timesMs[from + i];
+      this.reasons[i] = this.#judged(i, run);
     }
     this.oldestMs = oldestMs;
-    return size > 0;
+    this.lastMs = timesMs[from + size - 1];
+    return true;
+  }
+
+  /** Record `i` as it lies in its batch; valid until the next call. */
+  record(i: number): RecordView {
+    const view = this.#view;
+    if (this.#run !== null) view.read(this.#run, this.#run.from + i);
+    return view;
   }
 
   /** All that good record `i` says. */
@@ -105,10 +113,16 @@ export class IngestBlock {
     return this.#ref;
   }
 
-  /** A record that compiled code was not sure of: returns why it is invalid, 0 when it is good. */
+  /** Why a record is invalid, 0 when it is good. */
+  #judged(i: number, { from, keys, timesMs }: RecordRun): number {
+    if ((this.columns.flags[i] & FLAG.sure) === 0) return this.#read(i);
+    return this.#decoder.check(keys[2 * (from + i)] >= 0, timesMs[from + i], this.columns.eventTs[i]);
+  }
+
+  /** The same of one that compiled code was not sure of. */
   #read(i: number): number {
     const event = this.#events[i];
-    const reason = this.#decoder.decode(this.views[i], event);
+    const reason = this.#decoder.decode(this.record(i), event);
     if (reason === 0) this.columns.set(i, this.#stream, event, this.#hash);
     return reason;
   }

@@ -144,7 +144,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
       for (let i = 0; i < block.size; i++) this.#judge(i);
       this.#contribution.impressions(block, this.#spent, this.#spending);
       this.#state.totals.sums.consumed += block.size;
-      this.#state.lastRecordMs = block.views[block.size - 1].timestampMs;
+      this.#state.lastRecordMs = block.lastMs;
       judged.records += block.size;
       judged.oldestMs = Math.min(judged.oldestMs, block.oldestMs);
     }
@@ -203,13 +203,13 @@ export class IngestStage implements Stage<OutRecord[], void> {
 
   /** Record number `i` of the block. */
   #judge(i: number): void {
-    const { views, columns, reasons } = this.#block;
+    const { columns, reasons } = this.#block;
     const state = this.#state;
     const { dispositions } = state.totals;
     if (reasons[i] !== 0) {
       dispositions[INVALID]++;
       state.totals.reasons[reasons[i]]++;
-      this.#side.copy(views[i], this.#options.outputs.invalid, INVALID_REASONS[reasons[i]]);
+      this.#side.copy(this.#block.record(i), this.#options.outputs.invalid, INVALID_REASONS[reasons[i]]);
       return;
     }
     const eventTs = columns.eventTs[i];
@@ -226,26 +226,26 @@ export class IngestStage implements Stage<OutRecord[], void> {
   }
 
   #duplicate(i: number): void {
-    const { views, columns } = this.#block;
+    const { columns } = this.#block;
     this.#state.totals.dispositions[DUPLICATE]++;
     this.#state.addMoney('duplicateMicros', columns.spendMicros[i]);
     this.#contribution.evidence(EVIDENCE.duplicate, this.#block, i);
-    this.#side.copy(views[i], this.#options.outputs.duplicates, 'duplicate_event_id');
+    this.#side.copy(this.#block.record(i), this.#options.outputs.duplicates, 'duplicate_event_id');
   }
 
   #late(i: number): void {
-    const { views, columns } = this.#block;
+    const { columns } = this.#block;
     this.#state.totals.dispositions[LATE]++;
     this.#state.addMoney('lateMicros', columns.spendMicros[i]);
     this.#contribution.evidence(EVIDENCE.late, this.#block, i);
     const watermarkMs = String(this.#state.watermark.ms);
-    this.#side.copy(views[i], this.#options.outputs.late, 'window_closed', { watermark_ms: watermarkMs });
+    this.#side.copy(this.#block.record(i), this.#options.outputs.late, 'window_closed', { watermark_ms: watermarkMs });
   }
 
   #accept(i: number): void {
     const { outputs } = this.#options;
     const { suspects, flags, eventTs } = this.#block.columns;
-    if (outputs.unique !== null) this.#side.copy(this.#block.views[i], outputs.unique, '');
+    if (outputs.unique !== null) this.#side.copy(this.#block.record(i), outputs.unique, '');
     const isTied = (flags[i] & FLAG.tied) !== 0;
     if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
     if (!this.#impressions) this.#units.count(this.#block, i);
@@ -254,11 +254,11 @@ export class IngestStage implements Stage<OutRecord[], void> {
   }
 
   #suspect(i: number): void {
-    const { views, columns } = this.#block;
+    const { columns } = this.#block;
     this.#state.totals.sums.suspected++;
     this.#state.addMoney('suspectedMicros', columns.spendMicros[i]);
     this.#contribution.evidence(EVIDENCE.suspected, this.#block, i);
-    this.#side.copy(views[i], this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
+    this.#side.copy(this.#block.record(i), this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
   }
 
   #copyTotals(): void {

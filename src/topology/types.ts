@@ -21,22 +21,43 @@ export interface ByteRef {
   end: number;
 }
 
-/**
- * One record as it lies in a fetched buffer. One view is reused for all records of a batch: nothing may keep it, and
- * what must outlive the record is copied out of it.
- */
+/** Records one after the other that lie in the same bytes: from `from` on in these columns. */
+export interface RecordRun {
+  bytes: Uint8Array;
+  from: number;
+  size: number;
+  offsets: Float64Array;
+  /** Kafka's timestamps, epoch ms; NaN of a record that has none (then there is no skew check). */
+  timesMs: Float64Array;
+  /** Two a record: start and end (exclusive) in the bytes; the start of null is -1. */
+  keys: Int32Array;
+  values: Int32Array;
+}
+
+/** One record as it lies in a fetched buffer. One view is reused: nothing may keep it, and what must outlive the record is copied. */
 export class RecordView {
   offset = 0;
-  /** Kafka's timestamp, epoch ms; NaN when the record has none (then there is no skew check). */
+  /** Kafka's timestamp, epoch ms; NaN when the record has none. */
   timestampMs = Number.NaN;
-  /** Null key: `key === null`. */
+  /** Null of a null key; a null value likewise. */
   key: Uint8Array | null = null;
   keyStart = 0;
   keyEnd = 0;
-  /** Null value: `value === null`. */
   value: Uint8Array | null = null;
   valueStart = 0;
   valueEnd = 0;
+
+  /** The record at `at` in the columns of a run. */
+  read({ bytes, offsets, timesMs, keys, values }: RecordRun, at: number): void {
+    this.offset = offsets[at];
+    this.timestampMs = timesMs[at];
+    this.keyStart = keys[2 * at];
+    this.keyEnd = keys[2 * at + 1];
+    this.key = this.keyStart < 0 ? null : bytes;
+    this.valueStart = values[2 * at];
+    this.valueEnd = values[2 * at + 1];
+    this.value = this.valueStart < 0 ? null : bytes;
+  }
 }
 
 /** What one fetch brought of one partition, in offset order. May hold no records at all (control records only). */
@@ -51,6 +72,8 @@ export interface RecordBatch {
   readonly byteLength: number;
   /** Fills `view` with the next record; false after the last. */
   next(view: RecordView): boolean;
+  /** The next records, at most `most` and at least one, valid until the next call; null after the last. */
+  take(most: number): RecordRun | null;
 }
 
 export interface PartitionBounds {

@@ -61,7 +61,7 @@ export class UnitCounter {
       if (this.#exposures) contribution.firstExposure(event, group);
       else contribution.assigned(event, group);
     } else if (this.#exposures) {
-      side.copy(block.views[i], this.#options.outputs.violations, 'variant_changed');
+      side.copy(block.record(i), this.#options.outputs.violations, 'variant_changed');
       if (verdict === NEWLY_CONTAMINATED) contribution.contaminated(block.event(i));
     }
   }

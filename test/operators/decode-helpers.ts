@@ -3,7 +3,8 @@ import { EventColumns, FLAG } from '../../src/operators/event-columns.ts';
 import type { NativeDecoder } from '../../src/operators/native-decoder.ts';
 import { isTied } from '../../src/operators/suspect.ts';
 import { SeededHash } from '../../src/state/hash.ts';
-import { type ByteRef, RecordView, type Stream } from '../../src/topology/types.ts';
+import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
+import { type ByteRef, type RecordRun, RecordView, type Stream } from '../../src/topology/types.ts';
 
 export const OPTIONS: DecoderOptions = { mapping: {}, maxSpendMicros: 10 ** 12, maxFutureSkewMs: 300_000 };
 
@@ -21,6 +22,20 @@ export function recordOf(value: string | Uint8Array): RecordView {
   record.valueStart = BEFORE.length;
   record.valueEnd = BEFORE.length + bytes.length;
   return record;
+}
+
+/** These records as they lie in a fetch: values one behind the other. */
+export function runOf(records: readonly RecordView[]): RecordRun {
+  const cut = (bytes: Uint8Array | null, start: number, end: number) => bytes?.subarray(start, end) ?? null;
+  const listed = records.map((record) => ({
+    offset: record.offset,
+    timestampMs: record.timestampMs,
+    key: cut(record.key, record.keyStart, record.keyEnd),
+    value: cut(record.value, record.valueStart, record.valueEnd),
+  }));
+  const run = new ListedBatch({ topic: 't', partition: 0, nextOffset: 0, endOffset: 0, byteLength: 0 }, listed).take(records.length);
+  if (run === null) throw new Error('no records');
+  return run;
 }
 
 const bytesOf = (ref: ByteRef): string => Buffer.from(ref.bytes.subarray(ref.start, ref.end)).toString('latin1');
@@ -74,7 +89,7 @@ export class BothPaths {
   native(record: RecordView): (Outcome & { hashes: number[] }) | null {
     const native = this.#native;
     if (native === null) return null;
-    native.read([record], 1);
+    native.read(runOf([record]));
     const { columns } = native;
     if ((columns.flags[0] & FLAG.sure) === 0) return null;
     native.event(0, this.#event);
@@ -82,7 +97,10 @@ export class BothPaths {
     if ((columns.flags[0] & FLAG.tied) !== 0) hashed.push(columns.suspects);
     if (this.#stream !== 'impressions') hashed.push(columns.units, columns.variants);
     const hashes = hashed.flatMap(({ his, los }) => [his[0], los[0]]);
-    return { ...outcome(this.#stream, this.#decoder.checkRecord(record, columns.eventTs[0]), this.#event), hashes };
+    return {
+      ...outcome(this.#stream, this.#decoder.check(record.key !== null, record.timestampMs, columns.eventTs[0]), this.#event),
+      hashes,
+    };
   }
 
   /** Of the record that another path has read last, what the native one should have hashed. */

@@ -9,7 +9,7 @@ import { BLOCK, EventColumns, FLAG } from '../../src/operators/event-columns.ts'
 import { SeededHash } from '../../src/state/hash.ts';
 import { STREAMS, type Stream } from '../../src/topology/types.ts';
 import { CORPUS } from './decode-corpus.ts';
-import { BothPaths, OPTIONS, recordOf } from './decode-helpers.ts';
+import { BothPaths, OPTIONS, recordOf, runOf } from './decode-helpers.ts';
 
 const usual: Record<Stream, object> = {
   impressions: { event_id: 'e', campaign_id: 'c', spend_micros: 12_345_678, event_ts: 1_790_000_000_123, user_id: 'u', surface: 'home' },
@@ -54,13 +54,13 @@ test.each([1024, 1025, 150_000, 200_000, 255_000, 300_000])('a surface of %i byt
     at += text.length;
     return view;
   });
-  native?.read(views, views.length);
+  native?.read(runOf(views));
   const sure = sizes.map((_, i) => ((native?.columns.flags[i] ?? 0) & FLAG.sure) !== 0);
   expect(sure).toEqual(sizes.map((size) => size <= 1024));
   const together = sizes.map((_, i) => (native === null ? null : hashesOf('impressions', native.columns, i)));
   for (const [i, view] of views.entries()) {
     if (!sure[i]) continue;
-    native?.read([view], 1);
+    native?.read(runOf([view]));
     expect(native === null ? null : hashesOf('impressions', native.columns, 0)).toEqual(together[i]);
   }
 });
@@ -80,7 +80,7 @@ test.each(STREAMS)('records of %s that are hashed together have the hashes that 
   fc.assert(
     fc.property(fc.array(record, { minLength: 1, maxLength: BLOCK, size: 'max' }), (records) => {
       const views = records.map((one) => recordOf(JSON.stringify(one)));
-      native?.read(views, views.length);
+      native?.read(runOf(views));
       const told = views.map((_, i) => (native === null ? null : hashesOf(stream, native.columns, i)));
       const event = new DecodedEvent();
       views.forEach((view, i) => {
@@ -143,7 +143,7 @@ test.each([
 test('an exposure spends nothing, also where an impression was read before', () => {
   const native = new Decoder('exposures', OPTIONS).native(new SeededHash(new Uint8Array(8)));
   new BothPaths('impressions').native(recordOf(JSON.stringify(usual.impressions)));
-  native?.read([recordOf(JSON.stringify(usual.exposures))], 1);
+  native?.read(runOf([recordOf(JSON.stringify(usual.exposures))]));
   expect(native?.columns.spendMicros[0]).toBe(0);
 });
 

@@ -5,8 +5,9 @@ import { SeededHash } from '../../src/state/hash.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
 import { CELL_NAMES } from '../../src/topology/partials.ts';
-import { type BatchPlace, ListedBatch, type ListedRecord } from '../../src/topology/sources/listed-batch.ts';
-import type { Commit, Now, OutRecord, RecordBatch, RecordView, Stream } from '../../src/topology/types.ts';
+import { ColumnBatch } from '../../src/topology/sources/column-batch.ts';
+import { type ListedRecord, packed } from '../../src/topology/sources/listed-batch.ts';
+import type { Commit, Now, OutRecord, Stream } from '../../src/topology/types.ts';
 
 const HOUR_MS = 3_600_000;
 const PACE_MS = 10_000;
@@ -19,46 +20,6 @@ const OUTPUTS = {
   violations: 'violations',
   unique: 'unique',
 };
-
-/** Records that lie one behind the other, as in a fetch. */
-export class PackedBatch implements RecordBatch {
-  readonly topic = 't';
-  readonly partition = 0;
-  readonly nextOffset: number;
-  readonly endOffset: number;
-  readonly byteLength: number;
-  readonly #bytes: Uint8Array;
-  readonly #listed: ListedBatch;
-  #filled = 0;
-
-  constructor(place: BatchPlace, records: readonly ListedRecord[]) {
-    this.nextOffset = place.nextOffset;
-    this.endOffset = place.endOffset;
-    this.byteLength = records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0);
-    this.#bytes = new Uint8Array(this.byteLength);
-    this.#listed = new ListedBatch(place, records);
-  }
-
-  next(view: RecordView): boolean {
-    if (!this.#listed.next(view)) return false;
-    [view.key, view.keyStart, view.keyEnd] = this.#pack(view.key);
-    [view.value, view.valueStart, view.valueEnd] = this.#pack(view.value);
-    return true;
-  }
-
-  /** What it held ends with the next poll. */
-  poison(): void {
-    this.#bytes.fill(POISON);
-  }
-
-  #pack(bytes: Uint8Array | null): [bytes: Uint8Array | null, start: number, end: number] {
-    if (bytes === null) return [null, -1, -1];
-    const start = this.#filled;
-    this.#bytes.set(bytes, start);
-    this.#filled += bytes.length;
-    return [this.#bytes, start, this.#filled];
-  }
-}
 
 /** One partition; units are forgotten after 3 h, ids after 4 h. */
 export class Staged {
@@ -78,9 +39,11 @@ export class Staged {
 
   process(records: readonly ListedRecord[]): void {
     const nextOffset = (records.at(-1)?.offset ?? this.stage.position - 1) + 1;
-    const batch = new PackedBatch({ topic: 't', partition: 0, nextOffset, endOffset: nextOffset, byteLength: 0 }, records);
-    this.stage.process(batch, this.#now());
-    batch.poison();
+    const { columns, bytes } = packed(records);
+    const place = { topic: 't', partition: 0, nextOffset, endOffset: nextOffset, byteLength: bytes.length };
+    this.stage.process(new ColumnBatch(place, columns), this.#now());
+    // What it held ends with the next poll.
+    bytes.fill(POISON);
   }
 
   /** Sends and commits; returns the side outputs. */

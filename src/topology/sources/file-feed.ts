@@ -1,9 +1,8 @@
 import { StreamError } from '../../errors.ts';
-import type { Clock, PartitionBounds, PartitionFeed, RecordBatch, RecordView } from '../types.ts';
+import type { Clock, PartitionBounds, PartitionFeed, RecordBatch, RecordRun, RecordView } from '../types.ts';
+import { ColumnReader } from './column-batch.ts';
 import type { Span } from './file-line.ts';
-
-const NULL_AT = -1;
-const OWN_AT = -2;
+import { RecordColumns } from './record-columns.ts';
 
 /** The records that one chunk of the file holds for one partition: stretches of the chunk, or bytes of their own where they had escapes. */
 export class FileBatch implements RecordBatch {
@@ -14,11 +13,9 @@ export class FileBatch implements RecordBatch {
   endOffset = 0;
   byteLength = 0;
   readonly #chunk: Uint8Array;
-  readonly #timesMs: number[] = [];
-  /** Four a record: key start and end, value start and end. */
-  readonly #spans: number[] = [];
-  readonly #own = new Map<number, Uint8Array>();
-  #at = 0;
+  readonly #records = new RecordColumns();
+  #from = 0;
+  #reader: ColumnReader | null = null;
 
   constructor(topic: string, partition: number, firstOffset: number, chunk: Uint8Array) {
     this.topic = topic;
@@ -28,50 +25,47 @@ export class FileBatch implements RecordBatch {
   }
 
   get nextOffset(): number {
-    return this.firstOffset + this.#timesMs.length;
+    return this.firstOffset + this.#records.size;
   }
 
   add(timestampMs: number, key: Span, value: Span, lineBytes: number): void {
-    this.#timesMs.push(timestampMs);
-    this.#addSpan(key);
-    this.#addSpan(value);
+    const records = this.#records;
+    const isOwn = key.own !== null || value.own !== null;
+    const bytes = isOwn ? Buffer.concat([bytesOf(key, this.#chunk), bytesOf(value, this.#chunk)]) : this.#chunk;
+    const keyAt = isOwn ? 0 : key.start;
+    const valueAt = isOwn ? lengthOf(key) : value.start;
+    records.lieIn(bytes);
+    records.add(this.nextOffset, timestampMs);
+    if (!key.isNull) records.key(keyAt, keyAt + lengthOf(key));
+    if (!value.isNull) records.value(valueAt, valueAt + lengthOf(value));
     this.byteLength += lineBytes;
   }
 
   /** Leaves out what lies before an offset. */
   skipTo(offset: number): void {
-    this.#at = Math.max(0, offset - this.firstOffset);
+    this.#from = Math.max(0, offset - this.firstOffset);
   }
 
   next(view: RecordView): boolean {
-    const at = this.#at;
-    if (at >= this.#timesMs.length) return false;
-    this.#at++;
-    view.offset = this.firstOffset + at;
-    view.timestampMs = this.#timesMs[at];
-    const spans = this.#spans;
-    const keyStart = spans[4 * at];
-    view.key = keyStart >= 0 ? this.#chunk : (this.#own.get(4 * at) ?? null);
-    view.keyStart = Math.max(0, keyStart);
-    view.keyEnd = spans[4 * at + 1];
-    const valueStart = spans[4 * at + 2];
-    view.value = valueStart >= 0 ? this.#chunk : (this.#own.get(4 * at + 2) ?? null);
-    view.valueStart = Math.max(0, valueStart);
-    view.valueEnd = spans[4 * at + 3];
-    return true;
+    return this.#read().next(view);
   }
 
-  #addSpan(span: Span): void {
-    if (span.isNull) {
-      this.#spans.push(NULL_AT, 0);
-    } else if (span.own) {
-      this.#own.set(this.#spans.length, span.own);
-      this.#spans.push(OWN_AT, span.own.length);
-    } else {
-      this.#spans.push(span.start, span.end);
-    }
+  take(most: number): RecordRun | null {
+    return this.#read().take(most);
+  }
+
+  #read(): ColumnReader {
+    this.#reader ??= new ColumnReader(this.#records, { from: this.#from, to: this.#records.size });
+    return this.#reader;
   }
 }
+
+const lengthOf = ({ isNull, own, start, end }: Span): number => {
+  if (isNull) return 0;
+  return own === null ? end - start : own.length;
+};
+
+const bytesOf = (span: Span, chunk: Uint8Array): Uint8Array => span.own ?? chunk.subarray(span.start, span.start + lengthOf(span));
 
 /** What a feed needs of the source that made it. */
 export interface FileHome {

@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { type AbortedTransaction, visibleBatches } from './aborted-transactions.ts';
-import { RecordColumns } from './column-batch.ts';
+import { RecordColumns } from './record-columns.ts';
 import {
   ATTRIBUTES_AT,
   CODEC_MASK,

@@ -25,10 +25,10 @@
 import { createRequire } from 'node:module';
 import type { PartitionAssigner } from 'kafkajs';
 import type { AbortedTransaction } from './aborted-transactions.ts';
-import type { RecordColumns } from './column-batch.ts';
 import { columnsByKafkajs, columnsInPlace, decodeSet, type Message, releaseOf, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
 import { replaceReceiving } from './kafkajs-network.ts';
+import type { RecordColumns } from './record-columns.ts';
 import { type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
 const VERSION = '2.2.4';

@@ -1,4 +1,5 @@
-import type { RecordBatch, RecordView } from '../types.ts';
+import { type BatchPlace, ColumnBatch } from './column-batch.ts';
+import { RecordColumns } from './record-columns.ts';
 
 export interface ListedRecord {
   offset: number;
@@ -8,45 +9,28 @@ export interface ListedRecord {
   value: Uint8Array | null;
 }
 
-/** Where a batch lies in its log. */
-export interface BatchPlace {
-  topic: string;
-  partition: number;
-  nextOffset: number;
-  endOffset: number;
-  byteLength: number;
+/** A batch of records that already are objects, copied one behind the other as they lie in a fetch. */
+export class ListedBatch extends ColumnBatch {
+  constructor(place: BatchPlace, records: readonly ListedRecord[]) {
+    super(place, packed(records).columns);
+  }
 }
 
-/** A batch over records that already are objects. */
-export class ListedBatch implements RecordBatch {
-  readonly topic: string;
-  readonly partition: number;
-  readonly nextOffset: number;
-  readonly endOffset: number;
-  readonly byteLength: number;
-  readonly #records: readonly ListedRecord[];
-  #at = 0;
-
-  constructor(place: BatchPlace, records: readonly ListedRecord[]) {
-    this.topic = place.topic;
-    this.partition = place.partition;
-    this.nextOffset = place.nextOffset;
-    this.endOffset = place.endOffset;
-    this.byteLength = place.byteLength;
-    this.#records = records;
+/** Records in one piece of memory, and their columns. */
+export function packed(records: readonly ListedRecord[]): { columns: RecordColumns; bytes: Uint8Array } {
+  const bytes = new Uint8Array(records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0));
+  const columns = new RecordColumns(records.length);
+  columns.lieIn(bytes);
+  let at = 0;
+  const put = (from: Uint8Array): number => {
+    bytes.set(from, at);
+    at += from.length;
+    return at - from.length;
+  };
+  for (const { offset, timestampMs, key, value } of records) {
+    columns.add(offset, timestampMs);
+    if (key !== null) columns.key(put(key), at);
+    if (value !== null) columns.value(put(value), at);
   }
-
-  next(view: RecordView): boolean {
-    if (this.#at === this.#records.length) return false;
-    const { offset, timestampMs, key, value } = this.#records[this.#at++];
-    view.offset = offset;
-    view.timestampMs = timestampMs;
-    view.key = key;
-    view.keyStart = 0;
-    view.keyEnd = key?.length ?? 0;
-    view.value = value;
-    view.valueStart = 0;
-    view.valueEnd = value?.length ?? 0;
-    return true;
-  }
+  return { columns, bytes };
 }

@@ -5,7 +5,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { asError, type ErrorCode, StreamError } from '../../errors.ts';
 import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
-import { RecordColumns } from './column-batch.ts';
+import { RecordColumns } from './record-columns.ts';
 import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
 
 export const HEADER_BYTES = 61;

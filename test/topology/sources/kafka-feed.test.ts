@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { asError, codeOf } from '../../../src/errors.ts';
-import { RecordColumns } from '../../../src/topology/sources/column-batch.ts';
 import { type FeedHome, KafkaFeed } from '../../../src/topology/sources/kafka-feed.ts';
 import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
+import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { recordsOf } from '../../conformance/source.ts';
 import { HandClock } from '../hand-clock.ts';
 

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module';
 import { PartitionAssigners } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
-import { ColumnBatch, type RecordColumns } from '../../../src/topology/sources/column-batch.ts';
+import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
 import { kafkaClient } from '../../../src/topology/sources/kafka-client.ts';
 import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
+import type { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { recordsOf } from '../../conformance/source.ts';
 import { encodeBatch, encodePlainBatch, type GivenRecord, sealed } from '../../kafka/record-batch.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ColumnBatch, RecordColumns } from '../../../src/topology/sources/column-batch.ts';
+import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
+import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { openRecordSet, readRecords } from '../../../src/topology/sources/record-set.ts';
 import { type RecordBatch, RecordView } from '../../../src/topology/types.ts';
 import { type BatchShape, encodeBatch, type GivenRecord } from '../../kafka/record-batch.ts';
