@@ -9,10 +9,15 @@ const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Beyond this, text is handed to the platform's codec; below, a plain loop over ASCII is faster. */
 const SHORT_TEXT = 48;
 
-/** Bytes a UTF-16 code unit can take in UTF-8. */
-const MAX_UTF8_PER_UNIT = 3;
-
 const MAX_VARINT_BYTES = 8;
+
+const { copy } = Buffer.prototype;
+
+/** The bytes from `start` to `end` (exclusive) to place `at` of another array. No view of either is made, which would be garbage. */
+export const copyBytes = (from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void => {
+  if (end - start > SHORT_TEXT) copy.call(from as Buffer, to, at, start, end);
+  else for (let i = start; i < end; i++) to[at + i - start] = from[i];
+};
 
 /** Appends to a buffer that grows and is kept for the next use. */
 export class ByteWriter {
@@ -91,23 +96,21 @@ export class ByteWriter {
 
   /** The bytes from `start` to `end` (exclusive), without their length. */
   bytes(source: Uint8Array, start = 0, end = source.length): void {
-    const count = end - start;
-    this.#reserve(count);
-    if (count <= SHORT_TEXT) {
-      for (let i = 0; i < count; i++) this.#buffer[this.#length + i] = source[start + i];
-    } else {
-      this.#buffer.set(source.subarray(start, end), this.#length);
-    }
-    this.#length += count;
+    this.#reserve(end - start);
+    copyBytes(source, start, end, this.#buffer, this.#length);
+    this.#length += end - start;
   }
 
-  /** Varint length in bytes, then UTF-8. A lone surrogate is written as U+FFFD. */
-  string(text: string): void {
-    if (text.length <= SHORT_TEXT && this.#ascii(text)) return;
-    const room = text.length * MAX_UTF8_PER_UNIT;
-    this.#reserve(room + MAX_VARINT_BYTES);
+  /** All that another writer holds. */
+  written(by: ByteWriter): void {
+    this.bytes(by.#buffer, 0, by.#length);
+  }
+
+  /** Varint length in bytes, times `unit`, then UTF-8. A lone surrogate is written as U+FFFD. */
+  string(text: string, unit: 1 | 2 = 1): void {
+    if (text.length <= SHORT_TEXT && this.#ascii(text, unit)) return;
     const encoded = utf8.encode(text);
-    this.varint(encoded.length);
+    this.varint(unit * encoded.length);
     this.bytes(encoded);
   }
 
@@ -128,7 +131,7 @@ export class ByteWriter {
   }
 
   /** Writes text that is all ASCII; false, and nothing written, when it is not. */
-  #ascii(text: string): boolean {
+  #ascii(text: string, unit: number): boolean {
     const count = text.length;
     this.#reserve(count + 1);
     const start = this.#length + 1;
@@ -137,7 +140,7 @@ export class ByteWriter {
       if (unit >= 0x80) return false;
       this.#buffer[start + i] = unit;
     }
-    this.#buffer[this.#length] = count;
+    this.#buffer[this.#length] = unit * count;
     this.#length = start + count;
     return true;
   }

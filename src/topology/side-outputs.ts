@@ -1,18 +1,27 @@
 /** Copies of source records on their way to `.invalid .duplicates .late .violations .unique`: bytes unchanged, source in the headers. */
+import { copyBytes } from '../state/bytes.ts';
 import type { OutRecord, RecordView } from './types.ts';
 
 /** Kafka's default limit is 1 MiB a message; headers need room too. */
 const MAX_VALUE_BYTES = 1_000_000;
 const CUT_TO_BYTES = 64 * 1024;
 const FIRST_ROOM_BYTES = 4096;
+const NO_ROOM = new Uint8Array(0);
+/** With less than this share of it filled, room is given back. */
+const LEAST_FILLED = 1 / 8;
 /** Of a key or value that is null. */
 const NULL_BYTES = -1;
 
-/** What is waiting lies in columns and in one buffer: an object a record, with bytes of its own, would be copied by every collection until it is sent. */
+/**
+ * What is waiting lies in columns and in one buffer: an object a record, with bytes of its own, would be copied by every collection
+ * until it is sent. There are two such buffers, in turn: what was taken is sent before it is taken again.
+ */
 export class SideOutputs {
   readonly #topic: string;
   readonly #partition: string;
-  #bytes = new Uint8Array(0);
+  #bytes = NO_ROOM;
+  /** Holds the records that were taken last. */
+  #taken = NO_ROOM;
   #filled = 0;
   /** As much as was taken last, which may be nothing: a buffer that grows to it is made several times over. */
   #expectedBytes = FIRST_ROOM_BYTES;
@@ -53,6 +62,7 @@ export class SideOutputs {
     this.#byteLength += Math.max(0, keyBytes) + Math.max(0, valueBytes) + 200;
   }
 
+  /** Their bytes are valid until the second `take` after this. */
   take(): OutRecord[] {
     const records: OutRecord[] = [];
     let at = 0;
@@ -94,15 +104,16 @@ export class SideOutputs {
       this.#bytes = grown;
     }
     // A copy: views of a few records would keep whole fetches in memory until they are sent.
-    this.#bytes.set(from.subarray(start, end), this.#filled);
+    copyBytes(from, start, end, this.#bytes, this.#filled);
     this.#filled = needed;
     return end - start;
   }
 
-  /** The buffer goes with the records that were taken. */
   #forget(): void {
     this.#expectedBytes = Math.max(FIRST_ROOM_BYTES, this.#filled);
-    this.#bytes = new Uint8Array(0);
+    const next = this.#taken;
+    this.#taken = this.#filled < LEAST_FILLED * this.#bytes.length ? NO_ROOM : this.#bytes;
+    this.#bytes = next;
     this.#filled = 0;
     this.#byteLength = 0;
     for (const column of [this.#topics, this.#offsets, this.#keyBytes, this.#valueBytes, this.#reasons, this.#more]) column.length = 0;

@@ -145,7 +145,8 @@ export interface OutRecord {
 export interface LogWriter {
   /**
    * Resolves when every record is acknowledged by all replicas. Records of one partition keep their order. Retries by
-   * itself while the broker is away; a rejected call may have written any part of its records.
+   * itself while the broker is away; a rejected call may have written any part of its records. Once it has ended, their bytes are
+   * not read any more: that memory is used again.
    */
   send(records: readonly OutRecord[]): Promise<void>;
   close(): Promise<void>;

@@ -1,16 +1,37 @@
 import { expect, test } from 'vitest';
 import { Staged } from './staged.ts';
 
-test('a burst of copies finds room made in one piece the next time, and what comes after a quiet while takes little', () => {
+test('copies lie in two buffers in turn, made in one piece for as many as there were before; after a quiet while they take little', () => {
   const staged = new Staged('impressions');
   let offset = 0;
-  const roomOf = (records: number): number => {
+  const memoryOf = (records: number): ArrayBufferLike | undefined => {
     const value = Buffer.alloc(1000, 'no impression');
     staged.process(Array.from({ length: records }, () => ({ offset: offset++, timestampMs: 0, key: null, value })));
-    return staged.commit().at(-1)?.value?.buffer.byteLength ?? 0;
+    return staged.commit().at(-1)?.value?.buffer;
   };
-  expect(roomOf(1000)).toBeGreaterThanOrEqual(1_000_000);
-  expect(roomOf(1000)).toBe(1_000_000);
-  expect(roomOf(0)).toBe(0);
-  expect(roomOf(1)).toBe(4096);
+  const first = memoryOf(1000);
+  const second = memoryOf(1000);
+  expect(first?.byteLength).toBeGreaterThanOrEqual(1_000_000);
+  expect(second?.byteLength).toBe(1_000_000);
+  for (const [records, memory] of [
+    [1000, first],
+    [900, second],
+    [1, first],
+    [1, second],
+  ] as const)
+    expect(memoryOf(records)).toBe(memory);
+  expect(memoryOf(0)).toBe(undefined);
+  expect(memoryOf(1)?.byteLength).toBe(4096);
+});
+
+test('what was taken stays as it was while more comes in', () => {
+  const staged = new Staged('impressions');
+  const process = (text: string): void =>
+    staged.process([{ offset: 0, timestampMs: 0, key: Buffer.from('key'), value: Buffer.from(text) }]);
+  process('before');
+  staged.commit();
+  process('first');
+  const taken = staged.commit()[0];
+  process('second');
+  expect([taken.key, taken.value].map((bytes) => Buffer.from(bytes ?? []).toString())).toEqual(['key', 'first']);
 });

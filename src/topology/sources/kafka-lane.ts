@@ -4,9 +4,10 @@ import type { Clock, OutRecord } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
 import { type Call, chunks, grouped, type Item, messageOf, sizeOf, UNSETTLED } from './kafka-lane-items.ts';
-import { messageOfBatch } from './kafkajs-encoding.ts';
+import { acknowledged, messageOfBatch } from './kafkajs-encoding.ts';
 import { partitionOf } from './murmur2.ts';
 import { writeRecordBatch } from './record-batch-writer.ts';
+import { requestMemory } from './request-memory.ts';
 
 export interface LaneOptions {
   clock: Clock;
@@ -89,20 +90,24 @@ export class KafkaLane {
 
   async #sendAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const items = this.#waiting.filter((item) => !this.#queuedBehind(item));
+      const items = this.#free(this.#waiting);
       this.#waiting = [];
       if (this.#partitions > 0) for (const item of items) this.#place(item);
       for (const chunk of chunks(items, this.#options.maxBatchBytes)) {
         // A partition may have been held up by the chunk before.
-        const free = chunk.filter((item) => !this.#queuedBehind(item));
+        const free = this.#free(chunk);
         if (free.length > 0) await this.#sendChunk(free, null);
       }
     }
     this.#sending = null;
   }
 
+  /** Those of a partition that is held up are queued behind it, the others returned. */
+  #free(items: readonly Item[]): readonly Item[] {
+    return this.#held.size === 0 ? items : items.filter((item) => !this.#queuedBehind(item));
+  }
+
   #queuedBehind(item: Item): boolean {
-    if (this.#held.size === 0) return false;
     const held = this.#held.get(this.#place(item));
     held?.behind.push(item);
     return held !== undefined;
@@ -126,6 +131,7 @@ export class KafkaLane {
           throw noPartition(this.#topic, missing);
         }
         absence.over();
+        acknowledged(packed);
         return ended(left, null);
       } catch (error) {
         if (isTooLarge(error)) return this.#sendHalves(left, held, error);
@@ -153,7 +159,7 @@ export class KafkaLane {
     const middle = chunk.length >> 1;
     await this.#sendChunk(chunk.slice(0, middle), held);
     // The first half may have been held up.
-    const rest = held ? chunk.slice(middle) : chunk.slice(middle).filter((item) => !this.#queuedBehind(item));
+    const rest = held ? chunk.slice(middle) : this.#free(chunk.slice(middle));
     if (rest.length > 0) await this.#sendChunk(rest, held);
   }
 
@@ -201,7 +207,7 @@ export class KafkaLane {
     const form = { timestampMs: clock.now().wallMs, codec };
     const batches = [...grouped(chunk, (item) => this.#place(item))].map(async ([partition, items]) => {
       const records = items.map(({ record }) => record);
-      return messageOfBatch(partition, await writeRecordBatch(records, form));
+      return messageOfBatch(partition, await writeRecordBatch(records, form, requestMemory));
     });
     return Promise.all(batches);
   }

@@ -4,10 +4,11 @@ import type { StateRecord, StateTopic, StoredRecord } from '../../state/state-to
 import type { Clock } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
-import { messageOfBatch } from './kafkajs-encoding.ts';
+import { acknowledged, messageOfBatch } from './kafkajs-encoding.ts';
 import { type Cluster, clusterOf, nextOffsetAfter, throwIfUnreadable } from './kafkajs-internals.ts';
 import { partitionOf } from './murmur2.ts';
 import { writeRecordBatch } from './record-batch-writer.ts';
+import { requestMemory } from './request-memory.ts';
 
 export interface KafkaStateTopicOptions {
   topic: string;
@@ -62,8 +63,10 @@ export class KafkaStateTopic implements StateTopic {
         this.#producer = null;
         throw error;
       });
-      const batch = await writeRecordBatch(make(), { timestampMs: this.#options.clock.now().wallMs, codec: 0 });
-      const [{ baseOffset }] = await producer.send({ topic, acks: -1, messages: [messageOfBatch(partition, batch)] });
+      const form = { timestampMs: this.#options.clock.now().wallMs, codec: 0 };
+      const messages = [messageOfBatch(partition, await writeRecordBatch(make(), form, requestMemory))];
+      const [{ baseOffset }] = await producer.send({ topic, acks: -1, messages });
+      acknowledged(messages);
       return Number(baseOffset);
     });
   }

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { crc32c } from '@node-rs/crc32';
 import type { Message } from 'kafkajs';
+import { requestMemory, reuse } from './request-memory.ts';
 
 interface Encoder {
   buf: Buffer;
@@ -26,6 +27,9 @@ type MakeRequest = (given: ProduceArguments) => { encode(): Promise<Encoder> };
 const require = createRequire(import.meta.url);
 const batches = new WeakMap<Message, Buffer>();
 
+/** Of a request, by the first of its messages. */
+const requests = new WeakMap<Message, Buffer>();
+
 /** Of a payload, room before it in the same memory: kafkajs puts two headers in front, the client's name in one, and copies all at each. */
 const HEADROOM_BYTES = 1024;
 const rooms = new WeakMap<Encoder, { memory: Buffer; start: number }>();
@@ -41,6 +45,17 @@ export const messageOfBatch = (partition: number, batch: Buffer): Message => {
 
 /** The batch that a message stands for; undefined for one that is only itself. */
 export const batchBehind = (message: Message): Buffer | undefined => batches.get(message);
+
+/** These were acknowledged, at the first attempt of kafkajs: memory of their batches, and of the requests in which they went, is for others. */
+export const acknowledged = (messages: readonly Message[]): void => {
+  for (const message of messages) {
+    for (const memories of [batches, requests]) {
+      const memory = memories.get(message);
+      if (memory !== undefined) reuse(memory);
+      memories.delete(message);
+    }
+  }
+};
 
 /**
  * Before the first produce request of the process: later versions of the request are made of this one, when first asked for. What
@@ -90,7 +105,8 @@ function replaceJoining({ prototype }: EncoderClass): void {
 function encoded(to: Encoder, { acks, timeout, transactionalId = null, topicData }: ProduceArguments): Encoder {
   const found = topicData.flatMap(({ partitions }) => partitions.map(({ messages: [first] }) => batches.get(first) as Buffer));
   const bytes = found.reduce((sum, batch) => sum + batch.length + FRAME_BYTES, FRAME_BYTES);
-  const memory = Buffer.allocUnsafeSlow(HEADROOM_BYTES + bytes);
+  const memory = requestMemory(HEADROOM_BYTES + bytes);
+  requests.set(topicData[0].partitions[0].messages[0], memory);
   to.buf = memory.subarray(HEADROOM_BYTES);
   rooms.set(to, { memory, start: HEADROOM_BYTES });
   to.writeString(transactionalId).writeInt16(acks).writeInt32(timeout).writeInt32(topicData.length);

@@ -22,18 +22,21 @@ export interface BatchForm {
 
 const MAGIC = 2;
 const NONE = -1;
-const utf8 = new TextEncoder();
-/** Texts of headers are short. At most 3 bytes a unit. */
-const short = Buffer.allocUnsafeSlow(384);
-const SHORT_TEXT = short.length / 3;
+/** A number that is not negative is written as so many times itself. */
+const ZIGZAG = 2;
 const body = new ByteWriter(4096);
 const out = new ByteWriter(64 * 1024);
 
-export async function writeRecordBatch(records: readonly BatchRecord[], { timestampMs, codec }: BatchForm): Promise<Buffer> {
+/** @param room gives memory for so many bytes, whatever is in it */
+export async function writeRecordBatch(
+  records: readonly BatchRecord[],
+  { timestampMs, codec }: BatchForm,
+  room: (bytes: number) => Buffer = Buffer.allocUnsafe,
+): Promise<Buffer> {
   out.reset();
   for (let i = 0; i < records.length; i++) writeRecord(records[i], i);
   const packed = codec === 0 ? out.view() : await CODECS[codec].compress(Buffer.from(out.take().buffer));
-  const batch = Buffer.allocUnsafe(HEADER_BYTES + packed.length);
+  const batch = room(HEADER_BYTES + packed.length);
   batch.set(packed, HEADER_BYTES);
   writeHeader(batch, { records: records.length, timestampMs, codec });
   return batch;
@@ -63,18 +66,19 @@ function writeRecord({ key, value, headers }: BatchRecord, offsetDelta: number):
   zigzag(body, offsetDelta);
   field(key);
   field(value);
-  const names = headers === undefined ? [] : Object.keys(headers);
-  zigzag(body, names.length);
-  for (const name of names) {
-    text(name);
-    text(headers?.[name] ?? '');
+  let count = 0;
+  for (const _ in headers) count++;
+  zigzag(body, count);
+  for (const name in headers) {
+    body.string(name, ZIGZAG);
+    body.string(headers[name], ZIGZAG);
   }
   zigzag(out, body.length);
-  out.bytes(body.view());
+  out.written(body);
 }
 
 /** Of a number that is not negative. */
-const zigzag = (to: ByteWriter, value: number): void => to.varint(2 * value);
+const zigzag = (to: ByteWriter, value: number): void => to.varint(ZIGZAG * value);
 
 function field(bytes: Uint8Array | null): void {
   if (bytes === null) {
@@ -83,14 +87,4 @@ function field(bytes: Uint8Array | null): void {
   }
   zigzag(body, bytes.length);
   body.bytes(bytes);
-}
-
-function text(content: string): void {
-  if (content.length > SHORT_TEXT) {
-    field(utf8.encode(content));
-    return;
-  }
-  const length = short.write(content);
-  zigzag(body, length);
-  body.bytes(short, 0, length);
 }

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
+import type { Message } from 'kafkajs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
+import { acknowledged, messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
+import { requestMemory } from '../../../src/topology/sources/request-memory.ts';
 
 interface Encoded {
   buffer: Buffer;
@@ -10,12 +12,14 @@ interface Encoded {
 const require = createRequire(import.meta.url);
 
 /** A produce request as it goes to the socket. */
-async function requestOf({ clientId = 'client', topic = 'topic', batches }: { clientId?: string; topic?: string; batches: Buffer[] }) {
+async function requestOf(given: { clientId?: string; topic?: string; batches?: Buffer[]; messages?: Message[] }) {
+  const { clientId = 'client', topic = 'topic', batches = [] } = given;
+  const { messages = batches.map((batch, partition) => messageOfBatch(partition, batch)) } = given;
   const produce = require('kafkajs/src/protocol/requests/produce/index.js') as {
     protocol(of: { version: number }): (given: object) => { request: object };
   };
   const createRequest = require('kafkajs/src/protocol/request.js') as (given: object) => Promise<Encoded>;
-  const partitions = batches.map((batch, partition) => ({ partition, messages: [messageOfBatch(partition, batch)] }));
+  const partitions = messages.map((message, partition) => ({ partition, messages: [message] }));
   const { request } = produce.protocol({ version: 7 })({ acks: -1, timeout: 1000, topicData: [{ topic, partitions }] });
   return (await createRequest({ request, correlationId: 7, clientId })).buffer;
 }
@@ -49,6 +53,19 @@ describe('a produce request of batches', () => {
   it('may have a topic of the longest name, and a client whose name finds no room before it', async () => {
     const given = { topic: 't'.repeat(249), clientId: 'c'.repeat(5000), batches: [batchOf(100, 1)] };
     expect((await requestOf(given)).equals(expected(given))).toBe(true);
+  });
+
+  it('lies in memory of one that was acknowledged, and of none that was not', async () => {
+    const given = (fill: number) => ({ batches: [batchOf(200_000, fill)] });
+    const lost = await requestOf(given(1));
+    const messages = [messageOfBatch(0, requestMemory(200_000).fill(2))];
+    const sent = await requestOf({ messages });
+    acknowledged(messages);
+    acknowledged(messages);
+    const next = [await requestOf(given(3)), await requestOf(given(4)), await requestOf(given(5))];
+    expect(next.map((request, i) => request.equals(expected(given(3 + i))))).toEqual([true, true, true]);
+    expect(next.filter(({ buffer }) => buffer === sent.buffer)).toHaveLength(1);
+    expect(next.filter(({ buffer }) => buffer === lost.buffer)).toEqual([]);
   });
 
   it('is not disturbed by another that is made at the same time', async () => {

@@ -1,0 +1,31 @@
+/**
+ * Memory of what is sent, used again once it was acknowledged. As with responses (response-pool.ts), it is not its bytes that cost,
+ * but the garbage: V8 collects its whole heap whenever some dozens of MB have been made outside of it.
+ */
+
+/** Smaller ones are made and forgotten. */
+const LEAST_BYTES = 1 << 14;
+/** What waits for its next use: no more than that, the latest. */
+const MOST_WAITING_BYTES = 1 << 23;
+
+const waiting: Buffer[] = [];
+let waitingBytes = 0;
+
+/** Room for so many bytes, whatever is in it. */
+export function requestMemory(bytes: number): Buffer {
+  if (bytes < LEAST_BYTES) return Buffer.allocUnsafe(bytes);
+  const found = waiting.findIndex(({ length }) => length >= bytes);
+  if (found < 0) return Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes))).subarray(0, bytes);
+  const [memory] = waiting.splice(found, 1);
+  waitingBytes -= memory.length;
+  return memory.subarray(0, bytes);
+}
+
+/** Nobody reads in it any more. Of memory that did not come from here nothing is kept. */
+export function reuse(memory: Buffer): void {
+  const { buffer } = memory;
+  if (memory.byteOffset !== 0 || buffer.byteLength < LEAST_BYTES) return;
+  waiting.push(Buffer.from(buffer));
+  waitingBytes += buffer.byteLength;
+  while (waitingBytes > MOST_WAITING_BYTES) waitingBytes -= waiting.shift()?.length ?? 0;
+}
