@@ -1,5 +1,5 @@
 /** What is compiled for WebAssembly, and how. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
 
@@ -22,7 +22,8 @@ export const pathOf = (file: string): string => join(import.meta.dirname, '..', 
 export async function compile(source: string): Promise<Uint8Array> {
   let binary: Uint8Array | null = null;
   const files = {
-    readFile: (name: string) => (name === source ? readFileSync(pathOf(source), 'utf8') : null),
+    // Others are the compiler's own, or places it looks at in vain.
+    readFile: (name: string) => (name.startsWith('native/') && existsSync(pathOf(name)) ? readFileSync(pathOf(name), 'utf8') : null),
     writeFile: (name: string, contents: string | Uint8Array) => {
       if (name === 'out.wasm') binary = contents as Uint8Array;
     },

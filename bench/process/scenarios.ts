@@ -155,6 +155,7 @@ const stages: Scenario = async ({ records, profile, report, name }) => {
     profile,
   });
   const says = {
+    receive: 'copying to where a response lies',
     open: 'checksums',
     read: 'finding records',
     process: 'decoding and judging',

@@ -5,8 +5,9 @@ import { SeededHash } from '../../src/state/hash.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
 import { ColumnBatch } from '../../src/topology/sources/column-batch.ts';
-import { RecordColumns } from '../../src/topology/sources/record-columns.ts';
-import { openRecordSet, readRecords, recordsIn } from '../../src/topology/sources/record-set.ts';
+import { columnsInPlace, releaseOf } from '../../src/topology/sources/kafkajs-decoding.ts';
+import { openRecordSet } from '../../src/topology/sources/record-set.ts';
+import { responses } from '../../src/topology/sources/response-pool.ts';
 import type { Stream } from '../../src/topology/types.ts';
 import { check, DAY, fillKeys, HOUR, his, los } from '../figures.ts';
 import { REPEAT_EVERY, recordSets } from './impressions.ts';
@@ -24,6 +25,7 @@ export interface StagePlan {
 
 export interface StageFigures {
   /** Seconds a million records. */
+  receive: number;
   open: number;
   read: number;
   process: number;
@@ -40,7 +42,7 @@ const PER_SECOND = 500_000;
 const FEED = { contactMs: () => 0, endReachedMs: () => null };
 const OUTPUTS = { partials: 'p', duplicates: 'd', late: 'l', invalid: 'i', violations: 'v', unique: null };
 
-type Laps = Record<'open' | 'read' | 'process' | 'emit' | 'commit', number>;
+type Laps = Record<'receive' | 'open' | 'read' | 'process' | 'emit' | 'commit', number>;
 
 /** The first half is to warm up; the figures are of the second. */
 export async function measureStages({ stream, records, campaigns, keys, profile }: StagePlan): Promise<StageFigures> {
@@ -88,7 +90,7 @@ function prefill({ state }: IngestStage, keys: number): void {
 }
 
 class StageRun {
-  laps: Laps = { open: 0, read: 0, process: 0, emit: 0, commit: 0 };
+  laps: Laps = { receive: 0, open: 0, read: 0, process: 0, emit: 0, commit: 0 };
   seen = 0;
   longestMs = 0;
   readonly #stage: IngestStage;
@@ -101,7 +103,7 @@ class StageRun {
   }
 
   begin(): void {
-    this.laps = { open: 0, read: 0, process: 0, emit: 0, commit: 0 };
+    this.laps = { receive: 0, open: 0, read: 0, process: 0, emit: 0, commit: 0 };
     this.longestMs = 0;
   }
 
@@ -116,10 +118,14 @@ class StageRun {
 
   async #takeOne(set: Buffer): Promise<void> {
     const stage = this.#stage;
-    const { batches, nextOffset, byteLength } = await openRecordSet(set);
+    const response = responses.take(set.length);
+    response.set(set);
+    this.#lap('receive');
+    const opened = await openRecordSet(response);
+    const { nextOffset, byteLength } = opened;
     this.#lap('open');
-    const records = new RecordColumns(batches.reduce((sum, batch) => sum + recordsIn(batch), 0));
-    readRecords(batches, this.seen, records);
+    const records = columnsInPlace(opened, this.seen, []);
+    const release = releaseOf(opened, records);
     this.seen += records.size;
     this.#lap('read');
     const now = { monotonicMs: (this.seen / PER_SECOND) * 1000, wallMs: 0 };
@@ -130,6 +136,7 @@ class StageRun {
     this.#lap('emit');
     if (out) stage.takeCommit();
     this.#lap('commit');
+    release();
   }
 
   #lap(name: keyof Laps): void {

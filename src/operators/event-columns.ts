@@ -2,26 +2,31 @@
 import type { SeededHash } from '../state/hash.ts';
 import type { Stream } from '../topology/types.ts';
 import type { DecodedEvent } from './decoded-event.ts';
+import { TEXTS } from './field-reader.ts';
 import { isTied, suspectKey } from './suspect.ts';
 
 /** Records of a block: so many that their misses overlap, so few that they fit the nearest cache. */
 export const BLOCK = 32;
 
-/** As native/decode.ts has them, in bytes: spans of values, columns, and what else each record says. */
-export const COLUMNS_AT = {
-  spans: 0,
-  flags: 256,
-  eventTs: 384,
-  spendMicros: 640,
-  ids: 896,
-  entities: 1152,
-  suspects: 1408,
-  units: 1664,
-  variants: 1920,
-  results: 2176,
-  resultBytes: 112,
+/** As native/layout.ts has them, in bytes. */
+const AT = {
+  eventTs: 0,
+  receivedTs: 256,
+  assignedTs: 512,
+  spendMicros: 768,
+  flags: 1024,
+  versions: 1152,
+  ids: 1280,
+  entities: 1536,
+  suspects: 1792,
+  units: 2048,
+  variants: 2304,
+  texts: 2560,
+  attributes: 4352,
+  end: 4608,
 } as const;
-export const COLUMNS_BYTES = COLUMNS_AT.results + BLOCK * COLUMNS_AT.resultBytes;
+export const COLUMNS_BYTES = AT.end;
+const SPAN_BYTES = 8 * BLOCK;
 
 export const FLAG = { user: 1, advertiser: 2, surface: 4, valid: 8, attributes: 16, sure: 32, tied: 64 } as const;
 
@@ -41,6 +46,17 @@ export class HashColumns {
   }
 }
 
+/** Where something lies, of each record. */
+export class SpanColumns {
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+
+  constructor(buffer: ArrayBuffer, at: number) {
+    this.starts = new Int32Array(buffer, at, BLOCK);
+    this.ends = new Int32Array(buffer, at + 4 * BLOCK, BLOCK);
+  }
+}
+
 export class EventColumns {
   /** `sure` where compiled code has read the record; of others only `surface`, `valid` and `tied` are told. */
   readonly flags: Int32Array;
@@ -53,16 +69,27 @@ export class EventColumns {
   /** Of streams that have units. */
   readonly units: HashColumns;
   readonly variants: HashColumns;
+  /** Of sure records: where their texts lie, by number of the text. Nothing is the entity of others. */
+  readonly texts: readonly SpanColumns[];
+  readonly attributes: SpanColumns;
+  readonly versions: Int32Array;
+  readonly receivedTs: Float64Array;
+  readonly assignedTs: Float64Array;
 
   constructor(buffer = new ArrayBuffer(COLUMNS_BYTES), at = 0) {
-    this.flags = new Int32Array(buffer, at + COLUMNS_AT.flags, BLOCK);
-    this.eventTs = new Float64Array(buffer, at + COLUMNS_AT.eventTs, BLOCK);
-    this.spendMicros = new Float64Array(buffer, at + COLUMNS_AT.spendMicros, BLOCK);
-    this.ids = new HashColumns(buffer, at + COLUMNS_AT.ids);
-    this.entities = new HashColumns(buffer, at + COLUMNS_AT.entities);
-    this.suspects = new HashColumns(buffer, at + COLUMNS_AT.suspects);
-    this.units = new HashColumns(buffer, at + COLUMNS_AT.units);
-    this.variants = new HashColumns(buffer, at + COLUMNS_AT.variants);
+    this.flags = new Int32Array(buffer, at + AT.flags, BLOCK);
+    this.eventTs = new Float64Array(buffer, at + AT.eventTs, BLOCK);
+    this.spendMicros = new Float64Array(buffer, at + AT.spendMicros, BLOCK);
+    this.ids = new HashColumns(buffer, at + AT.ids);
+    this.entities = new HashColumns(buffer, at + AT.entities);
+    this.suspects = new HashColumns(buffer, at + AT.suspects);
+    this.units = new HashColumns(buffer, at + AT.units);
+    this.variants = new HashColumns(buffer, at + AT.variants);
+    this.texts = Array.from({ length: TEXTS }, (_, text) => new SpanColumns(buffer, at + AT.texts + text * SPAN_BYTES));
+    this.attributes = new SpanColumns(buffer, at + AT.attributes);
+    this.versions = new Int32Array(buffer, at + AT.versions, BLOCK);
+    this.receivedTs = new Float64Array(buffer, at + AT.receivedTs, BLOCK);
+    this.assignedTs = new Float64Array(buffer, at + AT.assignedTs, BLOCK);
   }
 
   /** Record `i`, which compiled code was not sure of. */

@@ -27,6 +27,9 @@ export const TARGETS: Readonly<Record<Target, number>> = {
   attributes: 13,
 };
 
+/** Texts among them. */
+export const TEXTS = TARGETS.surface + 1;
+
 /** How the texts among them are checked: the numbers up to here are ids. */
 const LAST_ID = TARGETS.advertiserId;
 

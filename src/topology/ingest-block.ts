@@ -22,8 +22,8 @@ export class IngestBlock {
   lastMs = Number.NaN;
   /** 0 for a record that is good; of others only `record` means anything. */
   readonly reasons = new Uint8Array(BLOCK);
-  /** Valid until any block is filled, as is all that is read of a record. */
-  readonly columns: EventColumns;
+  /** Others after each time it is filled, and valid until any block is, as is all that is read of a record. */
+  columns: EventColumns;
   #run: RecordRun | null = null;
   readonly #view = new RecordView();
   readonly #events: DecodedEvent[];
@@ -46,16 +46,16 @@ export class IngestBlock {
   fill(batch: RecordBatch): boolean {
     const run = batch.take(BLOCK);
     if (run === null) return false;
-    const { columns } = this;
     const { from, size, timesMs } = run;
     this.#run = run;
     this.size = size;
-    if (this.#native === null) columns.flags.fill(0);
-    else this.#native.read(run);
+    this.reasons.fill(0);
+    const sure = this.#native === null ? 0 : this.#native.read(run);
+    if (this.#native !== null) this.columns = this.#native.columns;
+    if (sure < size) this.#readUnsure();
     let oldestMs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < size; i++) {
-      if (timesMs[from + i] < oldestMs) oldestMs = timesMs[from + i];
-      this.reasons[i] = this.#judged(i, run);
+    for (let at = from; at < from + size; at++) {
+      if (timesMs[at] < oldestMs) oldestMs = timesMs[at];
     }
     this.oldestMs = oldestMs;
     this.lastMs = timesMs[from + size - 1];
@@ -76,13 +76,15 @@ export class IngestBlock {
     return event;
   }
 
-  /** The campaigns or experiments of all records with their hashes; nothing for those that compiled code was not sure of. */
+  /** The campaigns or experiments of all records with their hashes; nothing for those that compiled code was not sure of. Valid until the next block. */
   entities(into: IdBlock): void {
-    const { los } = this.columns.entities;
+    const { entities, texts } = this.columns;
+    const { starts, ends } = texts[TARGETS.entityId];
+    if (this.#native !== null) into.bytes = this.#native.bytes;
     into.size = this.size;
-    if (this.#native === null) into.ends.set(into.starts);
-    else this.#native.texts(TARGETS.entityId, this.size, into);
-    for (let i = 0; i < this.size; i++) into.hashes[i] = los[i];
+    into.starts = starts;
+    into.ends = ends;
+    for (let i = 0; i < this.size; i++) into.hashes[i] = entities.los[i];
   }
 
   /** Its campaign or experiment; valid until the next call. */
@@ -113,17 +115,14 @@ export class IngestBlock {
     return this.#ref;
   }
 
-  /** Why a record is invalid, 0 when it is good. */
-  #judged(i: number, { from, keys, timesMs }: RecordRun): number {
-    if ((this.columns.flags[i] & FLAG.sure) === 0) return this.#read(i);
-    return this.#decoder.check(keys[2 * (from + i)] >= 0, timesMs[from + i], this.columns.eventTs[i]);
-  }
-
-  /** The same of one that compiled code was not sure of. */
-  #read(i: number): number {
-    const event = this.#events[i];
-    const reason = this.#decoder.decode(this.record(i), event);
-    if (reason === 0) this.columns.set(i, this.#stream, event, this.#hash);
-    return reason;
+  /** Records that compiled code was not sure of. */
+  #readUnsure(): void {
+    const { columns, reasons } = this;
+    for (let i = 0; i < this.size; i++) {
+      if ((columns.flags[i] & FLAG.sure) !== 0) continue;
+      const event = this.#events[i];
+      reasons[i] = this.#decoder.decode(this.record(i), event);
+      if (reasons[i] === 0) columns.set(i, this.#stream, event, this.#hash);
+    }
   }
 }

@@ -3,6 +3,7 @@
  * where somebody wants messages: kafkajs's own consumers, and ours where its decoding is asked for (KAFKA_DECODER).
  */
 import { createRequire } from 'node:module';
+import { DecoderMemory } from '../../operators/decoder-memory.ts';
 import { type AbortedTransaction, visibleBatches } from './aborted-transactions.ts';
 import { RecordColumns } from './record-columns.ts';
 import {
@@ -116,7 +117,7 @@ async function messagesOf(batch: OpenBatch): Promise<Message[]> {
 /** What `columnsInPlace` says of a set, by kafkajs's decoding. Messages of one batch at a time, so that they die young. */
 export async function columnsByKafkajs(set: OpenSet, fromOffset: number, aborted: readonly AbortedTransaction[]): Promise<RecordColumns> {
   const { visible, fault: unclear } = visibleBatches(set.batches, aborted);
-  const records = emptyColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
+  const records = ownColumns(countIn(visible));
   let fault = unclear;
   for (const batch of visible) {
     try {
@@ -147,7 +148,7 @@ function addMessages(messages: readonly Message[], fromOffset: number, to: Recor
 /** What a reader of committed records sees of a set, from an offset on; the set's fault is then the first batch that cannot be read. */
 export function columnsInPlace(set: OpenSet, fromOffset: number, aborted: readonly AbortedTransaction[]): RecordColumns {
   const { visible, fault: unclear } = visibleBatches(set.batches, aborted);
-  const records = emptyColumns(visible.reduce((sum, batch) => sum + recordsIn(batch), 0));
+  const records = emptyColumns(visible);
   const fault = readRecords(visible, fromOffset, records) ?? unclear;
   if (fault) cutBefore(set, fault);
   return records;
@@ -158,7 +159,16 @@ const spare: RecordColumns[] = [];
 const MOST_SPARE = 16;
 const MOST_SPARE_RECORDS = 1 << 16;
 
-const emptyColumns = (capacity: number): RecordColumns => spare.pop() ?? new RecordColumns(capacity);
+const ownColumns = (capacity: number): RecordColumns => spare.pop() ?? new RecordColumns(capacity);
+
+/** Where the records lie, if compiled code sees them there: it can fill them then. */
+function emptyColumns(batches: readonly OpenBatch[]): RecordColumns {
+  const capacity = countIn(batches);
+  const room = batches.length === 0 ? null : DecoderMemory.of(batches[0].bytes.buffer)?.roomFor(capacity);
+  return room ? new RecordColumns(capacity, room) : ownColumns(capacity);
+}
+
+const countIn = (batches: readonly OpenBatch[]): number => batches.reduce((sum, batch) => sum + recordsIn(batch), 0);
 
 /** Gives the memory of a set and of its columns away, for others to use; to be called once, when nobody reads there any more. */
 export function releaseOf({ batches }: OpenSet, records: RecordColumns): () => void {
@@ -166,7 +176,7 @@ export function releaseOf({ batches }: OpenSet, records: RecordColumns): () => v
   return () => {
     drop?.();
     records.cutTo(0);
-    if (spare.length < MOST_SPARE && records.capacity <= MOST_SPARE_RECORDS) spare.push(records);
+    if (!records.isGuest && spare.length < MOST_SPARE && records.capacity <= MOST_SPARE_RECORDS) spare.push(records);
   };
 }
 

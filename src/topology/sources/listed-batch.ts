@@ -16,21 +16,29 @@ export class ListedBatch extends ColumnBatch {
   }
 }
 
-/** Records in one piece of memory, and their columns. */
+/** Their columns, and the bytes that they lie in. */
 export function packed(records: readonly ListedRecord[]): { columns: RecordColumns; bytes: Uint8Array } {
-  const bytes = new Uint8Array(records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0));
+  const bytes = new Uint8Array(bytesOf(records));
   const columns = new RecordColumns(records.length);
-  columns.lieIn(bytes);
-  let at = 0;
+  pack(records, columns, { bytes, at: 0 });
+  return { columns, bytes };
+}
+
+/** Copies records one behind the other, and adds them to columns. */
+export function pack(records: readonly ListedRecord[], columns: RecordColumns, to: { bytes: Uint8Array; at: number }): void {
+  let { at } = to;
   const put = (from: Uint8Array): number => {
-    bytes.set(from, at);
+    to.bytes.set(from, at);
     at += from.length;
     return at - from.length;
   };
+  columns.lieIn(to.bytes);
   for (const { offset, timestampMs, key, value } of records) {
     columns.add(offset, timestampMs);
     if (key !== null) columns.key(put(key), at);
     if (value !== null) columns.value(put(value), at);
   }
-  return { columns, bytes };
 }
+
+export const bytesOf = (records: readonly ListedRecord[]): number =>
+  records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0);

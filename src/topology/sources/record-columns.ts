@@ -1,6 +1,10 @@
+import type { ColumnRoom } from '../../operators/decoder-memory.ts';
 import type { RecordRun } from '../types.ts';
+import type { OpenBatch } from './record-set.ts';
 
 const FIRST_CAPACITY = 64;
+/** Two doubles and two spans. */
+const RECORD_BYTES = 32;
 /** Of a null key or value. */
 const NULL_SPAN = -1;
 
@@ -23,12 +27,18 @@ export class RecordColumns {
   /** The first for records of nothing but nulls. */
   readonly #stretches: Stretch[] = [{ bytes: new Uint8Array(0), from: 0 }];
 
-  /** @param capacity how many records are expected */
-  constructor(capacity = FIRST_CAPACITY) {
-    this.#offsets = new Float64Array(capacity);
-    this.#timesMs = new Float64Array(capacity);
-    this.#keys = new Int32Array(2 * capacity);
-    this.#values = new Int32Array(2 * capacity);
+  /** Null once they have grown beyond it, and where they never lay in any. */
+  #room: ColumnRoom | null;
+
+  /** @param capacity how many records are expected, @param room where they are to lie, for as many */
+  constructor(capacity = FIRST_CAPACITY, room: ColumnRoom | null = null) {
+    const buffer = room?.memory.buffer ?? new ArrayBuffer(capacity * RECORD_BYTES);
+    const at = room?.at ?? 0;
+    this.#offsets = new Float64Array(buffer, at, capacity);
+    this.#timesMs = new Float64Array(buffer, at + 8 * capacity, capacity);
+    this.#keys = new Int32Array(buffer, at + 16 * capacity, 2 * capacity);
+    this.#values = new Int32Array(buffer, at + 24 * capacity, 2 * capacity);
+    this.#room = room;
   }
 
   get size(): number {
@@ -38,6 +48,11 @@ export class RecordColumns {
   /** Records that find room before memory is taken anew. */
   get capacity(): number {
     return this.#offsets.length;
+  }
+
+  /** Whether they lie in somebody's memory, and not in their own. */
+  get isGuest(): boolean {
+    return this.#room !== null;
   }
 
   /** The records that are added from here on lie in `bytes`. */
@@ -66,6 +81,16 @@ export class RecordColumns {
     const at = 2 * this.#size - 2;
     this.#values[at] = start;
     this.#values[at + 1] = end;
+  }
+
+  /** Adds the records of a batch from an offset on, by compiled code; false, and nothing added, where it cannot, or is not sure of the batch. */
+  find(batch: OpenBatch, fromOffset: number): boolean {
+    const room = this.#room;
+    if (room === null || batch.bytes.buffer !== room.memory.buffer || batch.count > this.capacity - this.#size) return false;
+    const found = room.memory.find(batch, fromOffset, room, this.#size);
+    if (found < 0) return false;
+    this.#size += found;
+    return true;
   }
 
   /** Drops what was added since there were `size` records. */
@@ -103,6 +128,7 @@ export class RecordColumns {
   }
 
   #grow(): void {
+    this.#room = null;
     const capacity = Math.max(FIRST_CAPACITY, 2 * this.capacity);
     this.#offsets = grown(new Float64Array(capacity), this.#offsets);
     this.#timesMs = grown(new Float64Array(capacity), this.#timesMs);

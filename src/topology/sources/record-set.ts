@@ -4,6 +4,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { asError, type ErrorCode, StreamError } from '../../errors.ts';
+import { DecoderMemory } from '../../operators/decoder-memory.ts';
 import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
 import { RecordColumns } from './record-columns.ts';
 import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
@@ -118,7 +119,7 @@ const wholes = new WeakMap<ArrayBufferLike, Uint8Array>();
 
 /** A plain array: bytes are read by code that has never seen a Buffer. */
 function wholeOf(memory: ArrayBufferLike): Uint8Array {
-  const known = wholes.get(memory);
+  const known = DecoderMemory.of(memory)?.bytes ?? wholes.get(memory);
   if (known !== undefined) return known;
   const whole = new Uint8Array(memory);
   wholes.set(memory, whole);
@@ -169,7 +170,8 @@ async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
 }
 
 /** How many records it says to hold, as far as they would find room in it. */
-export const recordsIn = ({ start, end, count }: OpenBatch): number => Math.max(0, Math.min(count, (end - start) / LEAST_RECORD_BYTES));
+export const recordsIn = ({ start, end, count }: OpenBatch): number =>
+  Math.max(0, Math.min(count, Math.floor((end - start) / LEAST_RECORD_BYTES)));
 
 /** Adds the records from an offset on to the columns; returns what is wrong with a batch, having added none of its records. */
 export function readRecords(batches: readonly OpenBatch[], fromOffset: number, into: RecordColumns): Fault | null {
@@ -177,7 +179,7 @@ export function readRecords(batches: readonly OpenBatch[], fromOffset: number, i
     const { size } = into;
     try {
       into.lieIn(batch.bytes);
-      addRecords(batch, fromOffset, into);
+      if (!into.find(batch, fromOffset)) addRecords(batch, fromOffset, into);
     } catch (error) {
       into.cutTo(size);
       return faultAt(batch.baseOffset, error);

@@ -1,7 +1,10 @@
 /**
  * Memory of large responses that is used again. It lies outside V8's heap, and V8 collects all of its heap, on every core it finds,
- * whenever some dozens of MB have been made there: twenty times for a million records, which cost as much as judging them.
+ * whenever some dozens of MB have been made there: twenty times for a million records, which cost as much as judging them. Compiled
+ * code sees it, where there is any: records are found and read in it.
  */
+
+import { BYTES_AT, DecoderMemory } from '../../operators/decoder-memory.ts';
 
 /** Smaller ones are made and forgotten. */
 const LEAST_BYTES = 1 << 16;
@@ -10,40 +13,56 @@ const STEP_BYTES = 1 << 18;
 /** What waits for its next use: no more than that, the latest. */
 const MOST_WAITING_BYTES = 1 << 25;
 
+/** Room for a response in memory that nothing else is in. */
+interface Room {
+  memory: ArrayBufferLike;
+  at: number;
+  byteLength: number;
+  /** How many hold it, where it was held at all: others are never used again, only collected. */
+  holders: number;
+}
+
 export class ResponsePool {
-  readonly #waiting: ArrayBufferLike[] = [];
+  readonly #waiting: Room[] = [];
   #waitingBytes = 0;
-  /** How many hold the memory of a response, where it was held at all: others are never used again, only collected. */
-  readonly #holders = new WeakMap<ArrayBufferLike, number>();
-  readonly #made = new WeakSet<ArrayBufferLike>();
+  readonly #rooms = new WeakMap<ArrayBufferLike, Room>();
 
   /** Room for a response, whatever is in it. */
   take(bytes: number): Buffer {
     if (bytes < LEAST_BYTES) return Buffer.allocUnsafe(bytes);
     const found = this.#waiting.findIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes + STEP_BYTES);
-    if (found >= 0) {
-      const [memory] = this.#waiting.splice(found, 1);
-      this.#waitingBytes -= memory.byteLength;
-      return Buffer.from(memory, 0, bytes);
-    }
-    const memory = new ArrayBuffer(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES);
-    this.#made.add(memory);
-    return Buffer.from(memory, 0, bytes);
+    const { memory, at } = found >= 0 ? this.#takeWaiting(found) : this.#make(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES);
+    return Buffer.from(memory, at, bytes);
   }
 
   /** Somebody reads in this memory until it calls what is returned, once. */
   hold(memory: ArrayBufferLike): () => void {
-    if (!this.#made.has(memory)) return nothing;
-    this.#holders.set(memory, (this.#holders.get(memory) ?? 0) + 1);
-    return () => this.#drop(memory);
+    const room = this.#rooms.get(memory);
+    if (room === undefined) return nothing;
+    room.holders++;
+    return () => this.#drop(room);
   }
 
-  #drop(memory: ArrayBufferLike): void {
-    const left = (this.#holders.get(memory) ?? 0) - 1;
-    this.#holders.set(memory, left);
-    if (left > 0) return;
-    this.#waiting.push(memory);
-    this.#waitingBytes += memory.byteLength;
+  #make(byteLength: number): Room {
+    const decodable = DecoderMemory.make(byteLength);
+    const memory = decodable?.buffer ?? new ArrayBuffer(byteLength);
+    const room = { memory, at: decodable === null ? 0 : BYTES_AT, byteLength, holders: 0 };
+    this.#rooms.set(memory, room);
+    return room;
+  }
+
+  #takeWaiting(index: number): Room {
+    const [room] = this.#waiting.splice(index, 1);
+    this.#waitingBytes -= room.byteLength;
+    DecoderMemory.of(room.memory)?.clear();
+    return room;
+  }
+
+  #drop(room: Room): void {
+    room.holders--;
+    if (room.holders > 0) return;
+    this.#waiting.push(room);
+    this.#waitingBytes += room.byteLength;
     while (this.#waitingBytes > MOST_WAITING_BYTES) this.#waitingBytes -= this.#waiting.shift()?.byteLength ?? 0;
   }
 }
