@@ -6,8 +6,10 @@
 const utf8 = new TextEncoder();
 const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Beyond this, text is handed to the platform's codec; below, a plain loop over ASCII is faster. */
-const SHORT_TEXT = 48;
+/** Beyond this, bytes and texts are left to the platform; below, a plain loop is faster. */
+const SHORT_BYTES = 48;
+/** Text of so many units has a length of one byte, also where it is written times two. */
+const MOST_ASCII = 63;
 
 const MAX_VARINT_BYTES = 8;
 
@@ -15,7 +17,7 @@ const { copy } = Buffer.prototype;
 
 /** The bytes from `start` to `end` (exclusive) to place `at` of another array. No view of either is made, which would be garbage. */
 export const copyBytes = (from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void => {
-  if (end - start > SHORT_TEXT) copy.call(from as Buffer, to, at, start, end);
+  if (end - start > SHORT_BYTES) copy.call(from as Buffer, to, at, start, end);
   else for (let i = start; i < end; i++) to[at + i - start] = from[i];
 };
 
@@ -108,7 +110,7 @@ export class ByteWriter {
 
   /** Varint length in bytes, times `unit`, then UTF-8. A lone surrogate is written as U+FFFD. */
   string(text: string, unit: 1 | 2 = 1): void {
-    if (text.length <= SHORT_TEXT && this.#ascii(text, unit)) return;
+    if (text.length <= MOST_ASCII && this.#ascii(text, unit)) return;
     const encoded = utf8.encode(text);
     this.varint(unit * encoded.length);
     this.bytes(encoded);
@@ -238,7 +240,7 @@ export class ByteReader {
   string(): string {
     const count = this.varint();
     const start = this.#advance(count);
-    if (count <= SHORT_TEXT) {
+    if (count <= SHORT_BYTES) {
       let text = '';
       let i = start;
       for (; i < start + count; i++) {

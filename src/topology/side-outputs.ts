@@ -26,6 +26,8 @@ export class SideOutputs {
   /** As much as was taken last, which may be nothing: a buffer that grows to it is made several times over. */
   #expectedBytes = FIRST_ROOM_BYTES;
   #byteLength = 0;
+  #size = 0;
+  /** Of the first `#size` copies, as are the others; what is behind was sent. */
   readonly #topics: string[] = [];
   readonly #offsets: number[] = [];
   readonly #keyBytes: number[] = [];
@@ -44,7 +46,7 @@ export class SideOutputs {
   }
 
   get empty(): boolean {
-    return this.#topics.length === 0;
+    return this.#size === 0;
   }
 
   /** @param reason a code in snake_case; '' for `.unique`, which has none */
@@ -53,12 +55,13 @@ export class SideOutputs {
     const whole = record.valueEnd - record.valueStart;
     const kept = whole > MAX_VALUE_BYTES ? CUT_TO_BYTES : whole;
     const valueBytes = this.#add(record.value, record.valueStart, record.valueStart + kept);
-    this.#topics.push(topic);
-    this.#offsets.push(record.offset);
-    this.#keyBytes.push(keyBytes);
-    this.#valueBytes.push(valueBytes === NULL_BYTES ? NULL_BYTES : whole);
-    this.#reasons.push(reason);
-    this.#more.push(more);
+    const at = this.#size++;
+    this.#topics[at] = topic;
+    this.#offsets[at] = record.offset;
+    this.#keyBytes[at] = keyBytes;
+    this.#valueBytes[at] = valueBytes === NULL_BYTES ? NULL_BYTES : whole;
+    this.#reasons[at] = reason;
+    this.#more[at] = more;
     this.#byteLength += Math.max(0, keyBytes) + Math.max(0, valueBytes) + 200;
   }
 
@@ -66,7 +69,7 @@ export class SideOutputs {
   take(): OutRecord[] {
     const records: OutRecord[] = [];
     let at = 0;
-    for (let i = 0; i < this.#topics.length; i++) {
+    for (let i = 0; i < this.#size; i++) {
       const key = this.#view(at, this.#keyBytes[i]);
       at += key?.length ?? 0;
       const whole = this.#valueBytes[i];
@@ -111,11 +114,14 @@ export class SideOutputs {
 
   #forget(): void {
     this.#expectedBytes = Math.max(FIRST_ROOM_BYTES, this.#filled);
+    const isQuiet = this.#filled < LEAST_FILLED * this.#bytes.length;
     const next = this.#taken;
-    this.#taken = this.#filled < LEAST_FILLED * this.#bytes.length ? NO_ROOM : this.#bytes;
+    this.#taken = isQuiet ? NO_ROOM : this.#bytes;
     this.#bytes = next;
     this.#filled = 0;
     this.#byteLength = 0;
+    this.#size = 0;
+    if (!isQuiet) return;
     for (const column of [this.#topics, this.#offsets, this.#keyBytes, this.#valueBytes, this.#reasons, this.#more]) column.length = 0;
   }
 }

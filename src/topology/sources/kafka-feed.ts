@@ -1,6 +1,7 @@
 import { StreamError } from '../../errors.ts';
 import { breathe } from '../clock.ts';
 import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../types.ts';
+import { Bell } from './bell.ts';
 import { type ColumnBatch, slicesOf } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
@@ -49,10 +50,11 @@ export class KafkaFeed implements PartitionFeed {
   #end = { offset: Number.POSITIVE_INFINITY, seenMs: 0 };
   #lastEnd: { offset: number; knownMs: number } | null = null;
   #askingEnd = false;
-  #alarm: AbortController | null = null;
+  readonly #bell: Bell;
 
   constructor(home: FeedHome, group: ConsumerGroup, place: { topic: string; partition: number }) {
     this.#home = home;
+    this.#bell = new Bell(home.clock);
     this.#group = group;
     this.#offsets = group.offsetManager;
     this.topic = place.topic;
@@ -97,9 +99,7 @@ export class KafkaFeed implements PartitionFeed {
     const batch = this.#take();
     this.#tookOne = batch !== null;
     if (batch !== null || waitMs <= 0) return batch;
-    this.#alarm = new AbortController();
-    await this.#home.clock.sleep(waitMs, this.#alarm.signal);
-    this.#alarm = null;
+    await this.#bell.sleep(waitMs);
     return this.#take();
   }
 
@@ -132,7 +132,7 @@ export class KafkaFeed implements PartitionFeed {
     this.#lost = true;
     this.#mailbox = [];
     this.#waitingBytes = 0;
-    this.#alarm?.abort();
+    this.#bell.ring();
   }
 
   /** Takes what a fetch brought, if it is what comes next. */
@@ -156,7 +156,7 @@ export class KafkaFeed implements PartitionFeed {
     const slices = slicesOf({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records);
     for (const [i, batch] of slices.entries()) this.#mailbox.push({ batch, release: i === slices.length - 1 ? fetched.release : null });
     this.#waitingBytes += byteLength;
-    this.#alarm?.abort();
+    this.#bell.ring();
   }
 
   /** Not fetched until its task has made room. */
@@ -188,7 +188,7 @@ export class KafkaFeed implements PartitionFeed {
   #fail(failure: StreamError): void {
     this.#failure = failure;
     this.#pause();
-    this.#alarm?.abort();
+    this.#bell.ring();
   }
 
   #noteEnd(offset: number): void {

@@ -1,6 +1,7 @@
 import { type Consumer, type Kafka, PartitionAssigners } from 'kafkajs';
 import { asError, type StreamError } from '../../errors.ts';
 import type { AssignmentListener, Clock, Source } from '../types.ts';
+import { Bell } from './bell.ts';
 import { Absence } from './kafka-absence.ts';
 import { GroupBounds } from './kafka-bounds.ts';
 import type { KafkaLogger } from './kafka-client.ts';
@@ -49,7 +50,7 @@ export class KafkaSource implements Source, GroupObserver {
   #listener: AssignmentListener | null = null;
   #running: Promise<void> = Promise.resolve();
   #feeds = new Map<string, KafkaFeed>();
-  #alarm = new AbortController();
+  readonly #bell: Bell;
   readonly #home: FeedHome;
   #retryMs = FIRST_RETRY_MS;
   /** Outlives membership: what was here is still in memory or in the folder. */
@@ -69,6 +70,7 @@ export class KafkaSource implements Source, GroupObserver {
       ...options,
     };
     this.#bounds = new GroupBounds(kafka, options.groupId, options.clock);
+    this.#bell = new Bell(options.clock);
     this.#absence = new Absence(options.clock, this.#options.absentAfterMs);
     const { clock, logger, mailboxBytes } = this.#options;
     this.#home = {
@@ -76,7 +78,7 @@ export class KafkaSource implements Source, GroupObserver {
       logger,
       mailboxBytes,
       bounds: (topic, partition) => this.#bounds.of(topic, partition),
-      wake: () => this.#wake(),
+      wake: () => this.#bell.ring(),
     };
   }
 
@@ -218,25 +220,20 @@ export class KafkaSource implements Source, GroupObserver {
     void this.#feeds.get(`${topic}/${partition}`)?.outOfRange();
   }
 
-  #wake(): void {
-    this.#alarm.abort();
-    this.#alarm = new AbortController();
-  }
-
   /** Resolves when the condition holds (looked at on every wake) or the time is over. */
   async #until(holds: () => boolean, ms: number): Promise<void> {
     const deadlineMs = this.nowMs() + ms;
     while (!holds() && !this.#stopping.signal.aborted) {
       const leftMs = deadlineMs - this.nowMs();
       if (leftMs <= 0) return;
-      await this.#options.clock.sleep(leftMs, this.#alarm.signal);
+      await this.#bell.sleep(leftMs);
     }
   }
 
   #loseAll(): void {
     for (const feed of this.#feeds.values()) feed.lose();
     this.#feeds.clear();
-    this.#wake();
+    this.#bell.ring();
   }
 
   #fail(error: StreamError): void {
