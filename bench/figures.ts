@@ -1,5 +1,6 @@
 /** What the benchmarks of state share: keys, meters, and figures beside their targets. */
 import { cpus, loadavg } from 'node:os';
+import { KeyBlock } from '../src/state/key-block.ts';
 
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
@@ -27,6 +28,17 @@ export function fillKeys(first: number): void {
     los[i] = x ^ (x >>> 13);
     x = Math.imul(n ^ 0x5bd1_e995, 0xc2b2_ae35);
     his[i] = x ^ (x >>> 15);
+  }
+}
+
+/** Those keys, as many at a time as are entered together. */
+export function eachKeyBlock(ts: number, enter: (keys: KeyBlock) => void): void {
+  const keys = new KeyBlock();
+  for (let i = 0; i < BLOCK; i++) {
+    keys.push(his[i], los[i], ts);
+    if (!keys.full) continue;
+    enter(keys);
+    keys.clear();
   }
 }
 

@@ -1,12 +1,12 @@
 /** A day of keys through ingest's journal into a commit log, and back by the path that a task restores by. */
 import { FILE_SCHEMA } from '../src/config.ts';
 import { INVALID_REASONS } from '../src/operators/decode.ts';
-import { MemoryBudget } from '../src/state/fingerprints.ts';
+import { MemoryBudget, PRESENT } from '../src/state/fingerprints.ts';
 import { SeededHash } from '../src/state/hash.ts';
 import { SystemClock } from '../src/topology/clock.ts';
 import { IngestState } from '../src/topology/ingest-state.ts';
 import type { CommitLog, StateHeader, StateStore, TaskId } from '../src/topology/types.ts';
-import { BLOCK, check, DAY, fillKeys, his, los, START } from './figures.ts';
+import { BLOCK, check, DAY, eachKeyBlock, fillKeys, his, los, START } from './figures.ts';
 
 const TASK: TaskId = { stage: 'ingest', topic: 'impressions', partition: 0 };
 const HEADER: StateHeader = { formatVersion: 1, hashSeedId: '', partitionCounts: {}, epoch: 1, configuration: '' };
@@ -51,10 +51,11 @@ export async function writeDay(store: StateStore, { keys: count, keysPerCommit, 
     const ts = START + Math.floor((block / blocks) * DAY);
     fillKeys(block * BLOCK);
     state.observe(ts);
-    for (let i = 0; i < BLOCK; i++) {
-      if (state.seenBefore(his[i], los[i], ts)) throw new Error(`key ${block * BLOCK + i} was there`);
-      if (suspects) state.suspectedBefore(los[i], his[i], ts);
-    }
+    eachKeyBlock(ts, (keys) => {
+      state.enterIds(keys);
+      if (keys.outcomes.subarray(0, keys.size).includes(PRESENT)) throw new Error(`one of keys ${block * BLOCK} and on was there`);
+      if (suspects) state.enterSuspects(keys);
+    });
     state.position += BLOCK;
     const pending = state.position - written.commits * (keysPerCommit ?? 0);
     const isDue = keysPerCommit === null ? performance.now() - committedMs >= COMMIT_MS : pending >= keysPerCommit;

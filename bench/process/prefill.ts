@@ -6,7 +6,7 @@ import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestState } from '../../src/topology/ingest-state.ts';
 import { STATE_FORMAT } from '../../src/topology/pipeline.ts';
 import type { StateStore } from '../../src/topology/types.ts';
-import { BLOCK, fillKeys, HOUR, his, los } from '../figures.ts';
+import { BLOCK, eachKeyBlock, fillKeys, HOUR } from '../figures.ts';
 import type { WorkerPlan } from './protocol.ts';
 
 const KEYS_PER_COMMIT = 100 * BLOCK;
@@ -32,7 +32,7 @@ export async function prefill(store: StateStore, { settings, plan }: PrefillWork
     const eventTs = plan.baseMs - Math.floor((1 - first / plan.keys) * 22 * HOUR);
     for (let from = first; from < Math.min(plan.keys, first + KEYS_PER_COMMIT); from += BLOCK) {
       fillKeys(from);
-      for (let i = 0; i < BLOCK; i++) state.seenBefore(his[i], los[i], eventTs);
+      eachKeyBlock(eventTs, (keys) => state.enterIds(keys));
     }
     await log.append(state.takeCommit());
     state.dispose();

@@ -15,6 +15,11 @@ export class Watermark {
     return this.#highestEventTs - this.#maxOutOfOrdernessMs;
   }
 
+  /** What it is once an event of that time was accepted. */
+  after(eventTs: number): number {
+    return Math.max(eventTs, this.#highestEventTs) - this.#maxOutOfOrdernessMs;
+  }
+
   get highestEventTs(): number {
     return this.#highestEventTs;
   }

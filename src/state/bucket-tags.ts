@@ -1,5 +1,6 @@
 /** Which bucket each tag of a fingerprint table stands for, which are live, and how many keys each has. */
 import { type LiveTags, TAGS } from './fingerprint-lines.ts';
+import type { KeyBlock } from './key-block.ts';
 
 export class BucketTags {
   /** By tag: 1 when its bucket is live. */
@@ -40,11 +41,29 @@ export class BucketTags {
     return tag > TAGS ? tag - TAGS : tag;
   }
 
+  /** The tags of the buckets that the keys are in; false when one has none, or is gone. */
+  tagAll(keys: KeyBlock, bucketMs: number, into: Int32Array): boolean {
+    const bucket = keys.bucketOfAll(bucketMs);
+    if (Number.isNaN(bucket)) return this.#tagEach(keys, bucketMs, into);
+    if (bucket < this.oldest || !this.holds(bucket)) return false;
+    into.fill(this.tagOf(bucket));
+    return true;
+  }
+
+  #tagEach({ times, size }: KeyBlock, bucketMs: number, into: Int32Array): boolean {
+    for (let i = 0; i < size; i++) {
+      const bucket = Math.floor(times[i] / bucketMs);
+      if (bucket < this.oldest || !this.holds(bucket)) return false;
+      into[i] = this.tagOf(bucket);
+    }
+    return true;
+  }
+
   bucketOf(tag: number): number {
     return this.base + ((tag - this.#baseTag + TAGS) % TAGS);
   }
 
-  count(tag: number, change: 1 | -1): void {
+  count(tag: number, change: number): void {
     this.#keys[tag] += change;
   }
 

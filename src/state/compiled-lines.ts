@@ -2,6 +2,7 @@
 
 import type { Entered, KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
 import { LINE, TAG_SHIFT } from './fingerprint-lines.ts';
+import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { NATIVE_CODE } from './native-lines.ts';
 import { Instance, Module, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
@@ -12,6 +13,12 @@ const PLACED = 17;
 const STRAYS = 18;
 const KEYS = 2048;
 const MOST_WARMED = 4096;
+/** Of keys that are entered together, behind their upper words; and what came of them. */
+const LOWER = KEYS + 1024;
+const KEY_TAGS = KEYS + 2048;
+const ADDED = KEYS + 5120;
+const ADDED_KEYS = 19;
+const TOOK_EMPTY = 20;
 /** So many lines of keys fit between. */
 export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
 
@@ -19,6 +26,7 @@ interface Code {
   warm(count: number): number;
   has(hi: number, lo: number): number;
   enter(hi: number, lo: number, tag: number): Entered;
+  enterAll(count: number): number;
   setExpired(mayBe: boolean): void;
   place(lines: number, nextLines: number, frontier: number, flip: number, reach: number): void;
   move(from: number, to: number, lines: number, nextLines: number, reach: number): void;
@@ -44,6 +52,7 @@ export class CompiledLines {
   /** As FingerprintTable.enter. */
   readonly enter: Code['enter'];
   #header: Int32Array;
+  #views: ReturnType<typeof viewsOf>;
 
   /** Throws where the platform knows no such code. */
   constructor(memory: PagedMemory) {
@@ -53,6 +62,7 @@ export class CompiledLines {
     this.has = this.#code.has;
     this.enter = this.#code.enter;
     this.#header = new Int32Array(memory.buffer, 0, HEADER_BYTES / 4);
+    this.#views = viewsOf(memory.buffer);
   }
 
   /** For all that follows, until the next call: which tags are live, and whether slots of others may be there. */
@@ -74,6 +84,20 @@ export class CompiledLines {
     return this.#code.warm(to - from);
   }
 
+  /** Enters keys one after the other, and tells in the block what came of them, −2 where one has no room. Returns how many took an empty slot. */
+  enterAll(keys: KeyBlock, tags: Int32Array): number {
+    this.#headerNow();
+    const views = this.#views;
+    views.his.set(keys.his);
+    views.los.set(keys.los);
+    views.tags.set(tags);
+    this.#code.enterAll(keys.size);
+    keys.outcomes.set(views.tags);
+    keys.addedBytes.set(views.added);
+    keys.added = this.#header[ADDED_KEYS];
+    return this.#header[TOOK_EMPTY];
+  }
+
   /** `lift`, clearing of the stretch and `drop` in one. Returns by how much the number of used slots changes. */
   move({ from, to, lines }: Stretch, { nextLines, reach }: Placing, strays: KeyVisitor): number {
     if (to - from > MOST_LINES) throw new RangeError(`a stretch of ${to - from} lines`);
@@ -85,7 +109,17 @@ export class CompiledLines {
 
   /** A memory that has grown has another buffer. */
   #headerNow(): Int32Array {
-    if (this.#header.length === 0) this.#header = new Int32Array(this.#memory.buffer, 0, HEADER_BYTES / 4);
+    if (this.#header.length > 0) return this.#header;
+    this.#views = viewsOf(this.#memory.buffer);
+    this.#header = new Int32Array(this.#memory.buffer, 0, HEADER_BYTES / 4);
     return this.#header;
   }
 }
+
+/** Where keys lie that are entered together. */
+const viewsOf = (buffer: ArrayBuffer): { his: Uint32Array; los: Uint32Array; tags: Int32Array; added: Uint8Array } => ({
+  his: new Uint32Array(buffer, 4 * KEYS, KEYS_OF_BLOCK),
+  los: new Uint32Array(buffer, 4 * LOWER, KEYS_OF_BLOCK),
+  tags: new Int32Array(buffer, 4 * KEY_TAGS, KEYS_OF_BLOCK),
+  added: new Uint8Array(buffer, 4 * ADDED, 8 * KEYS_OF_BLOCK),
+});

@@ -28,15 +28,15 @@ import {
   visitLine,
   WORDS_SHIFT,
 } from './fingerprint-lines.ts';
-import { isSparse, LAST_STRETCH, limitOf, linesFor, MAX_LINES, nextLines, reachOf, reservedLines, WHOLE } from './fingerprint-sizes.ts';
+import { isSparse, limitOf, linesFor, MAX_LINES, nextLines, reachOf, reservedLines, slotsFor, WHOLE } from './fingerprint-sizes.ts';
+import { stretchAbove, stretchBelow } from './fingerprint-stretches.ts';
 import { GrowingSlots, SLOT_BYTES, type SlotsOptions } from './growing-slots.ts';
+import type { KeyBlock } from './key-block.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 const NO_FRONTIER = 0x7fff_ffff;
 /** Lines to move at a time: they stay in the cache. */
 const STRETCH = 2 ** 9;
-
-const slotsFor = (lines: number): number => linesFor(lines) * LINE;
 
 export class FingerprintTable {
   readonly #newSlots: () => GrowingSlots;
@@ -77,7 +77,6 @@ export class FingerprintTable {
     return this.#memory.byteLength + (this.#nextMemory === this.#memory ? 0 : this.#nextMemory.byteLength);
   }
 
-  /** Slots. */
   get capacity(): number {
     return this.#lines * LINE;
   }
@@ -116,6 +115,18 @@ export class FingerprintTable {
     return entered;
   }
 
+  /** Enters keys one after the other, and tells in the block what came of them, NO_ROOM where one has none. Returns by how much `used` has grown. */
+  enterAll(keys: KeyBlock, tags: Int32Array): number {
+    const before = this.used;
+    if (this.#compiled !== null) {
+      this.used += this.#compiled.enterAll(keys, tags);
+    } else {
+      this.warm(keys.his, 0, keys.size);
+      keys.enterEach((hi, lo, i) => Math.min(this.enter(hi, lo, tags[i]), 0));
+    }
+    return this.used - before;
+  }
+
   /** The index of the slot that the key may take, else IS_PRESENT or NO_ROOM. */
   #slotFor(hi: number, lo: number): number {
     const reach = reachOf(this.#hasMoved(lineOf(hi, this.#lines)) ? this.#next : this.#lines);
@@ -132,7 +143,13 @@ export class FingerprintTable {
 
   /** Begins a pass that drops what has expired, to a size for so many live keys. Throws `state_memory_full`. Small tables: it is over already. */
   begin(liveKeys: number): void {
-    this.#begin(nextLines(this.#lines, liveKeys));
+    const [next, least] = [nextLines(this.#lines, liveKeys), nextLines(this.#lines, liveKeys, true)];
+    try {
+      this.#begin(next);
+    } catch (error) {
+      if (next === least) throw error;
+      this.#begin(least);
+    }
   }
 
   /** The same, to the size that it has. */
@@ -172,8 +189,8 @@ export class FingerprintTable {
 
   #stepOnce(count: number): void {
     const isDown = this.#flip === 0;
-    const from = isDown ? this.#stretchDown(count) : this.#frontier;
-    const to = isDown ? firstEmpty(this.#slots, this.#frontier) : this.#stretchUp(count);
+    const from = isDown ? stretchBelow(this.#slots, this.#frontier, count) : this.#frontier;
+    const to = isDown ? firstEmpty(this.#slots, this.#frontier) : stretchAbove(this.#slots, this.#frontier, count, this.#lines);
     this.#move({ from, to, lines: this.#lines });
     if (isDown ? from === 0 : to >= this.#lines) this.#settle(this.#next, this.#nextMemory);
     else this.#setFrontier(isDown ? from : to);
@@ -221,7 +238,7 @@ export class FingerprintTable {
     return Math.min(until, firstWith(line, lines));
   }
 
-  /** Whether the keys with that home, among the lines of before a pass, have been moved by it. */
+  /** Whether a pass has moved the keys with that home, among the lines of before. */
   #hasMoved(home: number): boolean {
     return ((home - this.#frontier) ^ this.#flip) >= 0;
   }
@@ -267,19 +284,5 @@ export class FingerprintTable {
     this.#compiled = this.#nextMemory === this.#memory ? this.#memory.compiled : null;
     this.#compiled?.setLive(this.#live, this.#mayHoldExpired);
     this.#compiled?.place({ lines: this.#lines, nextLines: this.#next, frontier, flip: this.#flip, reach: this.#reach });
-  }
-
-  /** Where a stretch below the frontier begins: so that no key of an earlier home lies in it. */
-  #stretchDown(count: number): number {
-    let from = Math.max(0, this.#frontier - count);
-    while (from > 0 && isFull(this.#slots, from - 1)) from--;
-    return from < LAST_STRETCH ? 0 : from;
-  }
-
-  /** Where a stretch above the frontier ends: so that no key of an earlier home lies behind it. */
-  #stretchUp(count: number): number {
-    let to = this.#frontier + count;
-    while (to < this.#lines && isFull(this.#slots, to - 1)) to++;
-    return to >= this.#lines ? linesFor(this.#lines) : to;
   }
 }

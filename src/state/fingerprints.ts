@@ -3,14 +3,16 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 import { StreamError } from '../errors.ts';
-import { BucketTags } from './bucket-tags.ts';
-import { IS_PRESENT, type KeyVisitor, NO_ROOM, TAGS } from './fingerprint-lines.ts';
-import { FingerprintTable } from './fingerprint-table.ts';
+import type { BucketTags } from './bucket-tags.ts';
+import { ADDED, type AddOutcome, BUCKET_GONE, BucketedTable, PRESENT } from './bucketed-table.ts';
+import { type KeyVisitor, TAGS } from './fingerprint-lines.ts';
+import type { FingerprintTable } from './fingerprint-table.ts';
+import type { KeyBlock } from './key-block.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { OutsideKeys } from './outside-keys.ts';
 import { SWEEP_STEPS, SweepTimes } from './sweep-times.ts';
 import { TableWalk } from './table-walk.ts';
 
+export { ADDED, type AddOutcome, BUCKET_GONE, PRESENT } from './bucketed-table.ts';
 export { MemoryBudget } from './memory-budget.ts';
 export { TableWalk } from './table-walk.ts';
 
@@ -28,12 +30,6 @@ const FULL = 0.93;
 /** beyond so many without room in a table that is at least half full it grows. */
 const MAX_STRAYS = 64;
 
-export const ADDED = 0;
-export const PRESENT = 1;
-/** Absent, and not entered because its bucket is gone. */
-export const BUCKET_GONE = 2;
-export type AddOutcome = typeof ADDED | typeof PRESENT | typeof BUCKET_GONE;
-
 export interface FingerprintOptions {
   /** A key lives in bucket floor(ts / bucketMs), */
   bucketMs: number;
@@ -45,29 +41,19 @@ export interface FingerprintOptions {
 export type KeyInBucket = (hi: number, lo: number, bucket: number) => void;
 
 export class FingerprintStore {
-  readonly #bucketMs: number;
+  readonly bucketMs: number;
   readonly #ttlMs: number;
   /** How many buckets are live at once, the one ahead of the watermark included. */
   readonly #span: number;
   readonly #times: SweepTimes;
+  readonly #keys: BucketedTable;
   readonly #table: FingerprintTable;
-  readonly #tags = new BucketTags(() => this.#tellLive());
-  /** Live keys of buckets that the tags do not tell apart, or without room near their home. */
-  readonly #outside: OutsideKeys;
-  /** How many came for want of room since the table was last in order. */
-  #strays = 0;
+  readonly #tags: BucketTags;
   #watermarkMs = Number.NEGATIVE_INFINITY;
   /** The lowest bucket that the table may hold once the pass under way has ended. */
   #passFloor = Number.NEGATIVE_INFINITY;
-  /** New slots until there is table work to do. */
-  #untilWork = 0;
   /** The walk that is under way. */
   #walk: TableWalk | null = null;
-  readonly #stray: KeyVisitor = (hi, lo, tag) => {
-    this.#tags.count(tag, -1);
-    this.#strays++;
-    this.#outside.keep(hi, lo, this.#tags.bucketOf(tag));
-  };
 
   /** Throws RangeError when the TTL holds more buckets than tags can tell apart. */
   constructor({ bucketMs, ttlMs, budget = new MemoryBudget() }: FingerprintOptions) {
@@ -75,20 +61,21 @@ export class FingerprintStore {
     if (!(bucketMs > 0) || !(ttlMs >= 0) || !(this.#span < TAGS)) {
       throw new RangeError(`a TTL of ${ttlMs} ms takes ${this.#span} buckets of ${bucketMs} ms, and at most ${TAGS - 1} can be told apart`);
     }
-    this.#bucketMs = bucketMs;
+    this.bucketMs = bucketMs;
     this.#ttlMs = ttlMs;
     this.#times = new SweepTimes(bucketMs, this.#span);
-    this.#table = new FingerprintTable(budget, this.#tags.live, this.#stray);
-    this.#outside = new OutsideKeys(budget);
+    this.#keys = new BucketedTable(bucketMs, budget);
+    this.#table = this.#keys.table;
+    this.#tags = this.#keys.tags;
   }
 
   /** Live keys. */
   get size(): number {
-    return this.#outside.size + this.#tags.keys;
+    return this.#keys.size;
   }
 
   get byteLength(): number {
-    return this.#table.byteLength + this.#outside.byteLength;
+    return this.#keys.byteLength;
   }
 
   /** No key lives in an earlier bucket. */
@@ -96,12 +83,17 @@ export class FingerprintStore {
     return this.#tags.oldest;
   }
 
+  /** Up to that watermark `advance` does nothing. */
+  get dueMs(): number {
+    return this.#times.dueMs;
+  }
+
   bucketLive(ts: number): boolean {
-    return Math.floor(ts / this.#bucketMs) >= this.#tags.oldest;
+    return Math.floor(ts / this.bucketMs) >= this.#tags.oldest;
   }
 
   has(hi: number, lo: number): boolean {
-    return this.#table.has(hi, lo | 0) || this.#outside.has(hi, lo);
+    return this.#keys.has(hi, lo);
   }
 
   /**
@@ -114,31 +106,22 @@ export class FingerprintStore {
 
   /** Looks up and enters in one probe. Throws `state_memory_full`, with nothing entered. */
   addIfAbsent(hi: number, lo: number, ts: number): AddOutcome {
-    const bucket = Math.floor(ts / this.#bucketMs);
-    const isReady = this.#untilWork > 0 && bucket >= this.#tags.oldest && this.#tags.holds(bucket);
-    if (isReady && this.#outside.size === 0) return this.#enter(hi, lo, bucket);
+    const keys = this.#keys;
+    const bucket = Math.floor(ts / this.bucketMs);
+    const isReady = keys.untilWork > 0 && bucket >= this.#tags.oldest && this.#tags.holds(bucket);
+    if (isReady && keys.outside.size === 0) return keys.enter(hi, lo, bucket);
     if (this.has(hi, lo)) return PRESENT;
     if (bucket < this.#tags.oldest) return BUCKET_GONE;
-    if (isReady || this.#makeReady(bucket)) return this.#enter(hi, lo, bucket);
-    this.#outside.add(hi, lo, bucket);
-    this.#untilWork--;
+    if (isReady || this.#makeReady(bucket)) return keys.enter(hi, lo, bucket);
+    keys.addOutside(hi, lo, bucket);
     return ADDED;
   }
 
-  /** Into a bucket that has a tag. */
-  #enter(hi: number, lo: number, bucket: number): AddOutcome {
-    const tag = this.#tags.tagOf(bucket);
-    const entered = this.#table.enter(hi, lo | 0, tag);
-    if (entered === IS_PRESENT) return PRESENT;
-    if (entered === NO_ROOM) {
-      this.#outside.add(hi, lo, bucket);
-      this.#untilWork--;
-      this.#strays++;
-      return ADDED;
-    }
-    this.#untilWork -= entered;
-    this.#tags.count(tag, 1);
-    return ADDED;
+  /** As `addIfAbsent` for each key, one after the other: what came of them stands in the block then. Throws as it does, some of them entered. */
+  addBlock(block: KeyBlock): void {
+    if (this.#keys.isReadyFor(block.size) && this.#keys.enterBlock(block)) return;
+    this.#table.warm(block.his, 0, block.size);
+    block.enterEach((hi, lo, i) => this.addIfAbsent(hi, lo, block.times[i]));
   }
 
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */
@@ -148,7 +131,7 @@ export class FingerprintStore {
     this.#expire();
     if (!this.#times.mayKeepUp(this.#watermarkMs)) return;
     this.#sweep();
-    this.#times.schedule((this.#tags.oldest + 1) * this.#bucketMs + this.#ttlMs, this.#table.moving);
+    this.#times.schedule((this.#tags.oldest + 1) * this.bucketMs + this.#ttlMs, this.#table.moving);
   }
 
   /** Makes room for so many keys in all, as far as the budget goes. Without it the table would grow as they come. */
@@ -162,7 +145,7 @@ export class FingerprintStore {
     }
     this.#passFloor = floor;
     this.#stepPass(Number.POSITIVE_INFINITY);
-    this.#untilWork = 0;
+    this.#keys.untilWork = 0;
   }
 
   /** Visits every live key. Nothing may be added meanwhile. */
@@ -181,7 +164,7 @@ export class FingerprintStore {
     for (let part = 0; part < 2 && place.next < 2 ** 32; part++) place.next = this.#table.visit(place.next, count, withBucket);
     if (place.next < 2 ** 32) return false;
     if (place.next === 2 ** 32) {
-      this.#outside.forEach(visit);
+      this.#keys.outside.forEach(visit);
       place.visitBroughtIn((hi, lo, bucket) => bucket >= this.#tags.oldest && visit(hi, lo, bucket));
     }
     place.next = Number.POSITIVE_INFINITY;
@@ -191,7 +174,7 @@ export class FingerprintStore {
 
   /** Forgets all keys; the watermark stays. */
   clear(): void {
-    this.#outside.clear();
+    this.#keys.outside.clear();
     this.#emptyTable();
   }
 
@@ -201,13 +184,13 @@ export class FingerprintStore {
     const isAhead = bucket >= this.#tags.base + TAGS;
     const mayFit = isAhead && this.#tags.oldest > bucket - TAGS;
     const table = this.#table;
-    const isTight = this.#strays >= MAX_STRAYS && table.used >= table.limit / 2;
+    const isTight = this.#keys.strays >= MAX_STRAYS && table.used >= table.limit / 2;
     if (!table.moving && (table.used >= table.limit || mayFit || isTight))
       this.#beginPass(isTight ? table.limit : this.#tags.keys, table.used >= table.limit);
-    if (mayFit) this.#stepPass(this.#outside.size < MAX_OUTSIDE ? URGENT_STEP : Number.POSITIVE_INFINITY);
+    if (mayFit) this.#stepPass(this.#keys.outside.size < MAX_OUTSIDE ? URGENT_STEP : Number.POSITIVE_INFINITY);
     else if (table.used >= table.capacity * FULL) this.#stepPass(Number.POSITIVE_INFINITY);
     else if (table.moving) this.#stepPass(WORK_EVERY * SLOTS_EACH * (table.used >= table.limit ? 2 : 1));
-    this.#untilWork = table.moving ? WORK_EVERY : Math.min(WORK_EVERY, table.limit - table.used);
+    this.#keys.untilWork = table.moving ? WORK_EVERY : Math.min(WORK_EVERY, table.limit - table.used);
     return this.#tags.holds(bucket);
   }
 
@@ -215,7 +198,7 @@ export class FingerprintStore {
   #beginPass(keys: number, isFull: boolean): void {
     const table = this.#table;
     const floor = this.#tags.oldest;
-    this.#strays = 0;
+    this.#keys.strays = 0;
     try {
       table.begin(keys);
     } catch (error) {
@@ -235,18 +218,18 @@ export class FingerprintStore {
 
   /** The table holds nothing any more that had expired when the pass began. */
   #passed(): void {
-    this.#tellLive();
+    this.#keys.tellLive();
     if (this.#table.isSparse(this.#tags.keys)) this.#times.hurry(this.#watermarkMs);
     if (this.#passFloor > this.#tags.base) this.#tags.begin(this.#passFloor);
-    if (this.#outside.size > 0) this.#bringIn();
+    if (this.#keys.outside.size > 0) this.#keys.bringIn(this.#walk);
   }
 
   #expire(): void {
-    const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.#bucketMs);
+    const minLiveBucket = Math.floor((this.#watermarkMs - this.#ttlMs) / this.bucketMs);
     if (minLiveBucket <= this.#tags.oldest) return;
     this.#tags.expire(minLiveBucket);
     if (!this.#tags.empty && this.#tags.keys === 0) this.#emptyTable();
-    if (this.#outside.size > 0) this.#bringIn();
+    if (this.#keys.outside.size > 0) this.#keys.bringIn(this.#walk);
   }
 
   /** One step at most of what the watermark has made due. */
@@ -270,29 +253,8 @@ export class FingerprintStore {
     this.#times.swept(this.#watermarkMs);
   }
 
-  /** Enters what has come into range. */
-  #bringIn(): void {
-    this.#outside.offer((hi, lo, bucket) => {
-      if (bucket < this.#tags.oldest) return true;
-      if (!this.#tags.holds(bucket)) return false;
-      if (this.#table.used >= this.#table.limit) return false;
-      const tag = this.#tags.tagOf(bucket);
-      const entered = this.#table.enter(hi, lo | 0, tag);
-      if (entered === NO_ROOM) return false;
-      if (entered !== IS_PRESENT) this.#tags.count(tag, 1);
-      this.#walk?.broughtIn(hi, lo, bucket);
-      return true;
-    });
-  }
-
-  #tellLive(): void {
-    this.#table.setLive(this.#table.used > this.#tags.keys);
-  }
-
   #emptyTable(): void {
-    this.#table.clear();
-    this.#tags.clear();
-    this.#untilWork = 0;
+    this.#keys.clearTable();
     this.#times.swept(this.#watermarkMs);
     this.#times.dueMs = Number.NEGATIVE_INFINITY;
   }

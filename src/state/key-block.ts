@@ -1,32 +1,84 @@
-/** Keys of a log on their way into a store, a block at a time, so that their misses overlap. */
-import type { FingerprintStore } from './fingerprints.ts';
+/** Keys on their way into a store, a block at a time, so that their misses overlap, and what came of them. */
 
-const KEYS = 64;
+export const KEYS_OF_BLOCK = 64;
 
-export class KeyBlock {
-  readonly #store: FingerprintStore;
-  readonly #his = new Uint32Array(KEYS);
-  readonly #los = new Uint32Array(KEYS);
-  readonly #times = new Float64Array(KEYS);
-  #size = 0;
+/** Hashes in columns: their upper words, and their lower ones. */
+export interface HashWords {
+  his: Uint32Array;
+  los: Uint32Array;
+}
 
-  constructor(store: FingerprintStore) {
-    this.#store = store;
+/** How many keys, and between which times. */
+export interface Span {
+  size: number;
+  earliestMs: number;
+  latestMs: number;
+}
+
+export class KeyBlock implements HashWords, Span {
+  readonly his = new Uint32Array(KEYS_OF_BLOCK);
+  readonly los = new Uint32Array(KEYS_OF_BLOCK);
+  /** Any time of the key's bucket. */
+  readonly times = new Float64Array(KEYS_OF_BLOCK);
+  /** No time is earlier, */
+  earliestMs = Number.POSITIVE_INFINITY;
+  /** and none is later. */
+  latestMs = Number.NEGATIVE_INFINITY;
+  size = 0;
+  /** Once the block was added to a store: by key, an AddOutcome; */
+  readonly outcomes = new Int32Array(KEYS_OF_BLOCK);
+  /** how many were added, */
+  added = 0;
+  /** and the hashes of these in order, two words each, the upper one first, as bytes (little-endian). */
+  readonly addedBytes = new Uint8Array(8 * KEYS_OF_BLOCK);
+  readonly #addedView = new DataView(this.addedBytes.buffer);
+
+  get full(): boolean {
+    return this.size === KEYS_OF_BLOCK;
   }
 
-  /** A key with any time of its bucket. It is in the store after `flush`. Throws as `addIfAbsent`. */
-  add(hi: number, lo: number, ts: number): void {
-    if (this.#size === KEYS) this.flush();
-    this.#his[this.#size] = hi;
-    this.#los[this.#size] = lo;
-    this.#times[this.#size++] = ts;
+  clear(): void {
+    this.size = 0;
+    this.earliestMs = Number.POSITIVE_INFINITY;
+    this.latestMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Before the watermark moves, and at the end. */
-  flush(): void {
-    const size = this.#size;
-    this.#size = 0;
-    this.#store.warm(this.#his, { from: 0, to: size });
-    for (let i = 0; i < size; i++) this.#store.addIfAbsent(this.#his[i] | 0, this.#los[i] | 0, this.#times[i]);
+  push(hi: number, lo: number, ts: number): void {
+    this.his[this.size] = hi;
+    this.los[this.size] = lo;
+    this.times[this.size++] = ts;
+    if (ts < this.earliestMs) this.earliestMs = ts;
+    if (ts > this.latestMs) this.latestMs = ts;
+  }
+
+  /** The first of these, in place of what was there. */
+  set({ his, los }: HashWords, times: Float64Array, { size, earliestMs, latestMs }: Span): void {
+    this.his.set(his);
+    this.los.set(los);
+    this.times.set(times);
+    this.size = size;
+    this.earliestMs = earliestMs;
+    this.latestMs = latestMs;
+  }
+
+  /** The bucket of all, NaN where there are several. */
+  bucketOfAll(bucketMs: number): number {
+    const bucket = Math.floor(this.earliestMs / bucketMs);
+    return this.latestMs < (bucket + 1) * bucketMs ? bucket : Number.NaN;
+  }
+
+  /** Enters one after the other. @param enter returns an AddOutcome, 0 where it has added the key */
+  enterEach(enter: (hi: number, lo: number, i: number) => number): void {
+    this.added = 0;
+    for (let i = 0; i < this.size; i++) {
+      this.outcomes[i] = enter(this.his[i] | 0, this.los[i] | 0, i);
+      if (this.outcomes[i] === 0) this.tellAdded(i);
+    }
+  }
+
+  /** Key `i` was added. */
+  tellAdded(i: number): void {
+    this.#addedView.setUint32(8 * this.added, this.his[i], true);
+    this.#addedView.setUint32(8 * this.added++ + 4, this.los[i], true);
   }
 }

@@ -97,12 +97,6 @@ export class Contribution {
     }
   }
 
-  /** An accepted impression that spends nothing. */
-  invalidTraffic(block: IngestBlock, i: number): void {
-    this.#state.addMoney('invalidTrafficMicros', block.columns.spendMicros[i]);
-    this.evidence(EVIDENCE.invalidTraffic, block, i);
-  }
-
   firstExposure(event: DecodedEvent, group: number): void {
     const { units, unitsTotal } = this.#state.cells;
     const slot = Math.floor(event.eventTs / CELLS.units.slotMs);
@@ -127,13 +121,13 @@ export class Contribution {
     this.#addOne('contaminated', this.#state.groups.intern(event.entityId), 0);
   }
 
-  /** By hour of event time: what the reconciler explains a difference with. Very old hours are only counted. Of good record `i` of the block. */
-  evidence(kind: Evidence, block: IngestBlock, i: number): void {
+  /** By hour of event time: what the reconciler explains a difference with. Very old hours are only counted. Of good record `i` of the block, judged at that watermark. */
+  evidence(kind: Evidence, block: IngestBlock, i: number, watermarkMs: number): void {
     const { stream, limits } = this.#options;
-    const { totals, watermark } = this.#state;
+    const { totals } = this.#state;
     const { eventTs, spendMicros } = block.columns;
     if (kind === EVIDENCE.late && stream === 'exposures') this.#addOne('lateUnits', this.#groupOf(block.event(i)), 0);
-    if (eventTs[i] + limits.evidenceMs <= watermark.ms) {
+    if (eventTs[i] + limits.evidenceMs <= watermarkMs) {
       totals.sums.outdatedEvidence++;
       return;
     }

@@ -8,7 +8,6 @@ import { TARGETS } from '../operators/field-reader.ts';
 import type { NativeDecoder } from '../operators/native-decoder.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { IdBlock } from '../state/id-block.ts';
-import type { IngestState } from './ingest-state.ts';
 import { type ByteRef, type RecordBatch, type RecordRun, RecordView, type Stream } from './types.ts';
 
 export { BLOCK } from '../operators/event-columns.ts';
@@ -100,13 +99,6 @@ export class IngestBlock {
   /** The surface of one that has one; valid until the next call. */
   surface(i: number): ByteRef {
     return this.#text(i, TARGETS.surface);
-  }
-
-  /** Reads what judging will look up in these tables, so that the misses overlap. The result means nothing. */
-  warm({ dedup, suspects }: IngestState): number {
-    const { ids, suspects: seconds } = this.columns;
-    const all = { from: 0, to: this.size };
-    return dedup.warm(ids.his, all) ^ suspects.warm(seconds.his, all);
   }
 
   #text(i: number, target: number): ByteRef {

@@ -1,5 +1,7 @@
 /** What changes in an ingest state between two commits, written as it happens and read back in the same order. */
 import { type ByteReader, ByteWriter } from '../state/bytes.ts';
+import { ADDED } from '../state/fingerprints.ts';
+import type { KeyBlock } from '../state/key-block.ts';
 import type { ByteRef } from './types.ts';
 
 const OP = {
@@ -15,6 +17,8 @@ const OP = {
   endOfFormat2: 9,
   room: 10,
   unitsRoom: 11,
+  dedupRun: 12,
+  suspectRun: 13,
 } as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
@@ -51,6 +55,15 @@ export class IngestJournal implements JournalVisitor {
 
   suspect(hi: number, lo: number, bucket: number): void {
     this.#fingerprint(OP.suspect, hi, lo, bucket);
+  }
+
+  /** Those of the block that were added. */
+  dedupBlock(keys: KeyBlock, bucketMs: number): void {
+    this.#block(OP.dedup, keys, bucketMs);
+  }
+
+  suspectBlock(keys: KeyBlock, bucketMs: number): void {
+    this.#block(OP.suspect, keys, bucketMs);
   }
 
   unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -115,6 +128,20 @@ export class IngestJournal implements JournalVisitor {
     return out.view();
   }
 
+  #block(op: typeof OP.dedup | typeof OP.suspect, keys: KeyBlock, bucketMs: number): void {
+    const { his, los, times, outcomes, size, added } = keys;
+    if (added === 0) return;
+    const bucket = keys.bucketOfAll(bucketMs);
+    if (Number.isNaN(bucket)) {
+      for (let i = 0; i < size; i++) if (outcomes[i] === ADDED) this.#fingerprint(op, his[i], los[i], Math.floor(times[i] / bucketMs));
+      return;
+    }
+    this.#out.u8(op === OP.dedup ? OP.dedupRun : OP.suspectRun);
+    this.#out.varint(bucket);
+    this.#out.varint(added);
+    this.#out.bytes(keys.addedBytes, 0, 8 * added);
+  }
+
   #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
     this.#out.tagged(op, hi, lo, bucket);
   }
@@ -134,6 +161,8 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
     if (op === OP.endOfFormat2) return 2;
     if (op === OP.dedup) to.dedup(from.u32(), from.u32(), from.varint());
     else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
+    else if (op === OP.dedupRun) left -= eachOf(from, (hi, lo, bucket) => to.dedup(hi, lo, bucket));
+    else if (op === OP.suspectRun) left -= eachOf(from, (hi, lo, bucket) => to.suspect(hi, lo, bucket));
     else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());
     else if (op === OP.touch) to.touch(from.varint(), from.varint());
     else if (op === OP.watermark) to.watermark(from.varint());
@@ -146,6 +175,14 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
   }
   return null;
 }
+
+/** Reads a run of keys of one bucket; returns how many it has beyond one. */
+const eachOf = (from: ByteReader, tell: (hi: number, lo: number, bucket: number) => void): number => {
+  const bucket = from.varint();
+  const keys = from.varint();
+  for (let i = 0; i < keys; i++) tell(from.u32(), from.u32(), bucket);
+  return keys - 1;
+};
 
 const byteRefOf = (from: ByteReader): ByteRef => {
   const bytes = from.bytes(from.varint());

@@ -8,13 +8,14 @@ import { GroupTable } from '../operators/group.ts';
 import { Watermark } from '../operators/watermark.ts';
 import { ByteReader, type ByteWriter } from '../state/bytes.ts';
 import { CellTable, type CellWalk, exactSum, TO_COMMIT } from '../state/cells.ts';
-import { ADDED, FingerprintStore, type MemoryBudget, PRESENT, TableWalk } from '../state/fingerprints.ts';
+import { FingerprintStore, type MemoryBudget, TableWalk } from '../state/fingerprints.ts';
 import type { SeededHash } from '../state/hash.ts';
 import { Interner } from '../state/interner.ts';
-import { KeyBlock } from '../state/key-block.ts';
+import type { KeyBlock } from '../state/key-block.ts';
 import { UnitStore, UnitWalk } from '../state/units.ts';
 import { VariantTable } from '../state/variants.ts';
-import { IngestJournal, type JournalVisitor, readJournal } from './ingest-journal.ts';
+import { IngestJournal, readJournal } from './ingest-journal.ts';
+import { Replay } from './ingest-replay.ts';
 import { emptyTotals, type IngestTotals, type MoneyName, TOTALS } from './ingest-totals.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
 import type { ByteRef, Commit } from './types.ts';
@@ -52,8 +53,6 @@ export class IngestState {
   readonly groups: GroupTable;
   readonly cells: Record<CellName, CellTable>;
   readonly totals: IngestTotals;
-  readonly #dedupBucketMs: number;
-  readonly #suspectBucketMs: number;
   readonly #journal = new IngestJournal();
   /** Both rise only, so their sum tells of either. */
   #journaledOldest = Number.NEGATIVE_INFINITY;
@@ -62,11 +61,10 @@ export class IngestState {
 
   constructor({ time, limits, hash, budget, reasons }: IngestStateOptions) {
     this.watermark = new Watermark(time.maxOutOfOrdernessMs);
-    this.#dedupBucketMs = time.dedupBucketMs;
     this.dedup = new FingerprintStore({ bucketMs: time.dedupBucketMs, ttlMs: time.dedupTtlMs, budget });
     // Wide enough a bucket keeps a key a little longer than its window takes records: the answers are the same.
-    this.#suspectBucketMs = time.windowMs * Math.ceil(time.allowedLatenessMs / time.windowMs / MAX_SUSPECT_BUCKETS);
-    this.suspects = new FingerprintStore({ bucketMs: this.#suspectBucketMs, ttlMs: time.allowedLatenessMs, budget });
+    const suspectBucketMs = time.windowMs * Math.ceil(time.allowedLatenessMs / time.windowMs / MAX_SUSPECT_BUCKETS);
+    this.suspects = new FingerprintStore({ bucketMs: suspectBucketMs, ttlMs: time.allowedLatenessMs, budget });
     this.units = new UnitStore({ budget });
     this.entities = new Interner(hash, limits.maxIds);
     const nameOf = (experiment: number): string => utf8.decode(this.entities.bytesOf(experiment));
@@ -87,18 +85,22 @@ export class IngestState {
     return this.position !== this.#committed || !this.#journal.empty;
   }
 
-  /** Looks an event_id up and, when it is absent and its bucket is live, enters it. True when it was there. */
-  seenBefore(hi: number, lo: number, eventTs: number): boolean {
-    const outcome = this.dedup.addIfAbsent(hi, lo, eventTs);
-    if (outcome === ADDED) this.#journal.dedup(hi, lo, Math.floor(eventTs / this.#dedupBucketMs));
-    return outcome === PRESENT;
+  /** Looks event_ids up, one after the other, and enters those that are absent and whose bucket is live. */
+  enterIds(keys: KeyBlock): void {
+    this.dedup.addBlock(keys);
+    this.#journal.dedupBlock(keys, this.dedup.bucketMs);
   }
 
-  /** The same for a suspect's key, of an accepted record. */
-  suspectedBefore(hi: number, lo: number, eventTs: number): boolean {
-    const outcome = this.suspects.addIfAbsent(hi, lo, eventTs);
-    if (outcome === ADDED) this.#journal.suspect(hi, lo, Math.floor(eventTs / this.#suspectBucketMs));
-    return outcome === PRESENT;
+  /** The same for the keys of suspects, of accepted records. */
+  enterSuspects(keys: KeyBlock): void {
+    this.suspects.addBlock(keys);
+    this.#journal.suspectBlock(keys, this.suspects.bucketMs);
+  }
+
+  /** Whether nothing expires, and there is no other upkeep, while event times are up to this one: then keys may be entered ahead. */
+  isCalmUntil(eventTs: number): boolean {
+    const watermarkMs = this.watermark.after(eventTs);
+    return watermarkMs < this.dedup.dueMs && watermarkMs < this.suspects.dueMs;
   }
 
   /** Throws StreamError total_overflow when the sum would not be exact any more. */
@@ -126,16 +128,17 @@ export class IngestState {
     this.#journal.touch(experiment, eventTs);
   }
 
-  /** The watermark follows an accepted record; buckets that it has passed are gone. */
-  observe(eventTs: number): void {
-    if (!this.watermark.observe(eventTs)) return;
+  /** The watermark follows an accepted record; buckets that it has passed are gone. True when it moved. */
+  observe(eventTs: number): boolean {
+    if (!this.watermark.observe(eventTs)) return false;
     this.dedup.advance(this.watermark.ms);
     this.suspects.advance(this.watermark.ms);
     // A key that comes again after its bucket has gone is entered anew: a restore must have dropped that bucket before.
     const oldest = this.dedup.oldestBucket + this.suspects.oldestBucket;
-    if (oldest === this.#journaledOldest) return;
+    if (oldest === this.#journaledOldest) return true;
     this.#journaledOldest = oldest;
     this.#journal.watermark(this.watermark.highestEventTs);
+    return true;
   }
 
   /** Drops the units and variants of experiments without an accepted exposure since the cutoff. */
@@ -148,7 +151,7 @@ export class IngestState {
 
   forgetIfExpired(experiment: number, cutoffMs: number): void {
     if (!(this.units.lastTouched(experiment) < cutoffMs)) return;
-    this.#forget(experiment);
+    this.forget(experiment);
     this.#journal.forgotten(experiment);
   }
 
@@ -180,7 +183,7 @@ export class IngestState {
   /** Applies one commit of an earlier owner, some ms of it a step. Half applied it is of no use. */
   *restore(commit: Commit): Generator<void> {
     const from = new ByteReader(commit.changes);
-    const changes = this.#changes();
+    const changes = new Replay(this);
     let format = readJournal(from, changes);
     for (changes.flush(); format === null; changes.flush()) {
       yield;
@@ -188,7 +191,7 @@ export class IngestState {
     }
     this.origin = from.varint();
     const highest = optionalOf(from);
-    if (Number.isFinite(highest)) this.#advance(highest);
+    if (Number.isFinite(highest)) this.advance(highest);
     this.lastRecordMs = optionalOf(from);
     for (let i = 0; i < DISPOSITIONS.length; i++) this.totals.dispositions[i] = from.varint();
     for (let i = 0, reasons = from.varint(); i < reasons; i++) this.totals.reasons[i] = from.varint();
@@ -240,7 +243,8 @@ export class IngestState {
     this.#committed = position;
   }
 
-  #forget(experiment: number): void {
+  /** Units and variants of an experiment, without a word to the journal. */
+  forget(experiment: number): void {
     this.units.forget(experiment);
     this.variants.forget(experiment);
   }
@@ -250,38 +254,8 @@ export class IngestState {
     for (let left = from.varint(); left > 0; left--) this.cells[name].read(from);
   }
 
-  /** `flush`: keys that were told of are in their stores. */
-  #changes(): JournalVisitor & { flush: () => void } {
-    const { dedup, suspects, units } = this;
-    const [dedupKeys, suspectKeys] = [new KeyBlock(dedup), new KeyBlock(suspects)];
-    const flush = (): void => {
-      dedupKeys.flush();
-      suspectKeys.flush();
-    };
-    return {
-      flush,
-      dedup: (hi, lo, bucket) => dedupKeys.add(hi, lo, bucket * this.#dedupBucketMs),
-      suspect: (hi, lo, bucket) => suspectKeys.add(hi, lo, bucket * this.#suspectBucketMs),
-      unit: (experiment, hi, lo, payload) => units.set(experiment, hi, lo, payload),
-      touch: (experiment, eventTs) => units.touch(experiment, eventTs),
-      watermark: (highestEventTs) => {
-        flush();
-        this.#advance(highestEventTs);
-      },
-      forgotten: (experiment) => this.#forget(experiment),
-      variant: (experiment, id) => this.variants.intern(experiment, id),
-      room: (dedupKeys, suspectKeys) => {
-        dedup.reserve(dedupKeys);
-        suspects.reserve(suspectKeys);
-      },
-      unitsRoom: (experiment, count) => units.reserve(experiment, count),
-      lossy: () => {
-        this.lossy = true;
-      },
-    };
-  }
-
-  #advance(highestEventTs: number): void {
+  /** Follows the highest accepted event time without a word to the journal. */
+  advance(highestEventTs: number): void {
     this.watermark.observe(highestEventTs);
     this.dedup.advance(this.watermark.ms);
     this.suspects.advance(this.watermark.ms);

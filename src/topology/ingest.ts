@@ -6,11 +6,11 @@ import type { LimitSettings, PaceSettings, SrmSettings, TimeSettings } from '../
 import { StreamError } from '../errors.ts';
 import { type Decoder, INVALID_REASONS } from '../operators/decode.ts';
 import { BLOCK, FLAG } from '../operators/event-columns.ts';
-import { isLate } from '../operators/window.ts';
 import { TO_SEND } from '../state/cells.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { MemoryBudget } from '../state/memory-budget.ts';
-import { Contribution, EVIDENCE } from './contribution.ts';
+import { BlockJudge, VERDICT } from './block-judge.ts';
+import { Contribution, EVIDENCE, type Evidence } from './contribution.ts';
 import { IngestBlock } from './ingest-block.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { IngestState } from './ingest-state.ts';
@@ -20,11 +20,6 @@ import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
 import type { Commit, Now, OutRecord, RecordBatch, Stream } from './types.ts';
 import { UnitCounter } from './unit-counter.ts';
-
-const ACCEPTED = 0;
-const DUPLICATE = 1;
-const LATE = 2;
-const INVALID = 3;
 
 /** Side outputs are sent before their time when this much waits. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -54,10 +49,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
   readonly #emitter: Emitter;
   readonly #contribution: Contribution;
   readonly #block: IngestBlock;
+  readonly #judge: BlockJudge;
   readonly #units: UnitCounter;
-  /** Of the block: the first `#spending` are accepted impressions, to be counted together. */
+  /** Of the block: accepted impressions, to be counted together. */
   readonly #spent = new Uint8Array(BLOCK);
-  #spending = 0;
   readonly #impressions: boolean;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
 
@@ -67,6 +62,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const { time, limits, hash, budget } = options;
     this.#state = new IngestState({ time, limits, hash, budget, reasons: INVALID_REASONS.length });
     this.#block = new IngestBlock(options.stream, options.decoder, hash);
+    this.#judge = new BlockJudge(this.#state, time);
     this.#side = new SideOutputs(options.topic, options.partition);
     this.#contribution = new Contribution(options, this.#state);
     this.#units = new UnitCounter(options, { state: this.#state, contribution: this.#contribution, side: this.#side });
@@ -137,12 +133,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
     const block = this.#block;
     const judged = { records: 0, oldestMs: Number.POSITIVE_INFINITY };
     while (block.fill(batch)) {
-      block.warm(this.#state);
       if (this.#impressions) this.#contribution.warm(block);
       else this.#units.warm(block);
-      this.#spending = 0;
-      for (let i = 0; i < block.size; i++) this.#judge(i);
-      this.#contribution.impressions(block, this.#spent, this.#spending);
+      this.#judge.judge(block);
+      this.#count(block);
       this.#state.totals.sums.consumed += block.size;
       this.#state.lastRecordMs = block.lastMs;
       judged.records += block.size;
@@ -201,64 +195,72 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return commit;
   }
 
-  /** Record number `i` of the block. */
-  #judge(i: number): void {
-    const { columns, reasons } = this.#block;
-    const state = this.#state;
-    const { dispositions } = state.totals;
-    if (reasons[i] !== 0) {
-      dispositions[INVALID]++;
-      state.totals.reasons[reasons[i]]++;
-      this.#side.copy(this.#block.record(i), this.#options.outputs.invalid, INVALID_REASONS[reasons[i]]);
-      return;
+  /** What the records of the block that was judged add to, and where they are copied to. */
+  #count(block: IngestBlock): void {
+    const { verdicts, suspected } = this.#judge;
+    const { dispositions } = this.#state.totals;
+    const { unique } = this.#options.outputs;
+    const { flags } = block.columns;
+    let spending = 0;
+    for (let i = 0; i < block.size; i++) {
+      const verdict = verdicts[i];
+      dispositions[verdict]++;
+      if (verdict !== VERDICT.accepted) {
+        this.#refuse(i, verdict);
+        continue;
+      }
+      if (unique !== null) this.#side.copy(block.record(i), unique, '');
+      if (suspected[i] === 1) this.#suspect(i);
+      if (!this.#impressions) this.#units.count(block, i, this.#judge.watermarksMs[i]);
+      else if ((flags[i] & FLAG.valid) !== 0) this.#spent[spending++] = i;
+      else this.#invalidTraffic(i);
     }
-    const eventTs = columns.eventTs[i];
-    // As signed words: others would be boxed on the way.
-    if (state.seenBefore(columns.ids.his[i] | 0, columns.ids.los[i] | 0, eventTs)) {
-      this.#duplicate(i);
-    } else if (isLate(eventTs, state.watermark.ms, this.#options.time)) {
-      this.#late(i);
-    } else {
-      dispositions[ACCEPTED]++;
-      state.observe(eventTs);
-      this.#accept(i);
-    }
+    this.#contribution.impressions(block, this.#spent, spending);
+  }
+
+  #refuse(i: number, verdict: number): void {
+    if (verdict === VERDICT.invalid) this.#invalid(i);
+    else if (verdict === VERDICT.duplicate) this.#duplicate(i);
+    else this.#late(i);
+  }
+
+  #invalid(i: number): void {
+    const { reasons } = this.#block;
+    this.#state.totals.reasons[reasons[i]]++;
+    this.#side.copy(this.#block.record(i), this.#options.outputs.invalid, INVALID_REASONS[reasons[i]]);
   }
 
   #duplicate(i: number): void {
     const { columns } = this.#block;
-    this.#state.totals.dispositions[DUPLICATE]++;
     this.#state.addMoney('duplicateMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.duplicate, this.#block, i);
+    this.#evidence(EVIDENCE.duplicate, i);
     this.#side.copy(this.#block.record(i), this.#options.outputs.duplicates, 'duplicate_event_id');
   }
 
   #late(i: number): void {
     const { columns } = this.#block;
-    this.#state.totals.dispositions[LATE]++;
     this.#state.addMoney('lateMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.late, this.#block, i);
-    const watermarkMs = String(this.#state.watermark.ms);
+    this.#evidence(EVIDENCE.late, i);
+    const watermarkMs = String(this.#judge.watermarksMs[i]);
     this.#side.copy(this.#block.record(i), this.#options.outputs.late, 'window_closed', { watermark_ms: watermarkMs });
-  }
-
-  #accept(i: number): void {
-    const { outputs } = this.#options;
-    const { suspects, flags, eventTs } = this.#block.columns;
-    if (outputs.unique !== null) this.#side.copy(this.#block.record(i), outputs.unique, '');
-    const isTied = (flags[i] & FLAG.tied) !== 0;
-    if (isTied && this.#state.suspectedBefore(suspects.his[i] | 0, suspects.los[i] | 0, eventTs[i])) this.#suspect(i);
-    if (!this.#impressions) this.#units.count(this.#block, i);
-    else if ((flags[i] & FLAG.valid) !== 0) this.#spent[this.#spending++] = i;
-    else this.#contribution.invalidTraffic(this.#block, i);
   }
 
   #suspect(i: number): void {
     const { columns } = this.#block;
     this.#state.totals.sums.suspected++;
     this.#state.addMoney('suspectedMicros', columns.spendMicros[i]);
-    this.#contribution.evidence(EVIDENCE.suspected, this.#block, i);
+    this.#evidence(EVIDENCE.suspected, i);
     this.#side.copy(this.#block.record(i), this.#options.outputs.duplicates, 'suspected_duplicate', { suspected: 'true' });
+  }
+
+  /** An accepted impression that spends nothing. */
+  #invalidTraffic(i: number): void {
+    this.#state.addMoney('invalidTrafficMicros', this.#block.columns.spendMicros[i]);
+    this.#evidence(EVIDENCE.invalidTraffic, i);
+  }
+
+  #evidence(kind: Evidence, i: number): void {
+    this.#contribution.evidence(kind, this.#block, i, this.#judge.watermarksMs[i]);
   }
 
   #copyTotals(): void {

@@ -40,14 +40,14 @@ export class UnitCounter {
     return this.#units.warm(block);
   }
 
-  /** Record `i` of the block that was warmed. */
-  count(block: IngestBlock, i: number): void {
+  /** Record `i` of the block that was warmed, judged at that watermark. */
+  count(block: IngestBlock, i: number, watermarkMs: number): void {
     const { state, side, contribution } = this.#targets;
     const { units, eventTs } = block.columns;
     const unit = this.#unit;
     unit.experiment = this.#units.experiment(block, i);
     // Judged by the log alone, so that a sweep at another time gives the same answer.
-    state.forgetIfExpired(unit.experiment, state.watermark.ms - this.#options.time.unitTtlMs);
+    state.forgetIfExpired(unit.experiment, watermarkMs - this.#options.time.unitTtlMs);
     const variant = this.#units.variant(block, i, unit.experiment);
     unit.hi = units.his[i] | 0;
     unit.lo = units.los[i] | 0;

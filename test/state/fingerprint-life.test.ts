@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Random } from '../../src/generate/random.ts';
 import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT, TableWalk } from '../../src/state/fingerprints.ts';
+import { KeyBlock } from '../../src/state/key-block.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -75,20 +76,34 @@ test.each([
     const hi = random() < plan.crowded ? crowd + random() * 1e5 : random() * 2 ** 32;
     return [Math.floor(hi) >>> 0, fresh++];
   };
+  const keys = new KeyBlock();
+  const enter = (when: string): void => {
+    if (keys.size > 1) store.addBlock(keys);
+    else keys.outcomes[0] = store.addIfAbsent(keys.his[0], keys.los[0], keys.times[0]);
+    const added: number[] = [];
+    for (let k = 0; k < keys.size; k++) {
+      const [hi, lo, bucket] = [keys.his[k], keys.los[k], Math.floor(keys.times[k] / HOUR)];
+      const outcome = keys.outcomes[k];
+      if (outcome !== model.expected(`${hi}/${lo}`, bucket, watermarkMs)) expect.fail(`${when}: ${hi}/${lo} → ${outcome}`);
+      if (outcome !== ADDED) continue;
+      added.push(hi, lo);
+      model.added(`${hi}/${lo}`, bucket);
+      recent[lo % 1000 < recent.length ? lo % 1000 : recent.length] = [hi, lo];
+    }
+    if (keys.size === 1) return;
+    const told = [...new Uint32Array(keys.addedBytes.buffer, 0, 2 * keys.added)];
+    expect(told.sort()).toEqual(added.sort());
+  };
   for (let hour = 0; hour < HOURS; hour++) {
     const count = Math.floor([300, 500, 3000, 9000][Math.floor(random() * 4)] * (0.5 + random()));
     for (let i = 0; i < count; i++) {
-      const [hi, lo] = nextKey();
       const eventTs = watermarkMs + Math.floor((random() - 0.3) * 3 * HOUR) + (random() < 0.0005 ? 40 * HOUR : 0);
-      const bucket = Math.floor(eventTs / HOUR);
-      const outcome = store.addIfAbsent(hi, lo, eventTs);
-      if (outcome !== model.expected(`${hi}/${lo}`, bucket, watermarkMs)) expect.fail(`hour ${hour}: ${hi}/${lo} → ${outcome}`);
-      if (outcome === ADDED) {
-        model.added(`${hi}/${lo}`, bucket);
-        recent[fresh % 1000 < recent.length ? fresh % 1000 : recent.length] = [hi, lo];
-      }
-      if (i % 64 === 0) pass((HOUR * 64) / count);
-      if (i % 100 === 0) model.walkOn(watermarkMs);
+      keys.push(...nextKey(), random() < 0.5 ? eventTs : watermarkMs);
+      if (random() < 0.9 && !keys.full && i < count - 1) continue;
+      enter(`hour ${hour}`);
+      pass((HOUR * keys.size) / count);
+      keys.clear();
+      if (i % 100 < 10) model.walkOn(watermarkMs);
     }
     if (random() < 0.03) pass(random() * 30 * HOUR);
     model.expire(watermarkMs);

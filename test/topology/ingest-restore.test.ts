@@ -1,13 +1,26 @@
 import { expect, test } from 'vitest';
 import { FILE_SCHEMA } from '../../src/config.ts';
 import { TO_COMMIT } from '../../src/state/cells.ts';
+import { PRESENT } from '../../src/state/fingerprints.ts';
 import { SeededHash } from '../../src/state/hash.ts';
+import { KeyBlock } from '../../src/state/key-block.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestState } from '../../src/topology/ingest-state.ts';
 import type { Commit } from '../../src/topology/types.ts';
 
 /** Its bytes are written over by the next commit. */
 const kept = (commit: Commit): Commit => ({ ...commit, changes: commit.changes.slice() });
+
+type Key = [hi: number, lo: number, ts: number];
+const keys = new KeyBlock();
+const entered = (enter: (keys: KeyBlock) => void, ...key: Key): boolean => {
+  keys.clear();
+  keys.push(...key);
+  enter(keys);
+  return keys.outcomes[0] === PRESENT;
+};
+const seenBefore = (state: IngestState, ...key: Key): boolean => entered((one) => state.enterIds(one), ...key);
+const suspectedBefore = (state: IngestState, ...key: Key): boolean => entered((one) => state.enterSuspects(one), ...key);
 
 const HOUR_MS = 3_600_000;
 
@@ -21,7 +34,7 @@ const fresh = (): IngestState => {
 test('a commit of a hundred thousand keys is applied in steps, and the state is whole and in place after the last', () => {
   const before = fresh();
   const keys = 100_000;
-  for (let i = 0; i < keys; i++) before.seenBefore(Math.imul(i, 0x9e37_79b1) >>> 0, i, 500_000 * HOUR_MS);
+  for (let i = 0; i < keys; i++) seenBefore(before, Math.imul(i, 0x9e37_79b1) >>> 0, i, 500_000 * HOUR_MS);
   before.position = keys;
   const commit = before.takeCommit();
   const after = fresh();
@@ -40,7 +53,7 @@ test('an id that comes again right after its bucket has gone is known to an owne
   const before = fresh();
   const startMs = 500_000 * HOUR_MS;
   const judge = (id: number, ts: number): boolean => {
-    const seen = before.seenBefore(id, id, ts);
+    const seen = seenBefore(before, id, id, ts);
     before.observe(ts);
     before.position++;
     return seen;
@@ -55,7 +68,7 @@ test('an id that comes again right after its bucket has gone is known to an owne
   const after = fresh();
   for (const commit of commits) for (const _ of after.restore(commit));
   after.observe(startMs + 49 * HOUR_MS);
-  for (const state of [before, after]) expect(state.seenBefore(7, 7, startMs + 49 * HOUR_MS)).toBe(true);
+  for (const state of [before, after]) expect(seenBefore(state, 7, 7, startMs + 49 * HOUR_MS)).toBe(true);
 });
 
 test('a snapshot of many cells is written in slices, and is whole', () => {
@@ -88,8 +101,8 @@ test('a snapshot, which has its keys in order of the hash, finds room for all, u
   const ts = 500_000 * HOUR_MS;
   const scattered = (i: number): number => Math.imul(Math.imul(i + 1, 0x9e37_79b1) ^ (i >>> 7), 0x85eb_ca6b);
   const before = fresh();
-  for (let i = 0; i < keys; i++) before.seenBefore(scattered(i), i, ts);
-  for (let i = 0; i < 3000; i++) before.suspectedBefore(scattered(i), i, ts);
+  for (let i = 0; i < keys; i++) seenBefore(before, scattered(i), i, ts);
+  for (let i = 0; i < 3000; i++) suspectedBefore(before, scattered(i), i, ts);
   for (const [experiment, units] of [30_000, 320_000].entries())
     for (let i = 0; i < units; i++) before.units.set(experiment, scattered(i), scattered(i + 7), i & 0xff);
   before.position = keys;
@@ -109,5 +122,5 @@ test('a snapshot, which has its keys in order of the hash, finds room for all, u
   expect(after.units.size).toBe(before.units.size);
   for (let i = 0; i < 320_000; i += 997) expect(after.units.get(1, scattered(i), scattered(i + 7))).toBe(i & 0xff);
   expect(mostBytes / keys).toBeLessThan(12);
-  for (let i = 0; i < keys; i += 1009) if (!after.seenBefore(scattered(i), i, ts)) expect.fail(`key ${i} is new`);
+  for (let i = 0; i < keys; i += 1009) if (!seenBefore(after, scattered(i), i, ts)) expect.fail(`key ${i} is new`);
 });
