@@ -20,8 +20,16 @@ export class SystemClock implements Clock {
   }
 }
 
-/** Lets everything else that is ready run first; for long work on the main thread. */
+const waiting: (() => void)[] = [];
+
+/** Lets everything else that is ready run first; for long work on the main thread. Of several who wait, one goes on a turn of the event loop. */
 export const breathe = (): Promise<void> =>
   new Promise((resolve) => {
-    setImmediate(resolve);
+    waiting.push(resolve);
+    if (waiting.length === 1) setImmediate(goOn);
   });
+
+function goOn(): void {
+  waiting.shift()?.();
+  if (waiting.length > 0) setImmediate(goOn);
+}

@@ -92,15 +92,18 @@ export class KafkaFeed implements PartitionFeed {
 
   async poll(waitMs: number): Promise<RecordBatch | null> {
     if (this.#fetchOffset === null && !this.#lost) throw new Error(`${this.topic}/${this.partition}: seek before the first poll`);
-    // A task that finds batch after batch would keep the process from everything else.
     this.#release?.();
     this.#release = null;
+    // A task that finds batch after batch would keep the process from everything else, and so would several, woken by one fetch.
     if (this.#tookOne) await breathe();
-    const batch = this.#take();
+    let batch = this.#take();
+    if (batch === null && waitMs > 0) {
+      await this.#bell.sleep(waitMs);
+      await breathe();
+      batch = this.#take();
+    }
     this.#tookOne = batch !== null;
-    if (batch !== null || waitMs <= 0) return batch;
-    await this.#bell.sleep(waitMs);
-    return this.#take();
+    return batch;
   }
 
   /** A commit that fails otherwise is only logged: it is for dashboards, and the next one makes up for it. */

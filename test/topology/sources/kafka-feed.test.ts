@@ -77,6 +77,36 @@ test('the end is what the last fetch said, and is asked for where nothing is fet
   expect(broker.asked).toBe(asked + 1);
 });
 
+test('of several partitions that one fetch brought, each is judged in a turn of the event loop of its own', async () => {
+  const feeds = [feedOf(), feedOf(), feedOf()].map(({ feed }) => feed);
+  let turn = 0;
+  const count = (): void => {
+    turn++;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  const judged: number[] = [];
+  const task = async (feed: KafkaFeed): Promise<void> => {
+    feed.seek(0);
+    for (let batches = 0; batches < 3; ) {
+      if ((await feed.poll(60_000)) === null) continue;
+      batches++;
+      judged.push(turn);
+    }
+  };
+  const tasks = feeds.map(task);
+  for (const [from, to] of [
+    [0, 10],
+    [10, 20],
+    [20, 30],
+  ] as const)
+    for (const feed of feeds) feed.deliver(fetched(from, to), 0);
+  await Promise.all(tasks);
+  clearImmediate(counting);
+  expect(judged).toHaveLength(9);
+  expect(new Set(judged).size).toBe(9);
+});
+
 /** Records at every second offset from `first` on, each with a value of so many bytes. */
 const columnsOf = (count: number, valueBytes: number, first = 0): RecordColumns => {
   const records = new RecordColumns(count);
