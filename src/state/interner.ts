@@ -5,7 +5,7 @@
 import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { SeededHash } from './hash.ts';
-import type { IdBlock } from './id-block.ts';
+import { ID_BLOCK, type IdBlock } from './id-block.ts';
 import { lastViewOf, viewOf } from './last-view.ts';
 
 /** Of a slot: hash, index + 1 (0 is an empty one), start and length of the bytes. */
@@ -22,6 +22,8 @@ const MOVED_EACH = 16;
 /** Below this it is in the cache by itself. */
 const WARMED_FROM = 4096;
 const NO_SLOTS = new Int32Array(0);
+/** Of a block of ids. */
+const firsts = new Int32Array(ID_BLOCK);
 
 /** Where an id lies in somebody's buffer. */
 export interface IdRef {
@@ -97,8 +99,8 @@ export class Interner {
   hashAll({ bytes, size, starts, ends, hashes }: IdBlock): number {
     let read = 0;
     for (let i = 0; i < size; i++) hashes[i] = this.#hashOf(bytes, starts[i], ends[i]);
-    for (let i = 0; i < size; i++) read += this.warm(hashes[i]);
-    for (let i = 0; i < size; i++) read += this.warmId(this.guess(hashes[i]));
+    for (let i = 0; i < size; i++) read ^= this.#warm(hashes[i]);
+    for (let i = 0; i < size; i++) read ^= this.#warmId(this.#firstWith(hashes[i]));
     return read;
   }
 
@@ -115,7 +117,7 @@ export class Interner {
     for (let slots = this.#slots; ; slots = this.#old) {
       for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
         if (slots[slot] !== word || slots[slot + 3] !== length) continue;
-        if (this.#isAt(slots[slot + 2], bytes, start, end)) return slots[slot + 1] - 1;
+        if (this.#isAt(slots[slot + 2], lastViewOf(bytes), start, end)) return slots[slot + 1] - 1;
       }
       if (slots === this.#old || this.#old.length === 0) return -1;
     }
@@ -126,52 +128,31 @@ export class Interner {
    * for empty ones and those longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
    */
   findAllFramed({ bytes, size, starts, ends, hashes, indices }: IdBlock, longest: number): number {
+    const slots = this.#slots;
     let read = 0;
-    if (this.#size > WARMED_FROM) {
-      for (let i = 0; i < size; i++) read += this.warm(hashes[i]);
-      for (let i = 0; i < size; i++) read += this.warmId(this.guess(hashes[i]));
-    }
+    if (this.#size > WARMED_FROM) for (let i = 0; i < size; i++) read ^= this.#warm(hashes[i]);
+    for (let i = 0; i < size; i++) firsts[i] = this.#firstWith(hashes[i]);
+    for (let i = 0; i < size; i++) read ^= this.#warmId(firsts[i]);
+    const theirs = lastViewOf(bytes);
     for (let i = 0; i < size; i++) {
-      const length = ends[i] - starts[i];
-      indices[i] = length === 0 || length > longest ? -1 : this.findFramed(hashes[i], bytes, starts[i], ends[i]);
+      const start = starts[i];
+      const end = ends[i];
+      if (start === end || end - start > longest) indices[i] = -1;
+      else if (this.#isFramed(firsts[i], theirs, start, end)) indices[i] = slots[firsts[i] + 1] - 1;
+      else indices[i] = this.findFramed(hashes[i], bytes, start, end);
     }
     return read;
   }
 
   /** The index of one, by the hash of what is framed. */
   findFramed(word: number, bytes: Uint8Array, start: number, end: number): number {
-    const length = end - start;
+    const theirs = lastViewOf(bytes);
     for (let slots = this.#slots; ; slots = this.#old) {
       for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
-        if (slots[slot] !== word || slots[slot + 3] !== length + 2) continue;
-        const at = slots[slot + 2];
-        const own = this.#pieces[at >>> PIECE_SHIFT];
-        const from = at & (PIECE_BYTES - 1);
-        if (own[from] !== length || own[from + length + 1] !== 0) continue;
-        if (this.#isAt(at + 1, bytes, start, end)) return slots[slot + 1] - 1;
+        if (slots[slot] === word && this.#isFramed(slot, theirs, start, end, slots)) return slots[slot + 1] - 1;
       }
       if (slots === this.#old || this.#old.length === 0) return -1;
     }
-  }
-
-  /** Where the first id with this hash stands in the slots, for who asks for it ahead: -1 when there is none, and perhaps while it grows. */
-  guess(hash: number): number {
-    const word = hash | 0;
-    const slots = this.#slots;
-    for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) if (slots[slot] === word) return slot;
-    return -1;
-  }
-
-  /** Reads its bytes, so that they wait in the cache. The result means nothing. */
-  warmId(slot: number): number {
-    if (slot === -1) return 0;
-    const at = this.#slots[slot + 2];
-    return this.#pieces[at >>> PIECE_SHIFT][at & (PIECE_BYTES - 1)];
-  }
-
-  /** Reads the slot of a hash, so that it waits in the cache. The result means nothing. */
-  warm(hash: number): number {
-    return this.#slots[slotOf(this.#slots, hash | 0)];
   }
 
   /** All ids are to be written again. */
@@ -198,11 +179,37 @@ export class Interner {
     this.#written = this.#size;
   }
 
+  /** Reads the slot of a hash, so that it waits in the cache. The result means nothing. */
+  #warm(hash: number): number {
+    return this.#slots[slotOf(this.#slots, hash)];
+  }
+
+  /** The same of the bytes of the id in that slot. */
+  #warmId(slot: number): number {
+    const at = this.#slots[slot + 2];
+    return this.#pieces[at >>> PIECE_SHIFT][at & (PIECE_BYTES - 1)];
+  }
+
+  /** The slot of the first id with this hash, or an empty one. */
+  #firstWith(word: number): number {
+    const slots = this.#slots;
+    let slot = slotOf(slots, word);
+    while (slots[slot] !== word && slots[slot + 1] !== 0) slot = after(slots, slot);
+    return slot;
+  }
+
+  #isFramed(slot: number, theirs: DataView, start: number, end: number, slots = this.#slots): boolean {
+    const length = end - start;
+    if (slots[slot + 3] !== length + 2) return false;
+    const at = slots[slot + 2];
+    const own = this.#views[at >>> PIECE_SHIFT];
+    const from = at & (PIECE_BYTES - 1);
+    return own.getUint8(from) === length && own.getUint8(from + length + 1) === 0 && this.#isAt(at + 1, theirs, start, end);
+  }
+
   /** Four bytes at a time. */
-  #isAt(at: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const piece = at >>> PIECE_SHIFT;
-    const own = this.#views[piece];
-    const theirs = lastViewOf(bytes);
+  #isAt(at: number, theirs: DataView, start: number, end: number): boolean {
+    const own = this.#views[at >>> PIECE_SHIFT];
     let i = start;
     let j = at & (PIECE_BYTES - 1);
     for (; i + 4 <= end; i += 4, j += 4) if (own.getInt32(j, true) !== theirs.getInt32(i, true)) return false;

@@ -1,7 +1,6 @@
 /** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
 import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
-import { FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
 import type { CellTable } from '../state/cells.ts';
 import { CampaignBlock } from './campaign-block.ts';
@@ -9,6 +8,7 @@ import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { LastCells } from './last-cells.ts';
 import { CELLS, type CellName } from './partials.ts';
+import { PendingSpend } from './pending-spend.ts';
 import { SegmentValues } from './segment-values.ts';
 import { SurfaceSpend } from './surface-spend.ts';
 import type { ByteRef, Stream } from './types.ts';
@@ -41,7 +41,7 @@ export class Contribution {
   readonly #state: IngestState;
   readonly #surfaces: SurfaceSpend;
   readonly #campaigns: CampaignBlock;
-  readonly #spendCells: LastCells;
+  readonly #spend: PendingSpend;
   readonly #unitCells: LastCells;
   /** Of exposures, or of assignments. */
   readonly #totalCells: LastCells;
@@ -62,7 +62,7 @@ export class Contribution {
     this.#state = state;
     this.#surfaces = new SurfaceSpend(state);
     this.#campaigns = new CampaignBlock(state);
-    this.#spendCells = new LastCells(state.cells.spend);
+    this.#spend = new PendingSpend(state.cells.spend);
     this.#unitCells = new LastCells(state.cells.units);
     this.#totalCells = new LastCells(options.stream === 'exposures' ? state.cells.unitsTotal : state.cells.assigned);
     this.sample = new UnitSample(options.srm.unitsSampled);
@@ -76,25 +76,30 @@ export class Contribution {
     for (let group = 0; group < groups.size; group++) this.#segments.learn(group, groups.nameOf(group).variant);
   }
 
-  /** Finds the groups of a block of impressions, and reads their cells, so that they wait in the cache. The result means nothing. */
+  /** Finds the groups of a block of impressions, and reads what is added up of them, so that it waits in the cache. The result means nothing. */
   warm(block: IngestBlock): number {
     this.#campaigns.find(block);
-    return this.#spendCells.warm(this.#campaigns.groups, block.size);
+    return this.#spend.warm(this.#campaigns.groups, block.size);
   }
 
   /** Accepted impressions of the block that was warmed: the first `count` of these records. They are valid traffic. */
   impressions(block: IngestBlock, records: Uint8Array, count: number): void {
-    const { eventTs, spendMicros, flags } = block.columns;
-    const { spend } = this.#state.cells;
-    for (let k = 0; k < count; k++) {
-      const i = records[k];
-      const index = this.#spendCells.at(this.#campaigns.group(block, i), Math.floor(eventTs[i] / CELLS.spend.slotMs));
-      spend.addTwo(index, spendMicros[i], 1);
+    const { columns } = block;
+    const { eventTs, spendMicros } = columns;
+    const spend = this.#spend;
+    const left = spend.add(columns, this.#campaigns.groups, records, count);
+    for (let k = 0; k < left; k++) {
+      const i = spend.left[k];
+      spend.addOne(this.#campaigns.group(block, i), eventTs[i], spendMicros[i]);
     }
-    for (let k = 0; k < count; k++) {
-      const i = records[k];
-      if ((flags[i] & FLAG.surface) !== 0) this.#surfaces.add(block.surface(i), eventTs[i], spendMicros[i]);
-    }
+    if (2 * left > count) spend.moveTo(eventTs[records[count - 1]]);
+    this.#surfaces.add(block, records, count);
+  }
+
+  /** Puts what was added up into cells: before they are looked at. */
+  settle(): void {
+    this.#spend.settle();
+    this.#surfaces.settle();
   }
 
   firstExposure(event: DecodedEvent, group: number): void {

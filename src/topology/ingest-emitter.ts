@@ -27,10 +27,17 @@ export interface EmitterOptions {
   outputs: { partials: string };
 }
 
+/** What has been counted besides the cells. */
+interface Counted {
+  readonly sample: UnitSample;
+  /** Puts what was added up into cells. */
+  settle(): void;
+}
+
 export class Emitter {
   readonly #options: EmitterOptions;
   readonly #state: IngestState;
-  readonly #sample: UnitSample;
+  readonly #counted: Counted;
   readonly #partitionOfGroup: number[] = [];
   /** By partition and part. */
   readonly #bodies: PartialBody[][] = [];
@@ -46,10 +53,10 @@ export class Emitter {
   /** Kafka time of the oldest record that is not yet sent; Infinity without one. */
   #oldestRecordMs = Number.POSITIVE_INFINITY;
 
-  constructor(options: EmitterOptions, state: IngestState, sample: UnitSample) {
+  constructor(options: EmitterOptions, state: IngestState, counted: Counted) {
     this.#options = options;
     this.#state = state;
-    this.#sample = sample;
+    this.#counted = counted;
   }
 
   owned(claim: number, now: Now): void {
@@ -112,6 +119,8 @@ export class Emitter {
   }
 
   #records(mark: Mark): OutRecord[] {
+    const { sample } = this.#counted;
+    this.#counted.settle();
     const bodies = Array.from({ length: this.#options.partialsPartitions }, (_, partition) => [this.#body(partition, 0)]);
     const { groups } = this.#state;
     const name: WriteName = (group, to) => groups.writeName(group, to);
@@ -129,10 +138,10 @@ export class Emitter {
         for (let c = 0; c < cells.columns; c++) out.varint(cells.get(index, c));
       });
     }
-    this.#sample.groups.forEach((group, i) => {
-      bodies[this.#partitionOf(group)].at(-1)?.unit(group, this.#sample.unitIds[i], name);
+    sample.groups.forEach((group, i) => {
+      bodies[this.#partitionOf(group)].at(-1)?.unit(group, sample.unitIds[i], name);
     });
-    this.#sample.clear();
+    sample.clear();
     const topic = this.#options.outputs.partials;
     const measured = mark.emission % bodies.length;
     return bodies.flatMap((parts, partition) => {

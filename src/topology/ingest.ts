@@ -66,7 +66,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#side = new SideOutputs(options.topic, options.partition);
     this.#contribution = new Contribution(options, this.#state);
     this.#units = new UnitCounter(options, { state: this.#state, contribution: this.#contribution, side: this.#side });
-    this.#emitter = new Emitter(options, this.#state, this.#contribution.sample);
+    this.#emitter = new Emitter(options, this.#state, this.#contribution);
   }
 
   get stream(): Stream {
@@ -189,6 +189,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
       );
     }
     this.#state.forgetExperiments(this.#state.watermark.ms - this.#options.time.unitTtlMs);
+    this.#contribution.settle();
     const commit = this.#state.takeCommit();
     this.#copyTotals();
     this.#contribution.dropClosed();

@@ -22,17 +22,9 @@ export class LastCells {
     return index;
   }
 
-  /** Reads the cells of the first `count` groups, so that they wait in the cache; of -1 none. The result means nothing. */
-  warm(groups: Int32Array, count: number): number {
-    let read = 0;
-    for (let i = 0; i < count; i++) read += this.#guess(groups[i]);
-    for (let i = 0; i < count; i++) read += this.#table.warm(this.#guess(groups[i]));
-    return read;
-  }
-
-  /** Where it was last, -1 when nothing is known; of any group, also of -1. */
+  /** Where it was last, -1 when nothing is known. */
   #guess(group: number): number {
-    return group >= 0 && group < this.#cells.length ? this.#cells[group] - 1 : -1;
+    return group < this.#cells.length ? this.#cells[group] - 1 : -1;
   }
 
   #grow(group: number): void {

@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { FewNames } from '../../src/state/few-names.ts';
+
+const utf8 = new TextEncoder();
+/** Many that agree in length, at both ends and in the middle. */
+const alike = fc.tuple(fc.constantFrom('aaaa', 'bbbb'), fc.string({ minLength: 0, maxLength: 4 }), fc.constantFrom('', 'mmmmmmmm'));
+const name = fc.oneof(
+  fc.string({ maxLength: 14 }).map((text) => utf8.encode(text)),
+  fc.uint8Array({ maxLength: 3 }),
+  alike.map(([end, inside, middle]) => utf8.encode(`${end}${inside}${middle}${middle && inside}${end}`)),
+);
+
+test('names get numbers in order of appearance, the same for the same bytes, wherever they lie', () => {
+  fc.assert(
+    fc.property(fc.array(name, { maxLength: 60 }), (all) => {
+      const names = new FewNames();
+      const model = new Map<string, number>();
+      for (const [i, bytes] of all.entries()) {
+        const buffer = Buffer.concat([Buffer.alloc(i % 5, 0x61), bytes, Buffer.alloc(i % 3, 0x62)]);
+        const [start, end] = [i % 5, (i % 5) + bytes.length];
+        const text = Buffer.from(bytes).toString('hex');
+        expect(names.find(buffer, start, end)).toBe(model.get(text) ?? -1);
+        if (model.has(text)) continue;
+        model.set(text, model.size);
+        expect(names.add(buffer, start, end)).toBe(model.get(text));
+        buffer.fill(0);
+      }
+      expect(names.size).toBe(model.size);
+    }),
+  );
+});
+
+test('long names that differ in one byte only are told apart', () => {
+  const names = new FewNames();
+  const base = 'x'.repeat(40);
+  for (let i = 0; i < base.length; i++) {
+    const bytes = utf8.encode(`${base.slice(0, i)}y${base.slice(i + 1)}`);
+    expect(names.find(bytes, 0, bytes.length)).toBe(-1);
+    expect(names.add(bytes, 0, bytes.length)).toBe(i);
+    expect(names.find(bytes, 0, bytes.length)).toBe(i);
+  }
+});
