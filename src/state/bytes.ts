@@ -136,13 +136,14 @@ export class ByteWriter {
   #ascii(text: string, unit: number): boolean {
     const count = text.length;
     this.#reserve(count + 1);
+    const buffer = this.#buffer;
     const start = this.#length + 1;
     for (let i = 0; i < count; i++) {
-      const unit = text.charCodeAt(i);
-      if (unit >= 0x80) return false;
-      this.#buffer[start + i] = unit;
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) return false;
+      buffer[start + i] = code;
     }
-    this.#buffer[this.#length] = unit * count;
+    buffer[start - 1] = unit * count;
     this.#length = start + count;
     return true;
   }
