@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { DecoderMemory } from '../../operators/decoder-memory.ts';
 import { type AbortedTransaction, visibleBatches } from './aborted-transactions.ts';
+import { replaceNumbers } from './kafkajs-numbers.ts';
 import { RecordColumns } from './record-columns.ts';
 import {
   ATTRIBUTES_AT,
@@ -39,9 +40,6 @@ interface Decoder {
   readBytes(length: number): Buffer;
 }
 
-/** Groups of seven bits that a word holds. */
-const WORD_GROUPS = 4;
-
 const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 
@@ -53,7 +51,7 @@ export const setOf = (messages: Message[]): OpenSet => sets.get(messages) ?? NO_
 
 /** Replaces `decodeMessages`, before the first fetch of the process: that is when kafkajs's response decoders load it. */
 export const replaceDecoding = (): void => {
-  replaceVarLong();
+  replaceNumbers();
   const path = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
   internal('protocol/requests/fetch/v4/decodeMessages.js');
   const module = require.cache[path];
@@ -63,30 +61,6 @@ export const replaceDecoding = (): void => {
     const size = decoder.readInt32();
     if (size > 0 && decoder.canReadBytes(size)) sets.set(messages, await openRecordSet(decoder.readBytes(size)));
     return messages;
-  };
-};
-
-interface KafkajsDecoder {
-  readonly buffer: Buffer;
-  offset: number;
-  readVarLong(): object;
-}
-
-/** kafkajs adds up a number of up to 64 bits from objects, one a byte; most fit into a word. */
-const replaceVarLong = (): void => {
-  const { prototype } = internal<{ prototype: KafkajsDecoder }>('protocol/decoder.js');
-  const { fromInt } = internal<{ fromInt(value: number): object }>('utils/long.js');
-  const stock = prototype.readVarLong;
-  prototype.readVarLong = function () {
-    let raw = 0;
-    for (let i = 0; i < WORD_GROUPS; i++) {
-      const byte = this.buffer[this.offset + i];
-      raw |= (byte & 0x7f) << (7 * i);
-      if (byte > 0x7f) continue;
-      this.offset += i + 1;
-      return fromInt((raw >>> 1) ^ -(raw & 1));
-    }
-    return stock.call(this);
   };
 };
 
