@@ -1,7 +1,8 @@
 /**
  * How responses come in with kafkajs 2.2.4. It keeps what each read of a socket brings, a fresh 64 KiB buffer at a time, and joins
  * them in another: over two bytes of memory outside the heap for each that is fetched, which makes V8 collect its whole heap ten
- * times a second. Here a socket reads into one buffer for ever, and a response is put together where it stays, in memory that is used again.
+ * times a second. Here a socket reads what is small into one buffer for ever, and the rest of a large response straight to where it
+ * stays, in memory that is used again.
  */
 import { createRequire } from 'node:module';
 import { connect, isIP, type Socket } from 'node:net';
@@ -35,14 +36,15 @@ const SIZE_BYTES = 4;
 /** A correlation id at least; a fetch is far below the most. What else answers on the port speaks no Kafka. */
 const LEAST_BYTES = 4;
 const MOST_BYTES = 2 ** 28;
-const READ_BYTES = 256 * 1024;
+/** Of the buffer for ever. What is left of a response is read to where it belongs when it is as much as that. */
+const READ_BYTES = 16 * 1024;
 const KEEP_ALIVE_MS = 60_000;
 
 const require = createRequire(import.meta.url);
 /** By socket. */
 const incoming = new WeakMap<object, Incoming>();
 
-/** For kafkajs, whose `processData` is replaced: what is told as data is overwritten by the next read. */
+/** For kafkajs, whose `processData` is replaced: what is told as data is overwritten by the next read, or is part of a response. */
 export const openSocket = ({ host, port, ssl, onConnect }: SocketPlace): Socket => {
   const socket = ssl ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect) : plainSocket(host, port);
   if (!ssl) socket.once('connect', onConnect);
@@ -51,16 +53,25 @@ export const openSocket = ({ host, port, ssl, onConnect }: SocketPlace): Socket 
 };
 
 const plainSocket = (host: string, port: number): Socket => {
+  const state = nothingYet();
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const onread = {
-    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
-    callback: (bytes: number, buffer: Uint8Array): boolean => {
-      socket.emit('data', buffer.subarray(0, bytes));
+    buffer: () => restOf(state) ?? buffer,
+    callback: (bytes: number, read: Uint8Array): boolean => {
+      socket.emit('data', read.subarray(0, bytes));
       return true;
     },
   };
   const socket: Socket = connect({ host, port, onread });
+  incoming.set(socket, state);
   return socket;
 };
+
+const nothingYet = (): Incoming => ({ size: Buffer.alloc(SIZE_BYTES), response: null, filled: 0 });
+
+/** Where the rest of a large response belongs. */
+const restOf = ({ response, filled }: Incoming): Buffer | null =>
+  response !== null && response.length - filled >= READ_BYTES ? response.subarray(filled) : null;
 
 export const replaceReceiving = (): void => {
   const { prototype } = require('kafkajs/src/network/connection.js') as { prototype: Connection };
@@ -73,12 +84,13 @@ export const replaceReceiving = (): void => {
 };
 
 function take(connection: Connection, bytes: Buffer): void {
-  const state = incoming.get(connection.socket) ?? { size: Buffer.alloc(SIZE_BYTES), response: null, filled: 0 };
+  const state = incoming.get(connection.socket) ?? nothingYet();
   incoming.set(connection.socket, state);
   for (let at = 0; at < bytes.length; ) {
     const into = state.response ?? state.size;
     const count = Math.min(into.length - state.filled, bytes.length - at);
-    into.set(bytes.subarray(at, at + count), state.filled);
+    const isThere = into.buffer === bytes.buffer && into.byteOffset + state.filled === bytes.byteOffset + at;
+    if (!isThere) into.set(bytes.subarray(at, at + count), state.filled);
     at += count;
     state.filled += count;
     if (state.filled < into.length) return;
