@@ -6,7 +6,7 @@
  * there is more memory, positions only grow, and one that arrives anywhere but at its end is not sure.
  */
 
-import { hashFour } from './hash';
+import { hashEight } from './hash';
 import {
   ALLOCATION_VERSION,
   ASSIGNED_TS,
@@ -50,7 +50,9 @@ const UNLISTED: u32 = 32;
 const LAST_PLACE: u32 = 63;
 const QUOTED: u32 = 64;
 const MAX_ID: usize = 256;
-const MAX_DIGITS: usize = 15;
+const ZEROS: u64 = 0x3030303030303030;
+/** Up to 8 digits. */
+const POWERS_OF_TEN: usize = memory.data<i64>([1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000], 8);
 const MAX_SEPARATOR: usize = 32;
 
 /** No position: nothing lies at the beginning of the memory. */
@@ -85,8 +87,8 @@ export function decodeBlock(config: usize, block: usize, values: usize, keys: us
       store<i32>(record + TEXTS + TEXT_SIZE * ENTITY_ID + ENDS, 0);
     }
   }
-  for (let i: usize = size; (i & 3) !== 0; i++) store<i32>(block + FLAGS + 4 * i, 0);
-  for (let i: usize = 0; i < <usize>size; i += 4) hashFour(config, block, i);
+  for (let i: usize = size; (i & 7) !== 0; i++) store<i32>(block + FLAGS + 4 * i, 0);
+  for (let i: usize = 0; i < <usize>size; i += 8) hashEight(config, block, i);
   return sure;
 }
 
@@ -236,36 +238,36 @@ function otherEnd(config: usize, record: usize, doubles: usize, target: u32, at:
   return after;
 }
 
-/** A number written as 1 to 15 digits and nothing else; eight at a time. */
+/** A number written as 1 to 15 digits and nothing else; eight at a time. Where they end is known before what they are worth. */
 function digitsEnd(at: usize): usize {
-  let i = at;
-  let value: i64 = 0;
-  while (i - at <= MAX_DIGITS) {
-    let eight = load<u64>(i) ^ 0x3030303030303030;
-    // A byte above 9 has its highest bit, or gets it.
-    const odd = ((eight + 0x7676767676767676) | eight) & 0x8080808080808080;
-    const count: u64 = odd === 0 ? 8 : ctz(odd) >> 3;
-    if (count === 0) break;
-    eight <<= (8 - count) * 8;
-    // Pairs, then all of them.
-    eight = eight * 10 + (eight >> 8);
-    eight = ((eight & 0x000000ff000000ff) * 0x000f424000000064 + ((eight >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32;
-    value = value * powerOfTen(count) + eight;
-    i += <usize>count;
-    if (count < 8) break;
+  const first = load<u64>(at) ^ ZEROS;
+  const odd = notDigits(first);
+  if (odd !== 0) {
+    const count = ctz(odd) >> 3;
+    integer = worthOf(first, count);
+    return count === 0 || (count > 1 && load<u8>(at) === 0x30) ? UNSURE : at + <usize>count;
   }
-  integer = value;
-  const digits = i - at;
-  return digits === 0 || digits > MAX_DIGITS || (digits > 1 && load<u8>(at) === 0x30) ? UNSURE : i;
+  const second = load<u64>(at + 8) ^ ZEROS;
+  const rest = ctz(notDigits(second)) >> 3;
+  integer = worthOf(first, 8) * load<i64>(POWERS_OF_TEN + 8 * <usize>rest) + worthOf(second, rest);
+  return rest === 8 || load<u8>(at) === 0x30 ? UNSURE : at + 8 + <usize>rest;
 }
 
+/** In each byte that is no digit the highest bit: one above 9 has it, or gets it. Digits stand as numbers. */
 // @ts-ignore: decorator
 @inline
-function powerOfTen(exponent: u64): i64 {
-  if (exponent === 8) return 100000000;
-  let power: i64 = 1;
-  for (let i: u64 = 0; i < exponent; i++) power *= 10;
-  return power;
+function notDigits(eight: u64): u64 {
+  return ((eight + 0x7676767676767676) | eight) & 0x8080808080808080;
+}
+
+/** Of the first `count` of eight digits: of pairs, then of all of them. */
+// @ts-ignore: decorator
+@inline
+function worthOf(digits: u64, count: u64): i64 {
+  // In two steps, for one of 64 bits would be none.
+  let eight = count === 8 ? digits : (digits << 8) << ((7 - count) * 8);
+  eight = eight * 10 + (eight >> 8);
+  return ((eight & 0x000000ff000000ff) * 0x000f424000000064 + ((eight >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32;
 }
 
 /** A text, whole digits, a literal, or a flat object of them. */

@@ -76,5 +76,5 @@ export const ALLOCATION_VERSION: u32 = 11;
 export const IS_VALID: u32 = 12;
 export const FIRST_OPTIONAL_TEXT: u32 = 4;
 
-/** Other texts may be longer, but are left to others then: four are hashed together, in as many rounds as the longest takes. */
+/** Other texts may be longer, but are left to others then: eight are hashed together, in as many rounds as the longest takes. */
 export const MAX_TEXT: usize = 1024;

@@ -14,7 +14,19 @@ export const NATIVE: readonly Native[] = [
   { source: 'native/lines.ts', code: 'src/state/native-lines.ts' },
 ];
 
-const FLAGS = ['--runtime', 'stub', '--importMemory', '--enable', 'simd', '-O3', '--noAssert', '--use', 'abort='];
+const FLAGS = [
+  '--runtime',
+  'stub',
+  '--importMemory',
+  '--enable',
+  'simd',
+  '--enable',
+  'relaxed-simd',
+  '-O3',
+  '--noAssert',
+  '--use',
+  'abort=',
+];
 const LINE = 120;
 
 export const pathOf = (file: string): string => join(import.meta.dirname, '..', file);

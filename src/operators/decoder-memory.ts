@@ -7,7 +7,7 @@ import type { RecordRun } from '../topology/types.ts';
 import { COLUMNS_BYTES, EventColumns } from './event-columns.ts';
 import { NATIVE_CODE } from './native-code.ts';
 
-/** Places, in bytes. Nothing lies at 0. */
+/** Places, in bytes. Nothing lies at 0; the code has constants of its own from 1024 on. */
 const WANTED_AT = 64;
 const CONFIGS_AT = 4096;
 /** So much a configuration. */

@@ -140,6 +140,18 @@ test.each([
   }
 });
 
+test.each([1, 2, 7, 8, 9, 12, 15, 16])('numbers of %i digits are what they are, or left to others', (digits) => {
+  const paths = new BothPaths('impressions');
+  for (const first of ['1', '9', '0']) {
+    const number = first + '0123456789012345'.slice(0, digits - 1);
+    const spendMicros = digits > 12 ? '5' : number;
+    const record = recordOf(`{"event_id":"e","campaign_id":"c","spend_micros":${spendMicros},"event_ts":${number}}`);
+    const [native, slow] = [paths.native(record), paths.slow(record)];
+    expect(native !== null).toBe(digits < 16 && (digits === 1 || first !== '0'));
+    if (native !== null) expect(native).toMatchObject(slow);
+  }
+});
+
 test('an exposure spends nothing, also where an impression was read before', () => {
   const native = new Decoder('exposures', OPTIONS).native(new SeededHash(new Uint8Array(8)));
   new BothPaths('impressions').native(recordOf(JSON.stringify(usual.impressions)));
