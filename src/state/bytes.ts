@@ -80,19 +80,14 @@ export class ByteWriter {
   /** Unsigned LEB128: seven bits a byte, lowest first. Throws RangeError unless 0 ≤ value ≤ 2^53 − 1 and whole. */
   varint(value: number): void {
     this.#reserve(MAX_VARINT_BYTES);
-    const buffer = this.#buffer;
+    this.#length = putVarint(this.#buffer, this.#length, value);
+  }
+
+  /** Several: those from `start` to `end` (exclusive). */
+  varints(values: Float64Array, start: number, end: number): void {
+    this.#reserve((end - start) * MAX_VARINT_BYTES);
     let at = this.#length;
-    let rest = value;
-    if (rest < 0 || !Number.isSafeInteger(rest)) throw new RangeError(`not a varint: ${value}`);
-    while (rest >= 0x8000_0000) {
-      buffer[at++] = (rest % 128) | 0x80;
-      rest = Math.floor(rest / 128);
-    }
-    while (rest >= 0x80) {
-      buffer[at++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    buffer[at++] = rest;
+    for (let i = start; i < end; i++) at = putVarint(this.#buffer, at, values[i]);
     this.#length = at;
   }
 
@@ -156,6 +151,23 @@ export class ByteWriter {
     this.#buffer = grown;
     this.#view = new DataView(grown.buffer);
   }
+}
+
+/** Returns where it ends. */
+function putVarint(buffer: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  if (rest < 0 || !Number.isSafeInteger(rest)) throw new RangeError(`not a varint: ${value}`);
+  while (rest >= 0x8000_0000) {
+    buffer[at++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest >= 0x80) {
+    buffer[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  buffer[at++] = rest;
+  return at;
 }
 
 /** Reads what a ByteWriter wrote. Every method throws RangeError when the bytes end early. */

@@ -53,6 +53,15 @@ export class CellRows {
     return this.#chunkOf(index)[this.#inChunk(index) + 1];
   }
 
+  /** Group, member, time and columns, to the beginning of `into`. */
+  read(index: number, into: Float64Array): void {
+    const chunk = this.#chunkOf(index);
+    const at = this.#inChunk(index);
+    into[0] = Math.floor(chunk[at] / MAX_MEMBERS);
+    into[1] = chunk[at] % MAX_MEMBERS;
+    for (let i = 1; i < this.#stride; i++) into[i + 1] = chunk[at + i];
+  }
+
   isAt(index: number, who: number, time: number): boolean {
     const chunk = this.#chunkOf(index);
     const at = this.#inChunk(index);

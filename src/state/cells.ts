@@ -21,6 +21,8 @@ const MAX_LOAD = 0.7;
 const MOVED_AT_ONCE = 8;
 /** Below this a table is in the cache by itself. */
 const WARMED_FROM = 8192;
+/** Where things stand in a row. */
+export const ROW = { group: 0, member: 1, time: 2, columns: 3 } as const;
 /** Places that are asked for at once. */
 export const CELL_BLOCK = 32;
 
@@ -36,6 +38,7 @@ export class CellTable {
   generation = 0;
   #size = 0;
   readonly #rows: CellRows;
+  readonly #row: Float64Array;
   #slots: Int32Array = new Int32Array(FIRST_CELLS * 2 * SLOT_WORDS);
   /** The larger table, while it is being filled: with the first `#moved` cells. The one in use has all. */
   #next: Int32Array | null = null;
@@ -45,6 +48,7 @@ export class CellTable {
   constructor(columns: number) {
     this.columns = columns;
     this.#rows = new CellRows(columns);
+    this.#row = new Float64Array(ROW.columns + columns);
   }
 
   get size(): number {
@@ -202,10 +206,13 @@ export class CellTable {
 
   /** Group, member, time and columns of one cell. */
   write(index: number, to: ByteWriter): void {
-    to.varint(this.groupOf(index));
-    to.varint(this.memberOf(index));
-    to.varint(this.timeOf(index));
-    for (let c = 0; c < this.columns; c++) to.varint(this.get(index, c));
+    to.varints(this.row(index), 0, this.#row.length);
+  }
+
+  /** The same numbers, to be changed as one likes; they last until the next call, and until a cell is written. */
+  row(index: number): Float64Array {
+    this.#rows.read(index, this.#row);
+    return this.#row;
   }
 
   /** Sets the cell that `write` wrote; returns its index, listed as changed for nothing. */

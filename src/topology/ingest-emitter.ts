@@ -1,6 +1,6 @@
 /** When and what ingest sends to `.partials`: to each partition a mark, and the changed cells whose entities hash there. */
 import type { PaceSettings, TimeSettings } from '../config.ts';
-import { TO_SEND } from '../state/cells.ts';
+import { ROW, TO_SEND } from '../state/cells.ts';
 import type { IngestState } from './ingest-state.ts';
 import { GroupNumbers, PartialBody, type WriteName } from './partial-body.ts';
 import { CELL_NAMES, type Mark } from './partials.ts';
@@ -127,15 +127,14 @@ export class Emitter {
     for (const cellName of CELL_NAMES) {
       const cells = this.#state.cells[cellName];
       cells.takeChanged(TO_SEND, (index) => {
-        const group = cells.groupOf(index);
+        const row = cells.row(index);
+        const group = row[ROW.group];
         const partition = this.#partitionOf(group);
         const parts = bodies[partition];
         if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
         const body = parts[parts.length - 1];
-        const time = body.time(cellName, cells.timeOf(index), name);
-        const out = body.cell(cellName, group, name);
-        out.varint(time);
-        for (let c = 0; c < cells.columns; c++) out.varint(cells.get(index, c));
+        row[ROW.time] = body.time(cellName, row[ROW.time], name);
+        body.cell(cellName, group, name).varints(row, ROW.time, row.length);
       });
     }
     sample.groups.forEach((group, i) => {

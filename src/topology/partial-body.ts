@@ -12,11 +12,12 @@ export const writeGroupName = ({ entity, version, variant }: GroupName, to: Byte
   to.string(variant);
 };
 
+const FIRST_GROUPS = 64;
+
 /** Which number a group has in the record it was last named in. Shared by bodies of which only one at a time gets cells of a group. */
 export class GroupNumbers {
-  /** By the caller's id of a group. */
-  readonly #records: number[] = [];
-  readonly #numbers: number[] = [];
+  /** By the caller's id of a group, the record and the number. */
+  #numbers = new Float64Array(2 * FIRST_GROUPS);
   #begun = 0;
 
   /** The number of another record. */
@@ -26,17 +27,17 @@ export class GroupNumbers {
 
   /** The group's number in that record, -1 when it was not named there. */
   find(record: number, id: number): number {
-    return this.#records[id] === record ? this.#numbers[id] : -1;
+    return this.#numbers[2 * id] === record ? this.#numbers[2 * id + 1] : -1;
   }
 
   set(record: number, id: number, number: number): void {
-    // No holes: sparse arrays would be slow ones.
-    while (this.#records.length <= id) {
-      this.#records.push(0);
-      this.#numbers.push(0);
+    if (2 * id >= this.#numbers.length) {
+      const grown = new Float64Array(2 ** Math.ceil(Math.log2(2 * id + 2)));
+      grown.set(this.#numbers);
+      this.#numbers = grown;
     }
-    this.#records[id] = record;
-    this.#numbers[id] = number;
+    this.#numbers[2 * id] = record;
+    this.#numbers[2 * id + 1] = number;
   }
 }
 
@@ -52,6 +53,8 @@ export class PartialBody {
   readonly #segments = new Map<number, number>();
   #count = 0;
   #unitCount = 0;
+  /** What was taken last. */
+  readonly #out = new ByteWriter(16);
 
   constructor(numbers = new GroupNumbers()) {
     this.#numbers = numbers;
@@ -94,16 +97,17 @@ export class PartialBody {
     this.#unitCount++;
   }
 
-  /** The record's value; the body is empty afterwards. */
+  /** The record's value, whose bytes last until this is called again; the body is empty afterwards. */
   take(header: PartialHeader): Uint8Array {
-    const out = new ByteWriter(this.byteLength + 128);
+    const out = this.#out;
+    out.reset();
     writeHeader(out, header);
     out.varint(this.#known);
-    out.bytes(this.#groups.view());
+    out.written(this.#groups);
     out.varint(this.#count);
-    out.bytes(this.#cells.view());
+    out.written(this.#cells);
     out.varint(this.#unitCount);
-    out.bytes(this.#units.view());
+    out.written(this.#units);
     for (const written of [this.#groups, this.#cells, this.#units]) written.reset();
     this.#segments.clear();
     this.#record = this.#numbers.begin();

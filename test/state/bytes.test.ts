@@ -46,6 +46,19 @@ test('a varint is as short as LEB128 allows, at every border', () => {
   expect(new ByteReader(writer.take()).varint()).toBe(Number.MAX_SAFE_INTEGER);
 });
 
+test('several varints are written as one after the other', () => {
+  fc.assert(
+    fc.property(fc.array(fc.maxSafeNat()), fc.nat(), (values, from) => {
+      const [together, alone] = [new ByteWriter(), new ByteWriter()];
+      const start = from % (values.length + 1);
+      together.varints(Float64Array.from(values), start, values.length);
+      for (const value of values.slice(start)) alone.varint(value);
+      expect([...together.take()]).toEqual([...alone.take()]);
+    }),
+  );
+  expect(() => new ByteWriter().varints(Float64Array.of(1, 0.5), 0, 2)).toThrow(RangeError);
+});
+
 test('a varint refuses what it cannot hold exactly', () => {
   const writer = new ByteWriter();
   for (const value of [-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY]) expect(() => writer.varint(value)).toThrow(RangeError);
