@@ -43,8 +43,6 @@ export class KafkaFeed implements PartitionFeed {
   #waitingBytes = 0;
   /** Where the next fetch must begin; null before the first seek. A batch from anywhere else was not asked for. */
   #fetchOffset: number | null = null;
-  /** At the last poll. */
-  #tookOne = false;
   #paused = true;
   #contactMs = Number.NEGATIVE_INFINITY;
   #end = { offset: Number.POSITIVE_INFINITY, seenMs: 0 };
@@ -94,15 +92,16 @@ export class KafkaFeed implements PartitionFeed {
     if (this.#fetchOffset === null && !this.#lost) throw new Error(`${this.topic}/${this.partition}: seek before the first poll`);
     this.#release?.();
     this.#release = null;
-    // A task that finds batch after batch would keep the process from everything else, and so would several, woken by one fetch.
-    if (this.#tookOne) await breathe();
     let batch = this.#take();
     if (batch === null && waitMs > 0) {
       await this.#bell.sleep(waitMs);
-      await breathe();
       batch = this.#take();
     }
-    this.#tookOne = batch !== null;
+    if (batch === null) return null;
+    // Taking makes room for a fetch, which is to be on its way before the task is at work. One that finds batch after batch would keep
+    // the process from everything else, and so would several, woken by one fetch.
+    await breathe();
+    this.#throwIfLost();
     return batch;
   }
 
@@ -207,7 +206,7 @@ export class KafkaFeed implements PartitionFeed {
   }
 
   #take(): RecordBatch | null {
-    if (this.#lost) throw new StreamError('partition_lost', `${this.topic}/${this.partition} was assigned elsewhere.`);
+    this.#throwIfLost();
     const next = this.#mailbox.shift();
     if (!next) {
       if (this.#failure) throw this.#failure;
@@ -218,6 +217,10 @@ export class KafkaFeed implements PartitionFeed {
     this.#waitingBytes -= batch.byteLength;
     if (!this.full && !this.#failure) this.#resume();
     return batch;
+  }
+
+  #throwIfLost(): void {
+    if (this.#lost) throw new StreamError('partition_lost', `${this.topic}/${this.partition} was assigned elsewhere.`);
   }
 
   #fetchFrom(offset: number): void {

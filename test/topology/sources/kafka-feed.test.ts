@@ -10,7 +10,7 @@ const nothing = (): void => undefined;
 const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 /** A feed of t/0 whose group and broker only listen. `end` is what the broker says when it is asked. */
-const feedOf = () => {
+const feedOf = (wake = nothing) => {
   const broker = { end: 0, asked: 0 };
   const clock = new HandClock(1_700_000_000_000);
   const home: FeedHome = {
@@ -21,7 +21,7 @@ const feedOf = () => {
       broker.asked++;
       return { first: 0, end: broker.end, committed: null };
     },
-    wake: nothing,
+    wake,
   };
   const offsetManager = { resolveOffset: nothing, commitOffsets: async () => undefined };
   const group = { assigners: [], generationId: 1, offsetManager, assigned: () => [], pause: nothing, resume: nothing, seek: nothing };
@@ -105,6 +105,21 @@ test('of several partitions that one fetch brought, each is judged in a turn of 
   clearImmediate(counting);
   expect(judged).toHaveLength(9);
   expect(new Set(judged).size).toBe(9);
+});
+
+test('the fetch that a batch makes room for is on its way before the batch is judged', async () => {
+  const order: string[] = [];
+  const { feed } = feedOf(() => setImmediate(() => order.push('fetch')));
+  feed.seek(0);
+  await new Promise(setImmediate);
+  for (const from of [0, 10, 20]) feed.deliver(fetched(from, from + 10, { byteLength: 100 }), 0);
+  feed.pauseIfFull();
+  order.length = 0;
+  for (let i = 0; i < 3; i++) {
+    await feed.poll(0);
+    order.push('judged');
+  }
+  expect(order).toEqual(['judged', 'judged', 'fetch', 'judged']);
 });
 
 /** Records at every second offset from `first` on, each with a value of so many bytes. */
