@@ -15,6 +15,7 @@ import {
   faultAt,
   HEADER_BYTES,
   LENGTH_AT,
+  memoriesOf,
   NO_SET,
   type OpenBatch,
   type OpenSet,
@@ -77,7 +78,15 @@ export async function decodeSet(set: OpenSet): Promise<Message[]> {
       break;
     }
   }
+  dropUnpacked(set);
   return lists.length === 1 ? lists[0] : lists.flat();
+}
+
+/** Messages are made of copies of what was unpacked. */
+function dropUnpacked({ batches }: OpenSet): void {
+  const unpacked = memoriesOf(batches);
+  for (const { fetched } of batches) unpacked.delete(fetched.buffer);
+  for (const memory of unpacked) responses.hold(memory)();
 }
 
 async function messagesOf(batch: OpenBatch): Promise<Message[]> {
@@ -146,9 +155,9 @@ const countIn = (batches: readonly OpenBatch[]): number => batches.reduce((sum, 
 
 /** Gives the memory of a set and of its columns away, for others to use; to be called once, when nobody reads there any more. */
 export function releaseOf({ batches }: OpenSet, records: RecordColumns): () => void {
-  const drop = batches.length === 0 ? null : responses.hold(batches[0].fetched.buffer);
+  const drops = [...memoriesOf(batches)].map((memory) => responses.hold(memory));
   return () => {
-    drop?.();
+    for (const drop of drops) drop();
     records.cutTo(0);
     if (!records.isGuest && spare.length < MOST_SPARE && records.capacity <= MOST_SPARE_RECORDS) spare.push(records);
   };

@@ -8,6 +8,7 @@ import { DecoderMemory } from '../../operators/decoder-memory.ts';
 import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
 import { RecordColumns } from './record-columns.ts';
 import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
+import { UnpackedBytes } from './unpacked-bytes.ts';
 
 export const HEADER_BYTES = 61;
 /** Of the header, what its length field does not count. */
@@ -92,6 +93,7 @@ export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
   if (bytes.length > 0 && bytes.length <= MAGIC_AT) {
     set.fault = faultAt(bytes.length < LENGTH_AT ? -1 : int64(bytes, 0), new Error(`only ${bytes.length} bytes of it were fetched`));
   }
+  const unpacked = new UnpackedBytes(bytes.length, ENOUGH_BYTES);
   for (let at = 0; bytes.length - at > MAGIC_AT && set.byteLength < ENOUGH_BYTES; ) {
     const end = at + UNCOUNTED_BYTES + bytes.readInt32BE(at + LENGTH_AT);
     // It comes whole with the next fetch. The first always does (KIP-74): one that does not would be fetched like this for ever.
@@ -99,7 +101,7 @@ export async function openRecordSet(bytes: Buffer): Promise<OpenSet> {
     const first = int64(bytes, at);
     try {
       // Without a wait where nothing is to be unpacked.
-      const opened = openBatch(bytes.subarray(at, end), end - at);
+      const opened = openBatch(bytes.subarray(at, end), end - at, unpacked);
       const batch = opened instanceof Promise ? await opened : opened;
       if (first < set.nextOffset) throw new Error(`it begins before offset ${set.nextOffset}, where the one before it ends`);
       set.batches.push(batch);
@@ -126,7 +128,7 @@ function wholeOf(memory: ArrayBufferLike): Uint8Array {
   return whole;
 }
 
-function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBatch> {
+function openBatch(fetched: Buffer, length: number, unpacked: UnpackedBytes): OpenBatch | Promise<OpenBatch> {
   const magic = fetched[MAGIC_AT];
   if (magic < 2) throw new OldFormat(`its message format is ${magic}, from before Kafka 0.11, and 2 is the oldest that is read here`);
   if (magic > 2) throw new Error(`its format is ${magic}`);
@@ -150,7 +152,7 @@ function openBatch(fetched: Buffer, length: number): OpenBatch | Promise<OpenBat
   };
   checkCount(batch);
   const codec = attributes & CODEC_MASK;
-  return codec === 0 ? batch : unpack(batch, codec);
+  return codec === 0 ? batch : unpack(batch, codec, unpacked);
 }
 
 /** The header is under the checksum, and yet only what its producer made of it. Each record has an offset of its own. */
@@ -161,13 +163,18 @@ function checkCount({ baseOffset, lastOffset, count }: OpenBatch): void {
   if (count > MAX_BATCH_RECORDS) throw new Error(`it holds ${count} records`);
 }
 
-async function unpack(batch: OpenBatch, codec: number): Promise<OpenBatch> {
+async function unpack(batch: OpenBatch, codec: number, unpacked: UnpackedBytes): Promise<OpenBatch> {
   const known = CODECS[codec];
   if (known === undefined) throw new Error(`its compression is ${codec}`);
   const records = batch.count === 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
   if (records.length > MAX_BATCH_BYTES) throw new Error(`it unpacks to ${records.length} bytes`);
-  return { ...batch, bytes: new Uint8Array(records.buffer, records.byteOffset, records.length), start: 0, end: records.length };
+  const { buffer, byteOffset, length } = unpacked.put(records, batch.fetched.length);
+  return { ...batch, bytes: wholeOf(buffer), start: byteOffset, end: byteOffset + length };
 }
+
+/** All that somebody reads in who reads in these. */
+export const memoriesOf = (batches: readonly OpenBatch[]): Set<ArrayBufferLike> =>
+  new Set(batches.flatMap(({ fetched, bytes }) => [fetched.buffer, bytes.buffer]));
 
 /** How many records it says to hold, as far as they would find room in it. */
 export const recordsIn = ({ start, end, count }: OpenBatch): number =>

@@ -30,7 +30,7 @@ export class ResponsePool {
   /** Room for a response, whatever is in it. */
   take(bytes: number): Buffer {
     if (bytes < LEAST_BYTES) return Buffer.allocUnsafe(bytes);
-    const found = this.#waiting.findIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes + STEP_BYTES);
+    const found = this.#waiting.findLastIndex(({ byteLength }) => byteLength >= bytes && byteLength <= 2 * bytes + STEP_BYTES);
     const { memory, at } = found >= 0 ? this.#takeWaiting(found) : this.#make(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES);
     return Buffer.from(memory, at, bytes);
   }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DecoderMemory } from '../../../src/operators/decoder-memory.ts';
 import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
+import { columnsInPlace, releaseOf } from '../../../src/topology/sources/kafkajs-decoding.ts';
 import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { openRecordSet, readRecords } from '../../../src/topology/sources/record-set.ts';
 import { type RecordBatch, RecordView } from '../../../src/topology/types.ts';
@@ -108,4 +110,29 @@ test('whatever byte of a set is changed, no record comes out that did not go in'
     }),
     { numRuns: 300 },
   );
+});
+
+test.each([1, 2, 3, 4])('batches that codec %i unpacks to much lie one behind the other where compiled code sees them', async (codec) => {
+  const PER_BATCH = 500;
+  const recordsAt = (first: number): GivenRecord[] =>
+    Array.from({ length: PER_BATCH }, (_, k) => {
+      const value = Buffer.from(String(first + k).repeat(60));
+      return { key: Buffer.from(String(first + k)), value, offsetDelta: k, timeDeltaMs: k, headers: [] };
+    });
+  const firsts = [0, 1, 2, 3, 4].map((number) => number * PER_BATCH);
+  const log = await Promise.all(firsts.map((baseOffset) => encodeBatch(recordsAt(baseOffset), { baseOffset, baseTimeMs: 0, codec })));
+  const set = await openRecordSet(Buffer.concat(log));
+  const memories = new Set(set.batches.map(({ bytes }) => bytes.buffer));
+  expect(memories.size).toBeLessThan(firsts.length);
+  if (DecoderMemory.make(1) !== null) expect([...memories].every((memory) => DecoderMemory.of(memory) !== null)).toBe(true);
+  const columns = columnsInPlace(set, 0, []);
+  const release = releaseOf(set, columns);
+  const seen = readAll(new ColumnBatch({ topic: 't', partition: 0, nextOffset: 0, endOffset: 0, byteLength: 0 }, columns));
+  expect(seen.map(({ value }) => String(Buffer.from(value ?? [])))).toEqual(
+    firsts.flatMap((first) => recordsAt(first).map(({ value }) => String(value))),
+  );
+  release();
+  // They are used again.
+  const next = await openRecordSet(Buffer.concat(log));
+  expect(next.batches.some(({ bytes }) => memories.has(bytes.buffer))).toBe(true);
 });
