@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     /** Scenarios whose name contains this. */
     only: { type: 'string', default: '' },
-    records: { type: 'string', default: '4000000' },
+    records: { type: 'string', default: '6000000' },
     profile: { type: 'boolean', default: false },
   },
 });

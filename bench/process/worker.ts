@@ -20,7 +20,7 @@ import type { FromWorker, Measured, ToWorker, WorkerPlan } from './protocol.ts';
 
 const LOOK_MS = 20;
 /** Compiled and warm by then: the figures begin here. */
-const WARM_SHARE = 0.25;
+const WARM_SHARE = 0.5;
 const STATE_BYTES = 16 * 1024 ** 3;
 
 const plan = JSON.parse(process.argv[2]) as WorkerPlan;
