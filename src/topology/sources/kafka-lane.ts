@@ -4,7 +4,7 @@ import type { Clock, OutRecord } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
 import { type Call, chunks, grouped, type Item, messageOf, sizeOf, UNSETTLED } from './kafka-lane-items.ts';
-import { acknowledged, messageOfBatch } from './kafkajs-encoding.ts';
+import { acknowledged, lost, messageOfBatch } from './kafkajs-encoding.ts';
 import { partitionOf } from './murmur2.ts';
 import { writeRecordBatch } from './record-batch-writer.ts';
 import { requestMemory } from './request-memory.ts';
@@ -134,6 +134,7 @@ export class KafkaLane {
         acknowledged(packed);
         return ended(left, null);
       } catch (error) {
+        if (packed !== null) lost(packed);
         if (isTooLarge(error)) return this.#sendHalves(left, held, error);
         const fatal = absence.fatal(error);
         if (fatal) return ended(left, fatal);

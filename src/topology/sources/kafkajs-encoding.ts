@@ -27,7 +27,7 @@ type MakeRequest = (given: ProduceArguments) => { encode(): Promise<Encoder> };
 const require = createRequire(import.meta.url);
 const batches = new WeakMap<Message, Buffer>();
 
-/** Of a request, by the first of its messages. */
+/** Of the request of the last attempt, by the first of its messages. */
 const requests = new WeakMap<Message, Buffer>();
 
 /** Of a payload, room before it in the same memory: kafkajs puts two headers in front, the client's name in one, and copies all at each. */
@@ -46,7 +46,12 @@ export const messageOfBatch = (partition: number, batch: Buffer): Message => {
 /** The batch that a message stands for; undefined for one that is only itself. */
 export const batchBehind = (message: Message): Buffer | undefined => batches.get(message);
 
-/** These were acknowledged, at the first attempt of kafkajs: memory of their batches, and of the requests in which they went, is for others. */
+/** An attempt to send these failed: its requests may still lie in a socket's queue. */
+export const lost = (messages: readonly Message[]): void => {
+  for (const message of messages) requests.delete(message);
+};
+
+/** These were acknowledged: memory of their batches, and of the requests in which they went unless these were lost, is for others. */
 export const acknowledged = (messages: readonly Message[]): void => {
   for (const message of messages) {
     for (const memories of [batches, requests]) {

@@ -10,21 +10,27 @@ const MOST_WAITING_BYTES = 1 << 23;
 
 const waiting: Buffer[] = [];
 let waitingBytes = 0;
+/** What was made here: small buffers are pieces of one that the platform gives to all. */
+const made = new WeakSet<ArrayBufferLike>();
 
 /** Room for so many bytes, whatever is in it. */
 export function requestMemory(bytes: number): Buffer {
   if (bytes < LEAST_BYTES) return Buffer.allocUnsafe(bytes);
-  const found = waiting.findIndex(({ length }) => length >= bytes);
-  if (found < 0) return Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes))).subarray(0, bytes);
+  const room = 2 ** Math.ceil(Math.log2(bytes));
+  const found = waiting.findIndex(({ length }) => length >= bytes && length <= 2 * room);
+  if (found < 0) {
+    const memory = Buffer.allocUnsafeSlow(room);
+    made.add(memory.buffer);
+    return memory.subarray(0, bytes);
+  }
   const [memory] = waiting.splice(found, 1);
   waitingBytes -= memory.length;
   return memory.subarray(0, bytes);
 }
 
-/** Nobody reads in it any more. Of memory that did not come from here nothing is kept. */
-export function reuse(memory: Buffer): void {
-  const { buffer } = memory;
-  if (memory.byteOffset !== 0 || buffer.byteLength < LEAST_BYTES) return;
+/** Nobody reads in it any more: to be told once. Of memory that did not come from here nothing is kept. */
+export function reuse({ buffer }: Buffer): void {
+  if (!made.has(buffer)) return;
   waiting.push(Buffer.from(buffer));
   waitingBytes += buffer.byteLength;
   while (waitingBytes > MOST_WAITING_BYTES) waitingBytes -= waiting.shift()?.length ?? 0;

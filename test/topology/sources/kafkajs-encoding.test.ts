@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Message } from 'kafkajs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { acknowledged, messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
+import { acknowledged, lost, messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
 import { requestMemory } from '../../../src/topology/sources/request-memory.ts';
 
@@ -57,7 +57,7 @@ describe('a produce request of batches', () => {
 
   it('lies in memory of one that was acknowledged, and of none that was not', async () => {
     const given = (fill: number) => ({ batches: [batchOf(200_000, fill)] });
-    const lost = await requestOf(given(1));
+    const unknown = await requestOf(given(1));
     const messages = [messageOfBatch(0, requestMemory(200_000).fill(2))];
     const sent = await requestOf({ messages });
     acknowledged(messages);
@@ -65,7 +65,21 @@ describe('a produce request of batches', () => {
     const next = [await requestOf(given(3)), await requestOf(given(4)), await requestOf(given(5))];
     expect(next.map((request, i) => request.equals(expected(given(3 + i))))).toEqual([true, true, true]);
     expect(next.filter(({ buffer }) => buffer === sent.buffer)).toHaveLength(1);
-    expect(next.filter(({ buffer }) => buffer === lost.buffer)).toEqual([]);
+    expect(next.filter(({ buffer }) => buffer === unknown.buffer)).toEqual([]);
+  });
+
+  it('that was lost is never used again, though its batches are acknowledged in another, with others before them', async () => {
+    const messages = [0, 1].map((partition) => messageOfBatch(partition, batchOf(300_000, partition)));
+    const first = [await requestOf({ messages: [messages[0]] }), await requestOf({ messages: [messages[1]] })];
+    lost(messages);
+    const second = await requestOf({ messages });
+    acknowledged(messages);
+    const next: Buffer[] = [];
+    for (let i = 0; i < 5; i++)
+      next.push(await requestOf({ batches: [batchOf(300_000, i)] }), await requestOf({ batches: [batchOf(600_000, i)] }));
+    const memories = next.map(({ buffer }) => buffer);
+    expect(memories).toContain(second.buffer);
+    for (const { buffer } of first) expect(memories).not.toContain(buffer);
   });
 
   it('is not disturbed by another that is made at the same time', async () => {

@@ -16,11 +16,30 @@ test('what is too small for a request gets memory of its own', () => {
   expect(requestMemory(2_000_000).length).toBe(2_000_000);
 });
 
-test('small memory, and pieces of other memory, are not kept', () => {
+test('small memory is a piece of what the platform gives to all, and is never kept, wherever it lies in it', () => {
+  const pools = new Set<ArrayBufferLike>();
+  let first = 0;
+  for (let i = 0; i < 100; i++) {
+    const small = requestMemory(5000);
+    pools.add(small.buffer);
+    if (small.byteOffset === 0) first++;
+    reuse(small);
+    if (pools.has(requestMemory(20_000).buffer)) expect.fail('memory of others');
+  }
+  expect(first).toBeGreaterThan(0);
+});
+
+test('memory of others is not kept', () => {
   const whole = Buffer.alloc(50_000);
-  const small = requestMemory(100);
-  for (const memory of [whole.subarray(1), small]) reuse(memory);
-  for (let i = 0; i < 20; i++) expect([whole.buffer, small.buffer]).not.toContain(requestMemory(20_000).buffer);
+  reuse(whole);
+  for (let i = 0; i < 20; i++) expect(requestMemory(20_000).buffer).not.toBe(whole.buffer);
+});
+
+test('what is far too large for a request is left to others', () => {
+  const large = requestMemory(4 << 20);
+  reuse(large);
+  expect(requestMemory(20_000).buffer).not.toBe(large.buffer);
+  expect(requestMemory(3 << 20).buffer).toBe(large.buffer);
 });
 
 test('no more than some MB wait for their next use', () => {
