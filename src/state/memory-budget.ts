@@ -40,8 +40,8 @@ export class MemoryBudget {
 /** Below this, giving memory back costs more than it brings. */
 const WORTH_FREEING_BYTES = 64 * 1024;
 
-/** Gives a large array's memory back at once; left to the garbage collector, growing tables hold half as much again. */
-export function freeNow(array: Int32Array | Uint16Array): void {
+/** Gives the memory of a large array, all of it, back at once; left to the garbage collector, growing tables hold half as much again. */
+export function freeNow(array: Int32Array | Uint16Array | Uint8Array): void {
   if (array.byteLength < WORTH_FREEING_BYTES) return;
   (array.buffer as ArrayBuffer & { transfer(bytes: number): ArrayBuffer }).transfer(0);
 }

@@ -15,7 +15,15 @@ export interface Codec {
   decompress(bytes: Buffer): Promise<Buffer>;
 }
 
-const BOUNDED = { maxOutputLength: MAX_BATCH_BYTES };
+/** Records unpack to a few times as much; where they become more, all that was unpacked is put together once more. */
+const USUAL_FACTOR = 8;
+const LEAST_CHUNK_BYTES = 1 << 14;
+const MOST_CHUNK_BYTES = 1 << 20;
+
+const bounded = ({ length }: Buffer): { maxOutputLength: number; chunkSize: number } => ({
+  maxOutputLength: MAX_BATCH_BYTES,
+  chunkSize: Math.max(LEAST_CHUNK_BYTES, Math.min(USUAL_FACTOR * length, MOST_CHUNK_BYTES)),
+});
 const compressGzip = promisify(gzip);
 const decompressGzip = promisify(gunzip);
 const compressZstd = promisify(zstdCompress);
@@ -29,8 +37,8 @@ const decompressLz4 = async (bytes: Buffer): Promise<Buffer> => {
 
 /** 0 is none. */
 export const CODECS: Readonly<Record<number, Codec>> = {
-  1: { compress: (bytes) => compressGzip(bytes), decompress: (bytes) => decompressGzip(bytes, BOUNDED) },
+  1: { compress: (bytes) => compressGzip(bytes), decompress: (bytes) => decompressGzip(bytes, bounded(bytes)) },
   2: { compress: (bytes) => snappy().compress({ buffer: bytes }), decompress: (bytes) => unpackSnappy(bytes, MAX_BATCH_BYTES) },
   3: { compress: (bytes) => compressFrame(bytes), decompress: decompressLz4 },
-  4: { compress: (bytes) => compressZstd(bytes), decompress: (bytes) => decompressZstd(bytes, BOUNDED) },
+  4: { compress: (bytes) => compressZstd(bytes), decompress: (bytes) => decompressZstd(bytes, bounded(bytes)) },
 };

@@ -5,6 +5,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { asError, type ErrorCode, StreamError } from '../../errors.ts';
 import { DecoderMemory } from '../../operators/decoder-memory.ts';
+import { freeNow } from '../../state/memory-budget.ts';
 import { CODECS, MAX_BATCH_BYTES } from './codecs.ts';
 import { RecordColumns } from './record-columns.ts';
 import { LEAST_RECORD_BYTES, RecordReader } from './record-reader.ts';
@@ -169,6 +170,8 @@ async function unpack(batch: OpenBatch, codec: number, unpacked: UnpackedBytes):
   const records = batch.count === 0 ? Buffer.alloc(0) : await known.decompress(batch.fetched.subarray(HEADER_BYTES));
   if (records.length > MAX_BATCH_BYTES) throw new Error(`it unpacks to ${records.length} bytes`);
   const { buffer, byteOffset, length } = unpacked.put(records, batch.fetched.length);
+  // They lie elsewhere now, and would wait for a garbage collection, or bring one about.
+  if (buffer !== records.buffer && records.byteOffset === 0) freeNow(records);
   return { ...batch, bytes: wholeOf(buffer), start: byteOffset, end: byteOffset + length };
 }
 
