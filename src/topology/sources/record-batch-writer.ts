@@ -24,7 +24,20 @@ const MAGIC = 2;
 const NONE = -1;
 /** A number that is not negative is written as so many times itself. */
 const ZIGZAG = 2;
+
+/** Records come with the same headers one after the other, most of them with the same value. */
+interface Header {
+  /** As it is written, with its length; so is `written`. */
+  name: Uint8Array;
+  /** Of the record before, and of it what was written, once it came again. */
+  value: string;
+  written: Uint8Array | null;
+}
+
+const headersKnown = new Map<string, Header>();
+const MOST_HEADERS = 64;
 const body = new ByteWriter(4096);
+const short = new ByteWriter(64);
 const out = new ByteWriter(64 * 1024);
 
 /** @param room gives memory for so many bytes, whatever is in it */
@@ -38,11 +51,11 @@ export async function writeRecordBatch(
   const packed = codec === 0 ? out.view() : await CODECS[codec].compress(Buffer.from(out.take().buffer));
   const batch = room(HEADER_BYTES + packed.length);
   batch.set(packed, HEADER_BYTES);
-  writeHeader(batch, { records: records.length, timestampMs, codec });
+  writeBatchHeader(batch, { records: records.length, timestampMs, codec });
   return batch;
 }
 
-function writeHeader(batch: Buffer, { records, timestampMs, codec }: BatchForm & { records: number }): void {
+function writeBatchHeader(batch: Buffer, { records, timestampMs, codec }: BatchForm & { records: number }): void {
   const time = BigInt(Math.floor(timestampMs));
   let at = batch.writeBigInt64BE(0n, 0);
   at = batch.writeInt32BE(batch.length - UNCOUNTED_BYTES, at);
@@ -69,12 +82,35 @@ function writeRecord({ key, value, headers }: BatchRecord, offsetDelta: number):
   let count = 0;
   for (const _ in headers) count++;
   zigzag(body, count);
-  for (const name in headers) {
-    body.string(name, ZIGZAG);
-    body.string(headers[name], ZIGZAG);
-  }
+  for (const name in headers) writeHeader(name, headers[name]);
   zigzag(out, body.length);
   out.written(body);
+}
+
+function writeHeader(name: string, value: string): void {
+  const header = headersKnown.get(name) ?? headerOf(name);
+  body.bytes(header.name);
+  if (header.value === value) {
+    header.written ??= written(value);
+    body.bytes(header.written);
+    return;
+  }
+  header.value = value;
+  header.written = null;
+  body.string(value, ZIGZAG);
+}
+
+function headerOf(name: string): Header {
+  if (headersKnown.size === MOST_HEADERS) headersKnown.clear();
+  const header: Header = { name: written(name), value: '', written: null };
+  headersKnown.set(name, header);
+  return header;
+}
+
+function written(text: string): Uint8Array {
+  short.reset();
+  short.string(text, ZIGZAG);
+  return short.take();
 }
 
 /** Of a number that is not negative. */
