@@ -58,7 +58,7 @@ export class SpanColumns {
 }
 
 export class EventColumns {
-  /** `sure` where compiled code has read the record; of others only `surface`, `valid` and `tied` are told. */
+  /** `sure` where compiled code has read the record; of others only `surface`, `valid`, `attributes` and `tied` are told. */
   readonly flags: Int32Array;
   readonly eventTs: Float64Array;
   readonly spendMicros: Float64Array;
@@ -69,12 +69,12 @@ export class EventColumns {
   /** Of streams that have units. */
   readonly units: HashColumns;
   readonly variants: HashColumns;
+  readonly versions: Int32Array;
+  readonly assignedTs: Float64Array;
   /** Of sure records: where their texts lie, by number of the text. Nothing is the entity of others. */
   readonly texts: readonly SpanColumns[];
   readonly attributes: SpanColumns;
-  readonly versions: Int32Array;
   readonly receivedTs: Float64Array;
-  readonly assignedTs: Float64Array;
 
   constructor(buffer = new ArrayBuffer(COLUMNS_BYTES), at = 0) {
     this.flags = new Int32Array(buffer, at + AT.flags, BLOCK);
@@ -97,7 +97,10 @@ export class EventColumns {
     const { eventId, entityId, unitId, variantId } = event;
     this.eventTs[i] = event.eventTs;
     this.spendMicros[i] = event.spendMicros;
-    this.flags[i] = (event.hasSurface ? FLAG.surface : 0) | (event.valid ? FLAG.valid : 0) | (isTied(stream, event) ? FLAG.tied : 0);
+    this.versions[i] = event.allocationVersion;
+    this.assignedTs[i] = event.assignedTs;
+    const said = (event.hasSurface ? FLAG.surface : 0) | (event.valid ? FLAG.valid : 0) | (event.hasAttributes ? FLAG.attributes : 0);
+    this.flags[i] = said | (isTied(stream, event) ? FLAG.tied : 0);
     hash.bytes(eventId.bytes, eventId.start, eventId.end);
     this.ids.put(i, hash);
     if (stream !== 'impressions') {

@@ -1,6 +1,7 @@
 /** What one source partition contributes to windows, lives and evidence, as cells that only grow. */
 import type { LimitSettings, SrmSettings, TimeSettings } from '../config.ts';
 import type { DecodedEvent } from '../operators/decode.ts';
+import { FLAG } from '../operators/event-columns.ts';
 import { closedUntil } from '../operators/window.ts';
 import type { CellTable } from '../state/cells.ts';
 import { CampaignBlock } from './campaign-block.ts';
@@ -102,23 +103,24 @@ export class Contribution {
     this.#surfaces.settle();
   }
 
-  firstExposure(event: DecodedEvent, group: number): void {
+  /** Record `i` of the block. */
+  firstExposure(block: IngestBlock, i: number, group: number): void {
     const { units, unitsTotal } = this.#state.cells;
-    const slot = Math.floor(event.eventTs / CELLS.units.slotMs);
-    addOneTo(units, this.#unitCells.at(group, slot));
+    const { eventTs, flags } = block.columns;
+    addOneTo(units, this.#unitCells.at(group, Math.floor(eventTs[i] / CELLS.units.slotMs)));
     addOneTo(unitsTotal, this.#totalCells.at(group, 0));
-    this.#timing(event, group);
-    this.sample.add(group, event.unitId);
-    if (!event.hasAttributes) return;
+    this.#timing(block, i, group);
+    this.sample.add(group, block.unit(i));
+    if ((flags[i] & FLAG.attributes) === 0) return;
     this.#group = group;
-    this.#segments.each(event.attributes, this.#addSegment);
+    this.#segments.each(block.attributes(i), this.#addSegment);
   }
 
   /** The first accepted assignment of a unit. */
-  assigned(event: DecodedEvent, group: number): void {
+  assigned(block: IngestBlock, i: number, group: number): void {
     const { assigned } = this.#state.cells;
     addOneTo(assigned, this.#totalCells.at(group, 0));
-    this.sample.add(group, event.unitId);
+    this.sample.add(group, block.unit(i));
   }
 
   /** A unit that was seen in another variant for the first time. */
@@ -176,7 +178,9 @@ export class Contribution {
     return closedUntil(endMs, watermarkMs, time);
   }
 
-  #timing({ assignedTs, eventTs }: DecodedEvent, group: number): void {
+  #timing({ columns }: IngestBlock, i: number, group: number): void {
+    const assignedTs = columns.assignedTs[i];
+    const eventTs = columns.eventTs[i];
     if (Number.isNaN(assignedTs)) return;
     const cells = this.#state.cells.exposureTiming;
     const index = cells.at(group, 0, 0);

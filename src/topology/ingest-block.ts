@@ -96,6 +96,22 @@ export class IngestBlock {
     return this.#text(i, TARGETS.variantId);
   }
 
+  /** The same. */
+  unit(i: number): ByteRef {
+    return this.#text(i, TARGETS.unitId);
+  }
+
+  /** The JSON text of an exposure's attributes, where it has any; valid until the next call. */
+  attributes(i: number): ByteRef {
+    const { flags, attributes } = this.columns;
+    if (this.#native === null || (flags[i] & FLAG.sure) === 0) return this.#events[i].attributes;
+    const ref = this.#ref;
+    ref.bytes = this.#native.bytes;
+    ref.start = attributes.starts[i];
+    ref.end = attributes.ends[i];
+    return ref;
+  }
+
   /** The surface of one that has one; valid until the next call. */
   surface(i: number): ByteRef {
     return this.#text(i, TARGETS.surface);

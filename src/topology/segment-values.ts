@@ -3,6 +3,7 @@
  * segment is a group of its own, of no entity, with `dimension\0value` for its variant: no id holds U+0000.
  */
 import { afterSpace, afterValue, COLON, COMMA, plainTextEnd, QUOTE } from '../operators/json-scan.ts';
+import { FewNames } from '../state/few-names.ts';
 import { lastViewOf } from '../state/last-view.ts';
 import type { ByteRef } from './types.ts';
 
@@ -20,22 +21,26 @@ const text = new TextDecoder();
 interface Dimension {
   /** `name\0`. */
   marked: Uint8Array;
-  /** Without the mark. */
-  name: Uint8Array;
-  values: { bytes: Uint8Array; group: number }[];
+  values: FewNames;
+  /** By number of the value. */
+  groups: number[];
   /** Group of what is folded; -1 before there is any. */
   other: number;
 }
 
 export class SegmentValues {
+  /** By number of the name. */
   readonly #dimensions: readonly Dimension[];
+  readonly #names = new FewNames();
   readonly #maxValues: number;
   readonly #intern: (name: ByteRef) => number;
   readonly #value: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
   /** @param intern makes a group of `dimension\0value`; asked once for each */
   constructor({ dimensions, maxValues }: { dimensions: readonly string[]; maxValues: number }, intern: (name: ByteRef) => number) {
-    this.#dimensions = dimensions.map((name) => ({ marked: utf8.encode(`${name}\u0000`), name: utf8.encode(name), values: [], other: -1 }));
+    const marks = [...new Set(dimensions)].map((name) => utf8.encode(`${name}\u0000`));
+    for (const marked of marks) this.#names.add(marked, 0, marked.length - 1);
+    this.#dimensions = marks.map((marked) => ({ marked, values: new FewNames(), groups: [], other: -1 }));
     this.#maxValues = maxValues;
     this.#intern = intern;
   }
@@ -45,10 +50,11 @@ export class SegmentValues {
     const [name, value] = variant.split('\u0000');
     if (value === undefined) return;
     const named = utf8.encode(name);
-    const dimension = this.#dimensions.find((one) => same(one.name, 0, one.name.length, named));
-    if (dimension === undefined || dimension.values.some((known) => known.group === group)) return;
+    const dimension = this.#find(named, 0, named.length);
+    const bytes = utf8.encode(value);
+    if (dimension === undefined || dimension.values.find(bytes, 0, bytes.length) !== -1) return;
     if (value === OTHER) dimension.other = group;
-    else dimension.values.push({ bytes: utf8.encode(value), group });
+    else dimension.groups[dimension.values.add(bytes, 0, bytes.length)] = group;
   }
 
   /** Calls with the group of each segment. */
@@ -75,8 +81,8 @@ export class SegmentValues {
   }
 
   #find(bytes: Uint8Array, start: number, end: number): Dimension | undefined {
-    for (const dimension of this.#dimensions) if (same(bytes, start, end, dimension.name)) return dimension;
-    return undefined;
+    const number = this.#names.find(bytes, start, end);
+    return number === -1 ? undefined : this.#dimensions[number];
   }
 
   /** The value that lies there, without quotes; false for one that makes no segment. */
@@ -99,15 +105,15 @@ export class SegmentValues {
 
   #groupOf(dimension: Dimension): number {
     const { bytes, start, end } = this.#value;
-    const { values } = dimension;
-    for (const value of values) if (same(bytes, start, end, value.bytes)) return value.group;
-    if (end - start > MAX_VALUE_BYTES || values.length >= this.#maxValues) {
+    const { values, groups } = dimension;
+    const known = values.find(bytes, start, end);
+    if (known !== -1) return groups[known];
+    if (end - start > MAX_VALUE_BYTES || values.size >= this.#maxValues) {
       if (dimension.other === -1) dimension.other = this.#make(dimension, utf8.encode(OTHER));
       return dimension.other;
     }
-    const value = bytes.slice(start, end);
-    const group = this.#make(dimension, value);
-    values.push({ bytes: value, group });
+    const group = this.#make(dimension, bytes.subarray(start, end));
+    groups[values.add(bytes, start, end)] = group;
     return group;
   }
 
@@ -122,10 +128,4 @@ export class SegmentValues {
 function hasEscape(bytes: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return true;
   return false;
-}
-
-function same(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
-  if (end - start !== other.length) return false;
-  for (let i = 0; i < other.length; i++) if (bytes[start + i] !== other[i]) return false;
-  return true;
 }

@@ -1,6 +1,5 @@
 /** An accepted exposure, or by the same rules an assignment: the first of a unit counts. */
 import type { TimeSettings } from '../config.ts';
-import type { DecodedEvent } from '../operators/decoded-event.ts';
 import { FIRST, judgeExposure, NEWLY_CONTAMINATED, SAME_VARIANT } from '../operators/first-exposure.ts';
 import type { Contribution } from './contribution.ts';
 import type { IngestBlock } from './ingest-block.ts';
@@ -56,10 +55,9 @@ export class UnitCounter {
     if (verdict === SAME_VARIANT) return;
     if (verdict === FIRST || (verdict === NEWLY_CONTAMINATED && this.#exposures)) state.journalUnit(unit);
     if (verdict === FIRST) {
-      const event = block.event(i);
-      const group = this.#groupOf(event, variant);
-      if (this.#exposures) contribution.firstExposure(event, group);
-      else contribution.assigned(event, group);
+      const group = this.#groupOf(block, i, variant);
+      if (this.#exposures) contribution.firstExposure(block, i, group);
+      else contribution.assigned(block, i, group);
     } else if (this.#exposures) {
       side.copy(block.record(i), this.#options.outputs.violations, 'variant_changed');
       if (verdict === NEWLY_CONTAMINATED) contribution.contaminated(block.event(i));
@@ -67,13 +65,15 @@ export class UnitCounter {
   }
 
   /** The group of this unit's experiment and variant: names are looked up once, then again for another version. */
-  #groupOf({ entityId, allocationVersion, variantId }: DecodedEvent, variant: number): number {
+  #groupOf(block: IngestBlock, i: number, variant: number): number {
     const { groups, variants } = this.#targets.state;
     const { experiment } = this.#unit;
-    const known = variants.groupOf(experiment, variant, allocationVersion);
+    const version = block.columns.versions[i];
+    const known = variants.groupOf(experiment, variant, version);
     if (known !== -1) return known;
-    const group = groups.intern(entityId, allocationVersion, variantId);
-    variants.keepGroup(experiment, variant, allocationVersion, group);
+    const { entityId, variantId } = block.event(i);
+    const group = groups.intern(entityId, version, variantId);
+    variants.keepGroup(experiment, variant, version, group);
     return group;
   }
 }
