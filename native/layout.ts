@@ -17,27 +17,29 @@ export const NAMES: usize = 136;
 export const SEPARATORS: usize = 1024;
 export const SEPARATOR_SIZE: usize = 48;
 
-/** In a block: columns of 32 values. First event_ts, received_ts, assigned_ts and spend_micros, in doubles. */
+/** Records of a block, as src/operators/event-columns.ts has it. */
+const BLOCK: usize = 64;
+/** In a block: columns, first of event_ts, received_ts, assigned_ts and spend_micros, in doubles. */
 export const NUMBERS: usize = 0;
-export const NUMBERS_SIZE: usize = 256;
+export const NUMBERS_SIZE: usize = 8 * BLOCK;
 export const EVENT_TS: usize = 0;
-export const RECEIVED_TS: usize = 256;
-export const ASSIGNED_TS: usize = 512;
-export const SPEND_MICROS: usize = 768;
-export const FLAGS: usize = 1024;
-export const VERSIONS: usize = 1152;
+export const RECEIVED_TS: usize = 8 * BLOCK;
+export const ASSIGNED_TS: usize = 16 * BLOCK;
+export const SPEND_MICROS: usize = 24 * BLOCK;
+export const FLAGS: usize = 32 * BLOCK;
+export const VERSIONS: usize = 36 * BLOCK;
 /** Of each hash first the upper words, then the lower ones. */
-export const ID_HASHES: usize = 1280;
-export const ENTITY_HASHES: usize = 1536;
-export const SUSPECT_HASHES: usize = 1792;
-export const UNIT_HASHES: usize = 2048;
-export const VARIANT_HASHES: usize = 2304;
-export const LOWER_WORDS: usize = 128;
+export const ID_HASHES: usize = 40 * BLOCK;
+export const ENTITY_HASHES: usize = 48 * BLOCK;
+export const SUSPECT_HASHES: usize = 56 * BLOCK;
+export const UNIT_HASHES: usize = 64 * BLOCK;
+export const VARIANT_HASHES: usize = 72 * BLOCK;
+export const LOWER_WORDS: usize = 4 * BLOCK;
 /** Of each text, then of the attributes, first where they start, then where they end. */
-export const TEXTS: usize = 2560;
-export const TEXT_SIZE: usize = 256;
-export const ATTRIBUTES: usize = 4352;
-export const ENDS: usize = 128;
+export const TEXTS: usize = 80 * BLOCK;
+export const TEXT_SIZE: usize = 8 * BLOCK;
+export const ATTRIBUTES: usize = 136 * BLOCK;
+export const ENDS: usize = 4 * BLOCK;
 
 /** In what is to be found: doubles, then words, of which the last four are addresses of columns. */
 export const BASE_OFFSET: usize = 0;

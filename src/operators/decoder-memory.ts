@@ -4,7 +4,7 @@
  */
 import { Instance, Memory, Module, PAGE_BYTES } from '../state/web-assembly.ts';
 import type { RecordRun } from '../topology/types.ts';
-import { COLUMNS_BYTES, EventColumns } from './event-columns.ts';
+import { BLOCK, COLUMNS_BYTES, EventColumns } from './event-columns.ts';
 import { NATIVE_CODE } from './native-code.ts';
 
 /** Places, in bytes. Nothing lies at 0; the code has constants of its own from 1024 on. */
@@ -16,8 +16,8 @@ const MOST_CONFIGS = PAGE_BYTES / CONFIG_BYTES - 1;
 const BLOCK_AT = PAGE_BYTES;
 /** Spans and times of a block that lie elsewhere. */
 const VALUES_AT = BLOCK_AT + COLUMNS_BYTES;
-const KEYS_AT = VALUES_AT + 256;
-const TIMES_AT = KEYS_AT + 256;
+const KEYS_AT = VALUES_AT + 8 * BLOCK;
+const TIMES_AT = KEYS_AT + 8 * BLOCK;
 /** Where bytes are put. */
 export const BYTES_AT = 2 * PAGE_BYTES;
 /** Code that reads a text may read so much beyond it. */

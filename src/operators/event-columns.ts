@@ -6,24 +6,24 @@ import { TEXTS } from './field-reader.ts';
 import { isTied, suspectKey } from './suspect.ts';
 
 /** Records of a block: so many that their misses overlap, so few that they fit the nearest cache. */
-export const BLOCK = 32;
+export const BLOCK = 64;
 
 /** As native/layout.ts has them, in bytes. */
 const AT = {
   eventTs: 0,
-  receivedTs: 256,
-  assignedTs: 512,
-  spendMicros: 768,
-  flags: 1024,
-  versions: 1152,
-  ids: 1280,
-  entities: 1536,
-  suspects: 1792,
-  units: 2048,
-  variants: 2304,
-  texts: 2560,
-  attributes: 4352,
-  end: 4608,
+  receivedTs: 8 * BLOCK,
+  assignedTs: 16 * BLOCK,
+  spendMicros: 24 * BLOCK,
+  flags: 32 * BLOCK,
+  versions: 36 * BLOCK,
+  ids: 40 * BLOCK,
+  entities: 48 * BLOCK,
+  suspects: 56 * BLOCK,
+  units: 64 * BLOCK,
+  variants: 72 * BLOCK,
+  texts: 80 * BLOCK,
+  attributes: 136 * BLOCK,
+  end: 144 * BLOCK,
 } as const;
 export const COLUMNS_BYTES = AT.end;
 const SPAN_BYTES = 8 * BLOCK;

@@ -1,7 +1,7 @@
 /** Ids that are looked up together. */
 
 /** So many ids at a time. */
-export const ID_BLOCK = 32;
+export const ID_BLOCK = 64;
 
 /** Ids in somebody's buffer, their hashes and indices. Reused. */
 export interface IdBlock {
