@@ -83,9 +83,9 @@ export class FingerprintStore {
     return this.#tags.oldest;
   }
 
-  /** Up to that watermark `advance` does nothing. */
-  get dueMs(): number {
-    return this.#times.dueMs;
+  /** Below that watermark no key expires: whether `advance` is told of it sooner or later changes no answer. */
+  get expiresMs(): number {
+    return (this.#tags.oldest + 1) * this.bucketMs + this.#ttlMs;
   }
 
   bucketLive(ts: number): boolean {
@@ -131,7 +131,7 @@ export class FingerprintStore {
     this.#expire();
     if (!this.#times.mayKeepUp(this.#watermarkMs)) return;
     this.#sweep();
-    this.#times.schedule((this.#tags.oldest + 1) * this.bucketMs + this.#ttlMs, this.#table.moving);
+    this.#times.schedule(this.expiresMs, this.#table.moving);
   }
 
   /** Makes room for so many keys in all, as far as the budget goes. Without it the table would grow as they come. */

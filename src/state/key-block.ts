@@ -29,7 +29,7 @@ export class KeyBlock implements HashWords, Span {
   readonly outcomes = new Int32Array(KEYS_OF_BLOCK);
   /** how many were added, */
   added = 0;
-  /** and the hashes of these in order, two words each, the upper one first, as bytes (little-endian). */
+  /** and the hashes of these, two words each, the upper one first, as bytes (little-endian); those without room in the table last. */
   readonly addedBytes = new Uint8Array(8 * KEYS_OF_BLOCK);
   readonly #addedView = new DataView(this.addedBytes.buffer);
 

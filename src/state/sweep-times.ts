@@ -10,10 +10,10 @@ export const SWEEP_STEPS = 512;
 /** After a jump of the watermark they come so much closer together: a batch moves it by little then. */
 const HURRY = 16;
 /**
- * Between two pieces of upkeep lie so many calls, or that share of the time between two sweeps: a batch whose records span hours
+ * Between two pieces of upkeep lie so many calls, each of a block of records where traffic is dense, or that share of the time between two sweeps: a batch whose records span hours
  * would else do all of a sweep.
  */
-const UPKEEP_CALLS = 256;
+const UPKEEP_CALLS = 16;
 const UPKEEP_SHARE = 1 / 128;
 
 export class SweepTimes {

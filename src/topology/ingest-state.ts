@@ -97,10 +97,10 @@ export class IngestState {
     this.#journal.suspectBlock(keys, this.suspects.bucketMs);
   }
 
-  /** Whether nothing expires, and there is no other upkeep, while event times are up to this one: then keys may be entered ahead. */
+  /** Whether no key expires while event times are up to this one: then keys may be entered ahead. */
   isCalmUntil(eventTs: number): boolean {
     const watermarkMs = this.watermark.after(eventTs);
-    return watermarkMs < this.dedup.dueMs && watermarkMs < this.suspects.dueMs;
+    return watermarkMs < this.dedup.expiresMs && watermarkMs < this.suspects.expiresMs;
   }
 
   /** Throws StreamError total_overflow when the sum would not be exact any more. */

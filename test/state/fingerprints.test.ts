@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StreamError } from '../../src/errors.ts';
 import { ADDED, BUCKET_GONE, FingerprintStore, MemoryBudget, PRESENT, TableWalk } from '../../src/state/fingerprints.ts';
+import { KeyBlock } from '../../src/state/key-block.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -198,6 +199,25 @@ test('while a large table grows, is swept and shrinks a little at a time, every 
   }
   expect(store.size).toBeLessThan(100 * 26 + 1);
   expect(store.byteLength).toBeLessThan(40 * store.size);
+});
+
+test.each([0, 200_000])('a key that comes twice in a block, and has no room in a table of %i others, is added once', (others) => {
+  const store = daily();
+  for (let i = 0; i < others; i++) store.addIfAbsent(...scattered(i), 1000 * DAY);
+  const crowd = 0x8000_0000;
+  const keys = new KeyBlock();
+  const enter = (...los: number[]): number[] => {
+    keys.clear();
+    for (const lo of los) keys.push(crowd, lo, 1000 * DAY);
+    store.addBlock(keys);
+    return [...keys.outcomes.subarray(0, los.length)];
+  };
+  for (let lo = 0; lo < 3000; lo++) {
+    expect(enter(lo, lo, lo)).toEqual([ADDED, PRESENT, PRESENT]);
+    expect([keys.added, ...new Uint32Array(keys.addedBytes.buffer, 0, 2)]).toEqual([1, crowd, lo]);
+    expect(enter(lo, lo + 10_000)).toEqual([PRESENT, ADDED]);
+    expect(store.size).toBe(others + 2 * lo + 2);
+  }
 });
 
 test('a table that grows beyond seven million keys never takes twelve bytes a key, and one of two hundred thousand never fifteen', () => {
