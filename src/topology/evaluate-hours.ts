@@ -53,16 +53,11 @@ export class DirtyHours {
 
   /** Up to `limit` dirty hours, now in flight. */
   take(limit: number): Hour[] {
-    const taken: Hour[] = [];
-    const left: number[] = [];
-    this.#table.takeChanged(TO_SEND, (index) => {
-      if (taken.length >= limit) left.push(index);
-      else taken.push(this.#hour(index));
-    });
-    for (const hour of taken) this.#table.touchFor(this.#table.at(hour.group, MEMBER[hour.kind], hour.hour), TO_COMMIT);
-    for (const index of left) this.#table.touchFor(index, TO_SEND);
-    this.#takesAll = left.length === 0;
-    return taken;
+    const taken: number[] = [];
+    this.#table.takeChanged(TO_SEND, (index) => taken.push(index), limit);
+    for (const index of taken) this.#table.touchFor(index, TO_COMMIT);
+    this.#takesAll = this.waiting === 0;
+    return taken.map((index) => this.#hour(index));
   }
 
   /** What was in flight is written, or is dirty again. True when Postgres has all that was there when it was taken. */

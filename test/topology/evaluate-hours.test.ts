@@ -1,6 +1,7 @@
 /** Hours: what goes to Postgres, and what is forgotten once it has it. */
 import { describe, expect, test } from 'vitest';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
+import { DirtyHours } from '../../src/topology/evaluate-hours.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { DAY, HOUR, MINUTE, START } from './drive.ts';
 import { type Cell, Fed, limits, pace, pacing, spend, srm, zoned } from './fed.ts';
@@ -131,5 +132,46 @@ describe('hours for Postgres', () => {
     next.register(zoned('UTC'));
     for (const _ of next.restore(fed.stage.takeCommit()));
     expect(next.takeHours(100)?.rows).toMatchObject([{ entityId: 'c', spendMicros: 5 }]);
+  });
+});
+
+describe('hours that Postgres does not have', () => {
+  const GROUPS = 400_000;
+  const dirtied = (): DirtyHours => {
+    const hours = new DirtyHours();
+    for (let group = 0; group < GROUPS; group++) hours.mark('spend', group, group % 3);
+    return hours;
+  };
+
+  test('are taken in the order in which they became dirty, a portion at a time; what could not be written comes again', () => {
+    const hours = new DirtyHours();
+    for (const group of [5, 3, 9, 1]) hours.mark('spend', group, 7);
+    hours.mark('exposure', 3, 7);
+    const groups = (limit: number) => hours.take(limit).map(({ kind, group }) => `${kind} ${group}`);
+    expect(groups(2)).toEqual(['spend 5', 'spend 3']);
+    expect([hours.size, hours.waiting, hours.landed(true)]).toEqual([5, 3, false]);
+    expect(groups(2)).toEqual(['spend 9', 'spend 1']);
+    hours.mark('spend', 9, 7);
+    expect([hours.landed(false), hours.waiting]).toEqual([false, 3]);
+    expect(groups(10)).toEqual(['spend 9', 'spend 1', 'exposure 3']);
+    expect([hours.landed(true), hours.size]).toEqual([true, 0]);
+  });
+
+  test('cost what a portion holds, not what is left: fifty small ones less than all the rest in one', () => {
+    const hours = dirtied();
+    const cpuOf = (work: () => void): number => {
+      const before = process.cpuUsage();
+      work();
+      return process.cpuUsage(before).user;
+    };
+    const small = cpuOf(() => {
+      for (let portion = 0; portion < 50; portion++) hours.take(10);
+    });
+    let taken = 0;
+    const rest = cpuOf(() => {
+      taken = hours.take(GROUPS).length;
+    });
+    expect(taken).toBe(GROUPS - 500);
+    expect(small).toBeLessThan(rest);
   });
 });
