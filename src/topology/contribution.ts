@@ -21,6 +21,8 @@ const NO_ENTITY: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
 /** So many cells are looked through in some 10 ms. */
 const CELLS_AT_ONCE = 100_000;
+/** So many blocks in a row: where records straddle two quarter hours, each move puts all sums into cells. */
+const MOVED_AFTER = 8;
 /** Tables of which cells are forgotten. */
 const CLOSING = ['spend', 'units', 'surfaceSpend', 'spendEvidence', 'exposureEvidence'] as const;
 
@@ -46,6 +48,8 @@ export class Contribution {
   readonly #unitCells: LastCells;
   /** Of exposures, or of assignments. */
   readonly #totalCells: LastCells;
+  /** How many blocks in a row had most of their spend in another quarter hour than the one that is added up, or for campaigns that were new. */
+  #blocksElsewhere = 0;
   readonly #segments: SegmentValues;
   readonly #addSegment: (segment: number) => void;
   /** Of the exposure whose segments are being counted. */
@@ -93,7 +97,11 @@ export class Contribution {
       const i = spend.left[k];
       spend.addOne(this.#campaigns.group(block, i), eventTs[i], spendMicros[i]);
     }
-    if (2 * left > count) spend.moveTo(eventTs[records[count - 1]]);
+    this.#blocksElsewhere = 2 * left > count ? this.#blocksElsewhere + 1 : 0;
+    if (this.#blocksElsewhere === MOVED_AFTER) {
+      this.#blocksElsewhere = 0;
+      spend.moveTo(eventTs[records[count - 1]]);
+    }
     this.#surfaces.add(block, records, count);
   }
 
