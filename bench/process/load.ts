@@ -6,9 +6,6 @@ import { RawProducer } from '../../test/kafka/raw-producer.ts';
 import { campaignOf, exposure, type ImpressionPlan, idBytes, impression, isRepeat, REPEAT_EVERY, spendOf } from './impressions.ts';
 
 const PER_BATCH = 1000;
-/** Event time passes at this rate. */
-const PER_SECOND = 20_000;
-
 export interface LoadPlan extends ImpressionPlan {
   topic: string;
   partitions: number;
@@ -70,12 +67,12 @@ export const nothingExpected = (campaigns: number): Expected => ({
   spendMicros: new Float64Array(campaigns),
 });
 
-/** Produces `count` records, in turn to every partition. */
-export async function load(broker: string, plan: LoadPlan): Promise<Expected> {
+/** Produces `count` records, in turn to every partition, so many a second of event time. */
+export async function load(broker: string, plan: LoadPlan & { perSecond: number }): Promise<Expected> {
   const expected = nothingExpected(plan.campaigns);
   const producer = await RawProducer.open(broker);
   const perPartition = Math.floor(plan.count / plan.partitions);
-  const timeMs = (i: number): number => plan.baseMs + Math.floor((i * plan.partitions * 1000) / PER_SECOND);
+  const timeMs = (i: number): number => plan.baseMs + Math.floor((i * plan.partitions * 1000) / plan.perSecond);
   for (let from = 0; from < perPartition; from += PER_BATCH) {
     for (let partition = 0; partition < plan.partitions; partition++) {
       const stretch = { partition, from, count: Math.min(PER_BATCH, perPartition - from) };

@@ -38,6 +38,8 @@ interface Ingest {
   partitions?: number;
   processes?: number;
   campaigns?: number;
+  /** How many records pass in a second of event time. */
+  perSecond?: number;
   plan?: Partial<WorkerPlan>;
   targets?: { cpu?: Target; rate?: Target };
 }
@@ -45,7 +47,16 @@ interface Ingest {
 /** Loads, counts with so many processes (the last on the last core), verifies. */
 async function ingest(
   work: Work,
-  { share = 1, stream = 'impressions', codec = 'none', partitions = 1, processes = 1, campaigns = CAMPAIGNS, plan = {} }: Ingest,
+  {
+    share = 1,
+    stream = 'impressions',
+    codec = 'none',
+    partitions = 1,
+    processes = 1,
+    campaigns = CAMPAIGNS,
+    perSecond = 20_000,
+    plan = {},
+  }: Ingest,
 ): Promise<Measured[]> {
   const run = await Run.open(work.services.kafkaBrokers, randomUUID(), partitions);
   const data = {
@@ -54,6 +65,7 @@ async function ingest(
     stream,
     codec: CODECS[codec],
     campaigns,
+    perSecond,
     count: Math.floor(work.records * share),
     baseMs: BASE_MS,
   };
@@ -186,6 +198,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     work.report.memory(work.name, 'resident memory, a partition more with the same records', compared);
   },
   '100,000 campaigns': ingestScenario({ campaigns: 100_000, targets: { cpu: { max: 0.7 } } }),
+  // Suspects expire and tables are swept, which takes a quarter of an hour of event time.
+  'two hours of traffic': ingestScenario({ perSecond: 800, targets: { cpu: { max: 0.7 } } }),
   exposures: ingestScenario({ share: 0.5, stream: 'exposures' }),
   assignments: ingestScenario({ share: 0.5, stream: 'assignments' }),
   lz4: ingestScenario({ share: 0.5, codec: 'lz4' }),
