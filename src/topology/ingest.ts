@@ -54,6 +54,8 @@ export class IngestStage implements Stage<OutRecord[], void> {
   /** Of the block: accepted impressions, to be counted together. */
   readonly #spent = new Uint8Array(BLOCK);
   readonly #impressions: boolean;
+  /** What `emit` gave last was an emission, not copies alone. */
+  #emitted = false;
   #committedTotals = emptyTotals(INVALID_REASONS.length);
 
   constructor(options: IngestOptions) {
@@ -147,20 +149,25 @@ export class IngestStage implements Stage<OutRecord[], void> {
   }
 
   emit(now: Now, feed: FeedStatus, force: boolean): OutRecord[] | null {
-    const early = force || this.#side.byteLength > MAX_WAITING_BYTES;
-    const partials = this.#emitter.emit(now, feed, early, !this.#side.empty);
-    if (partials === null) return null;
+    const partials = this.#emitter.emit(now, feed, force, !this.#side.empty);
+    this.#emitted = partials !== null;
+    // Copies that are many go alone: with each emission all cells that have changed would.
+    if (partials === null && !this.#hasManyCopies) return null;
     const copies = this.#side.take();
-    return copies.length === 0 ? partials : [...copies, ...partials];
+    return copies.length === 0 ? partials : [...copies, ...(partials ?? [])];
   }
 
   // biome-ignore lint/suspicious/noConfusingVoidType: a writer of records answers with nothing
   delivered(_outcome: void, now: Now): void {
-    this.#emitter.acknowledged(now);
+    if (this.#emitted) this.#emitter.acknowledged(now);
   }
 
   dueMs(): number {
-    return this.#side.byteLength > MAX_WAITING_BYTES ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();
+    return this.#hasManyCopies ? Number.NEGATIVE_INFINITY : this.#emitter.dueMs();
+  }
+
+  get #hasManyCopies(): boolean {
+    return this.#side.byteLength > MAX_WAITING_BYTES;
   }
 
   get byteLength(): number {
