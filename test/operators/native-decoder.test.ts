@@ -5,6 +5,7 @@ import { codeFile, compile, NATIVE, pathOf } from '../../scripts/compile-native.
 import { Decoder } from '../../src/operators/decode.ts';
 import { FastDecoder } from '../../src/operators/decode-fast.ts';
 import { DecodedEvent } from '../../src/operators/decoded-event.ts';
+import { BYTES_AT, DecoderMemory } from '../../src/operators/decoder-memory.ts';
 import { BLOCK, EventColumns, FLAG } from '../../src/operators/event-columns.ts';
 import { SeededHash } from '../../src/state/hash.ts';
 import { STREAMS, type Stream } from '../../src/topology/types.ts';
@@ -167,4 +168,18 @@ test('a value that ends at the end of the copied bytes, behind others that go on
   for (let end = text.length; end > 0; end--) {
     expect(paths.native(recordOf(text.slice(0, end))) === null).toBe(end < text.length);
   }
+});
+
+test('what lies in a part of a memory that compiled code sees is found in that part', () => {
+  const memory = DecoderMemory.make(1 << 16);
+  const native = new Decoder('impressions', OPTIONS).native(new SeededHash(new Uint8Array(8)));
+  if (memory === null || native === null) return;
+  const run = runOf([recordOf(JSON.stringify(usual.impressions))]);
+  memory.bytes.set(run.bytes, BYTES_AT);
+  native.read({ ...run, bytes: memory.bytes.subarray(BYTES_AT) });
+  const event = new DecodedEvent();
+  expect((native.columns.flags[0] & FLAG.sure) !== 0).toBe(true);
+  native.event(0, event);
+  const { bytes, start, end } = event.surface;
+  expect(Buffer.from(bytes.subarray(start, end)).toString()).toBe('home');
 });

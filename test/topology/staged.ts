@@ -9,7 +9,7 @@ import { CELL_NAMES } from '../../src/topology/partials.ts';
 import { ColumnBatch } from '../../src/topology/sources/column-batch.ts';
 import { bytesOf, type ListedRecord, pack } from '../../src/topology/sources/listed-batch.ts';
 import { RecordColumns } from '../../src/topology/sources/record-columns.ts';
-import type { Commit, Now, OutRecord, Stream } from '../../src/topology/types.ts';
+import type { Commit, Now, OutRecord, RecordBatch, Stream } from '../../src/topology/types.ts';
 
 const HOUR_MS = 3_600_000;
 const PACE_MS = 10_000;
@@ -46,9 +46,13 @@ export class Staged {
     const byteLength = bytesOf(records);
     const { columns, bytes, from } = fetched(records, byteLength, this.#fetches++ % 2 === 0);
     const place = { topic: 't', partition: 0, nextOffset, endOffset: nextOffset, byteLength };
-    this.stage.process(new ColumnBatch(place, columns), this.#now());
+    this.judge(new ColumnBatch(place, columns));
     // What it held ends with the next poll.
     bytes.fill(POISON, from, from + byteLength);
+  }
+
+  judge(batch: RecordBatch): void {
+    this.stage.process(batch, this.#now());
   }
 
   /** Sends and commits; returns the side outputs. */

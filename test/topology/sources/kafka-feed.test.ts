@@ -1,32 +1,12 @@
 import { expect, test } from 'vitest';
 import { asError, codeOf } from '../../../src/errors.ts';
-import { type FeedHome, KafkaFeed } from '../../../src/topology/sources/kafka-feed.ts';
+import type { KafkaFeed } from '../../../src/topology/sources/kafka-feed.ts';
 import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
 import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { recordsOf } from '../../conformance/source.ts';
-import { HandClock } from '../hand-clock.ts';
+import { feedOf } from './feed-alone.ts';
 
 const nothing = (): void => undefined;
-const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-
-/** A feed of t/0 whose group and broker only listen. `end` is what the broker says when it is asked. */
-const feedOf = (wake = nothing) => {
-  const broker = { end: 0, asked: 0 };
-  const clock = new HandClock(1_700_000_000_000);
-  const home: FeedHome = {
-    clock,
-    logger: silent,
-    mailboxBytes: 100,
-    bounds: async () => {
-      broker.asked++;
-      return { first: 0, end: broker.end, committed: null };
-    },
-    wake,
-  };
-  const offsetManager = { resolveOffset: nothing, commitOffsets: async () => undefined };
-  const group = { assigners: [], generationId: 1, offsetManager, assigned: () => [], pause: nothing, resume: nothing, seek: nothing };
-  return { feed: new KafkaFeed(home, group, { topic: 't', partition: 0 }), clock, broker };
-};
 
 const fetched = (fetchOffset: number, nextOffset: number, more: Partial<FetchedPartition> = {}): FetchedPartition => ({
   topic: 't',

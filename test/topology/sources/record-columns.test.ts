@@ -163,3 +163,32 @@ test('more columns than a memory has room for lie elsewhere', () => {
   memory.clear();
   expect(memory.roomFor(300)?.at).toBe(rooms[0]?.at);
 });
+
+const PLAIN: Plan = {
+  records: Array.from({ length: 5 }, (_, i) => ({ key: null, value: Buffer.from([i]), timeDeltaMs: i, gap: 0 })),
+  ...{ baseOffset: 7, baseTimeMs: 0, appendTimeMs: Number.NaN, moreCount: 0, lessDelta: 0 },
+};
+
+test('of a batch with more records than there is room for none is found, and nothing is written behind the room', () => {
+  const memory = DecoderMemory.make(ROOM_BYTES);
+  if (memory === null) return;
+  const batch = placed(memory, PLAIN, []);
+  const [room, next] = [memory.roomFor(6), memory.roomFor(1)];
+  const columns = new RecordColumns(6, room);
+  columns.add(1, 1);
+  columns.add(2, 2);
+  const behind = memory.bytes.slice(next?.at);
+  expect([columns.find(batch, 0), columns.size]).toEqual([false, 2]);
+  expect(memory.bytes.slice(next?.at)).toEqual(behind);
+  const roomy = new RecordColumns(5, memory.roomFor(5));
+  expect([roomy.find(batch, 0), roomy.size]).toEqual([true, 5]);
+});
+
+test('records are not looked for in a memory other than the one they lie in', () => {
+  const [memory, other] = [DecoderMemory.make(ROOM_BYTES), DecoderMemory.make(ROOM_BYTES)];
+  if (memory === null || other === null) return;
+  // At the same place, and just as good.
+  placed(memory, { ...PLAIN, records: PLAIN.records.map((record) => ({ ...record, timeDeltaMs: 9 })) }, []);
+  const columns = new RecordColumns(5, memory.roomFor(5));
+  expect(columns.find(placed(other, PLAIN, []), 0)).toBe(false);
+});
