@@ -27,7 +27,7 @@ import type { PartitionAssigner } from 'kafkajs';
 import type { AbortedTransaction } from './aborted-transactions.ts';
 import { columnsByKafkajs, columnsInPlace, decodeSet, type Message, releaseOf, replaceDecoding, setOf } from './kafkajs-decoding.ts';
 import { replaceEncoding } from './kafkajs-encoding.ts';
-import { replaceReceiving } from './kafkajs-network.ts';
+import { replaceReceiving, useAgain } from './kafkajs-network.ts';
 import type { RecordColumns } from './record-columns.ts';
 import { type Fault, NO_SET, type OpenSet, unreadable } from './record-set.ts';
 
@@ -123,7 +123,7 @@ interface Batch {
 }
 
 interface GroupPrototype extends ConsumerGroup {
-  readonly cluster: { findBroker(node: { nodeId: string }): Promise<object> };
+  readonly cluster: { findBroker(node: { nodeId: string }): Promise<{ connectionPool: { pool: object[] } }> };
   fetch(nodeId: string): Promise<Batch[]>;
   joinAndSync(): Promise<void>;
   recoverFromOffsetOutOfRange(error: { topic: string; partition: number }): Promise<void>;
@@ -142,7 +142,9 @@ const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 const notes = new WeakMap<Message[], Note>();
 const observers = new WeakMap<object, GroupObserver>();
-/** Connections of observers: what they fetch is decoded when kafkajs has had its look at it. */
+/** Of the two connections to a broker, the one for fetches. */
+const FETCHES = 1;
+/** Brokers as observers know them: what they fetch is decoded when kafkajs has had its look at it. */
 const ofObservers = new WeakSet<object>();
 let installed = false;
 
@@ -233,7 +235,9 @@ const observeGroups = (): void => {
     const observer = observerOf(this);
     if (!observer) return readable(await fetch.call(this, nodeId));
     if (!(await observer.wanted())) return [];
-    ofObservers.add(await this.cluster.findBroker({ nodeId }));
+    const broker = await this.cluster.findBroker({ nodeId });
+    ofObservers.add(broker);
+    useAgain(broker.connectionPool.pool[FETCHES]);
     const sentMs = observer.nowMs();
     const batches = await fetch.call(this, nodeId);
     await observer.fetched(await Promise.all(batches.map(fetchedPartition(observer.decoder))), sentMs);

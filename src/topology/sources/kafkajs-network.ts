@@ -2,7 +2,7 @@
  * How responses come in with kafkajs 2.2.4. It keeps what each read of a socket brings, a fresh 64 KiB buffer at a time, and joins
  * them in another: over two bytes of memory outside the heap for each that is fetched, which makes V8 collect its whole heap ten
  * times a second. Here a socket reads what is small into one buffer for ever, and the rest of a large response straight to where it
- * stays, in memory that is used again.
+ * stays: if somebody lets it go, in memory that is used again.
  */
 import { createRequire } from 'node:module';
 import { connect, isIP, type Socket } from 'node:net';
@@ -43,6 +43,13 @@ const KEEP_ALIVE_MS = 60_000;
 const require = createRequire(import.meta.url);
 /** By socket. */
 const incoming = new WeakMap<object, Incoming>();
+/** Connections whose large responses are let go by who has read them. */
+const letGo = new WeakSet<object>();
+
+/** Large responses on this connection are to lie in memory that is used again: who reads in it holds it, and lets it go. */
+export const useAgain = (connection: object): void => {
+  letGo.add(connection);
+};
 
 /** For kafkajs, whose `processData` is replaced: what is told as data is overwritten by the next read, or is part of a response. */
 export const openSocket = ({ host, port, ssl, onConnect }: SocketPlace): Socket => {
@@ -101,7 +108,7 @@ function take(connection: Connection, bytes: Buffer): void {
         connection.socket.destroy(new Error(`the broker announces a response of ${size} bytes: is TLS set as it listens?`));
         return;
       }
-      state.response = responses.take(size);
+      state.response = letGo.has(connection) ? responses.take(size) : Buffer.allocUnsafe(size);
       continue;
     }
     const { response } = state;

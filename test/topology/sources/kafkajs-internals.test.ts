@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { PartitionAssigners } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
+import { DecoderMemory } from '../../../src/operators/decoder-memory.ts';
 import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
 import { kafkaClient } from '../../../src/topology/sources/kafka-client.ts';
 import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
@@ -47,7 +48,12 @@ interface Seen {
 }
 
 /** Runs a group's fetch over a broker that answers with these batches, and returns what its observer is told. */
-const observedFetch = async (decoder: DecoderName, batches: Buffer[], aborted: object[] = []): Promise<Seen[]> => {
+const observedFetch = async (
+  decoder: DecoderName,
+  batches: Buffer[],
+  aborted: object[] = [],
+  pool: object[] = [{}, {}],
+): Promise<Seen[]> => {
   const { observed } = await import('../../../src/topology/sources/kafkajs-internals.ts');
   const told: FetchedPartition[] = [];
   const observer = {
@@ -64,6 +70,7 @@ const observedFetch = async (decoder: DecoderName, batches: Buffer[], aborted: o
   const BrokerOf = require('kafkajs/src/broker/index.js') as { prototype: Fetching };
   const ConsumerGroupOf = require('kafkajs/src/consumer/consumerGroup.js') as new (options: object) => Record<string, unknown>;
   const broker = {
+    connectionPool: { pool },
     lookupRequest: () => () => null,
     [sendRequestOf(BrokerOf.prototype)]: async () => ({
       responses: [
@@ -254,6 +261,22 @@ describe.each(DECODERS)('records %s', (decoder) => {
     });
     expect(await fetchOf(...(await Promise.all(batches)))).toMatchObject([{ nextOffset: 13, offsets: [10, 11, 12], fault: null }]);
   });
+});
+
+test('of what a broker answers, only what an observer fetches comes in memory that compiled code sees, for only that is let go', async () => {
+  const { prototype } = require('kafkajs/src/network/connection.js') as { prototype: { processData(bytes: Buffer): void } };
+  const isSeen: boolean[] = [];
+  const requestQueue = { fulfillRequest: ({ payload }: { payload: Buffer }) => isSeen.push(DecoderMemory.of(payload.buffer) !== null) };
+  const connections = [0, 1].map(() => ({ socket: {}, authHandlers: null, bytesBuffered: 0, requestQueue }));
+  const response = Buffer.alloc(4 + 300_000);
+  response.writeInt32BE(300_000);
+  const answerEach = (): void => {
+    for (const connection of connections) prototype.processData.call(connection, response);
+  };
+  answerEach();
+  await observedFetch('in_place', [], [], connections);
+  answerEach();
+  expect(isSeen).toEqual([false, false, false, DecoderMemory.make(1) !== null]);
 });
 
 const tooMany = { lastOffsetDelta: 3 << 20, count: 3 << 20 };
