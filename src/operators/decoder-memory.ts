@@ -53,6 +53,9 @@ export interface ColumnRoom {
 /** Undefined before it is asked for, null where the platform runs no such code. */
 let compiled: object | null | undefined;
 
+/** The system has refused such memory: V8 collects its whole heap before it gives up, which is not to be done for each response. */
+let isRefused = false;
+
 function code(): object | null {
   if (compiled !== undefined) return compiled;
   try {
@@ -94,9 +97,9 @@ export class DecoderMemory {
     this.#freeAt = this.#columnsAt;
   }
 
-  /** With room for so many bytes. Null where there is no such code, or no such memory left. */
+  /** With room for so many bytes. Null where there is no such code, or such memory was refused once. */
   static make(byteLength: number): DecoderMemory | null {
-    const module = code();
+    const module = isRefused ? null : code();
     if (module === null) return null;
     const columnsBytes = Math.ceil(byteLength / USUAL_RECORD_BYTES) * RECORD_BYTES;
     const pages = Math.ceil((columnsAfter(byteLength) + columnsBytes) / PAGE_BYTES);
@@ -107,6 +110,7 @@ export class DecoderMemory {
       known.set(made.buffer, made);
       return made;
     } catch {
+      isRefused = true;
       return null;
     }
   }

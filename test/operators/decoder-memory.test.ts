@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CONFIG_BYTES, DecoderMemory } from '../../src/operators/decoder-memory.ts';
 import { RecordColumns } from '../../src/topology/sources/record-columns.ts';
 
@@ -28,4 +28,22 @@ test('of many configurations each lies where it is said to, when it is said, and
     }
   }
   expect(memory.bytes.slice(1 << 16)).toEqual(columns);
+});
+
+test('a system that has refused such memory is not asked again: each time the whole heap would be collected first', async () => {
+  let asked = 0;
+  const Memory = function Refused(): void {
+    asked++;
+    throw new RangeError('could not allocate memory');
+  };
+  vi.stubGlobal('WebAssembly', Object.assign(Object.create(Reflect.get(globalThis, 'WebAssembly')), { Memory }));
+  vi.resetModules();
+  const { DecoderMemory: Refusing } = await import('../../src/operators/decoder-memory.ts');
+  const { ResponsePool } = await import('../../src/topology/sources/response-pool.ts');
+  vi.unstubAllGlobals();
+  expect([Refusing.make(1 << 16), Refusing.make(1), asked]).toEqual([null, null, 1]);
+  const pool = new ResponsePool();
+  const { buffer } = pool.take(1 << 20);
+  pool.hold(buffer)();
+  expect([pool.take(1 << 20).buffer === buffer, asked]).toEqual([true, 1]);
 });
