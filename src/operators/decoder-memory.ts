@@ -26,6 +26,8 @@ const BEYOND_BYTES = 4096;
 const RECORD_BYTES = 32;
 /** There is room for the columns of records that take this many bytes or more. */
 const USUAL_RECORD_BYTES = 96;
+/** As native/records.ts says it of a batch. */
+const NOT_SURE = -1;
 
 /** A batch whose records are to be found: see OpenBatch. */
 interface Wanted {
@@ -135,6 +137,8 @@ export class DecoderMemory {
 
   /** Finds the records of a batch that lies here: adds those from an offset on to columns here, and returns how many, -1 when it is not sure. */
   find(wanted: Wanted, fromOffset: number, { at, capacity }: ColumnRoom, size: number): number {
+    // Beyond that two records may have one offset, which it is not for that code to tell.
+    if (!Number.isSafeInteger(wanted.baseOffset) || !Number.isSafeInteger(wanted.lastOffset)) return NOT_SURE;
     const doubles = this.#doubles;
     const { words } = this;
     doubles[WANTED_AT / 8] = wanted.baseOffset;

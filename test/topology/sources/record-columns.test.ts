@@ -15,7 +15,10 @@ const deltaMs = fc.oneof(fc.integer({ min: -200, max: 9000 }), fc.integer({ min:
 const record = fc.record({ key: bytes, value: bytes, timeDeltaMs: deltaMs, gap: fc.oneof(fc.nat(2), fc.nat(20_000)) });
 const batch = fc.record({
   records: fc.array(record, { maxLength: 30 }),
-  baseOffset: fc.constantFrom(0, 7, 2 ** 40),
+  baseOffset: fc.oneof(
+    { arbitrary: fc.constantFrom(0, 7, 2 ** 40), weight: 5 },
+    { arbitrary: fc.constantFrom(2 ** 53 - 20, 2 ** 53, -(2 ** 53)), weight: 1 },
+  ),
   baseTimeMs: fc.constantFrom(-1, 0, 1_790_000_000_000),
   appendTimeMs: fc.constantFrom(Number.NaN, Number.NaN, -1, 77),
   /** Of what its header says, where that is not so. */
@@ -83,6 +86,8 @@ const fast = (memory: DecoderMemory, batch: OpenBatch, fromOffset: number): unkn
   return columns.find(batch, fromOffset) ? told(columns) : null;
 };
 
+const areExact = ({ baseOffset, lastOffset }: OpenBatch): boolean => Number.isSafeInteger(baseOffset) && Number.isSafeInteger(lastOffset);
+
 const from = fc.oneof(fc.constant(0), fc.nat(60));
 
 test('records that compiled code finds are those that are there, and it finds them in every batch that is as usual', () => {
@@ -93,8 +98,9 @@ test('records that compiled code finds are those that are there, and it finds th
       const whole = placed(memory, plan, []);
       const found = fast(memory, whole, plan.baseOffset + after);
       const expected = slow(whole, plan.baseOffset + after);
-      // More than 7 bytes of a time are left to others.
-      const isUsual = Array.isArray(expected) && plan.records.every(({ timeDeltaMs }) => Math.abs(timeDeltaMs) < 2 ** 48);
+      // More than 7 bytes of a time are left to others, and so are offsets that a double does not tell apart.
+      const isUsual =
+        Array.isArray(expected) && areExact(whole) && plan.records.every(({ timeDeltaMs }) => Math.abs(timeDeltaMs) < 2 ** 48);
       if (found !== null || isUsual) expect(found).toEqual(expected);
     }),
     { numRuns: 1000 },
