@@ -24,7 +24,7 @@ import {
   recordsIn,
   UNCOUNTED_BYTES,
 } from './record-set.ts';
-import { responses } from './response-pool.ts';
+import { once, responses } from './response-pool.ts';
 
 export interface Message {
   offset: string;
@@ -153,14 +153,14 @@ function emptyColumns(batches: readonly OpenBatch[]): RecordColumns {
 
 const countIn = (batches: readonly OpenBatch[]): number => batches.reduce((sum, batch) => sum + recordsIn(batch), 0);
 
-/** Gives the memory of a set and of its columns away, for others to use; to be called once, when nobody reads there any more. */
+/** Gives the memory of a set and of its columns away, for others to use: to be called when nobody reads there any more. */
 export function releaseOf({ batches }: OpenSet, records: RecordColumns): () => void {
   const drops = [...memoriesOf(batches)].map((memory) => responses.hold(memory));
-  return () => {
+  return once(() => {
     for (const drop of drops) drop();
     records.cutTo(0);
     if (!records.isGuest && spare.length < MOST_SPARE && records.capacity <= MOST_SPARE_RECORDS) spare.push(records);
-  };
+  });
 }
 
 /** The set without the batch that the fault is about, and what follows it. */

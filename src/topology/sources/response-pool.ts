@@ -35,12 +35,12 @@ export class ResponsePool {
     return Buffer.from(memory, at, bytes);
   }
 
-  /** Somebody reads in this memory until it calls what is returned, once. */
+  /** Somebody reads in this memory until it calls what is returned. Another call of it does nothing. */
   hold(memory: ArrayBufferLike): () => void {
     const room = this.#rooms.get(memory);
     if (room === undefined) return nothing;
     room.holders++;
-    return () => this.#drop(room);
+    return once(() => this.#drop(room));
   }
 
   #make(byteLength: number): Room {
@@ -68,6 +68,16 @@ export class ResponsePool {
 }
 
 const nothing = (): void => undefined;
+
+/** Called again it does nothing. */
+export function once(act: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    act();
+  };
+}
 
 /** Of this process. */
 export const responses = new ResponsePool();

@@ -32,3 +32,16 @@ test.each([1, 2, 3, 4])('nothing that codec %d has unpacked waits for a garbage 
   const few = await unpackedBy(codec, 10);
   expect([few.records, few.waitingBytes > 0]).toEqual([TIMES * 10, true]);
 });
+
+test('columns that were given away twice are filled for one fetch at a time', async () => {
+  const fetch = async (value: string) => {
+    const set = await openRecordSet(await writeRecordBatch([{ key: null, value: Buffer.from(value) }], { timestampMs: 0, codec: 0 }));
+    const columns = columnsInPlace(set, 0, []);
+    return { columns, release: releaseOf(set, columns) };
+  };
+  const { release } = await fetch('first');
+  release();
+  release();
+  const [one, other] = [await fetch('one'), await fetch('another')];
+  expect([one.columns.bytes(0), other.columns.bytes(0)]).toEqual([3, 7]);
+});

@@ -21,6 +21,18 @@ test('memory that nobody held is not used again', () => {
   for (let i = 0; i < 10; i++) expect(pool.take(MIB).buffer).not.toBe(buffer);
 });
 
+test('memory that is let go twice by one is used by one other, and not at all while another holds it', () => {
+  const pool = new ResponsePool();
+  const { buffer } = pool.take(MIB);
+  const [one, other] = [pool.hold(buffer), pool.hold(buffer)];
+  one();
+  one();
+  expect(pool.take(MIB).buffer).not.toBe(buffer);
+  other();
+  other();
+  expect([pool.take(MIB), pool.take(MIB)].map((taken) => taken.buffer === buffer)).toEqual([true, false]);
+});
+
 test('a small response takes no large memory, nor any that others share', () => {
   const pool = new ResponsePool();
   const large = pool.take(8 * MIB);
