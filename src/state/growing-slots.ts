@@ -1,12 +1,13 @@
 /**
  * An array of 8-byte slots that grows in place: beyond 512 KiB it lies in a WebAssembly.Memory, which takes address space at first
  * and memory as it is touched. (A resizable ArrayBuffer does that too, and can shrink, but each access to a view of it costs half as
- * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection.
+ * much again.) It cannot shrink: what has become too large is replaced by another, and goes with the next garbage collection. Where
+ * there is no WebAssembly it lies in a plain array, which is copied when it grows.
  */
 import { StreamError } from '../errors.ts';
 import { CompiledLines, HEADER_BYTES } from './compiled-lines.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
+import { hasWebAssembly, Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
 export const SLOT_BYTES = 8;
 const SMALL_BYTES = 2 ** 19;
@@ -48,7 +49,7 @@ export class GrowingSlots {
   /** What finds and moves keys in it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
   compiled: CompiledLines | null = null;
   #isNarrow = false;
-  /** Address space that was had. */
+  /** Address space that was had. No bound to a small one, which is copied at once. */
   #mostBytes = Number.POSITIVE_INFINITY;
 
   constructor(budget: MemoryBudget, { compiles = true, narrowPages = NARROW_PAGES }: SlotsOptions = {}) {
@@ -60,7 +61,7 @@ export class GrowingSlots {
     return this.#byteLength;
   }
 
-  /** Whether it can grow to so many slots in place, as far as addresses go. */
+  /** Whether it can grow to so many slots in place, as far as addresses go: a large one that is copied cannot. */
   reaches(slots: number): boolean {
     return bytesOf(slots) <= this.#mostBytes;
   }
@@ -105,7 +106,7 @@ export class GrowingSlots {
     const isSmall = bytes <= SMALL_BYTES;
     const { compiles, narrowPages } = this.#options;
     const isNarrow = bytes <= narrowPages * PAGE_BYTES;
-    const reserved = isSmall ? null : reserve(bytes / PAGE_BYTES, isNarrow ? narrowPages : null);
+    const reserved = isSmall || !hasWebAssembly ? null : reserve(bytes / PAGE_BYTES, isNarrow ? narrowPages : null);
     const memory = reserved?.memory ?? null;
     const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
@@ -113,7 +114,8 @@ export class GrowingSlots {
     this.compiled = memory !== null && isNarrow && compiles ? compiledFor(memory) : null;
     this.#isNarrow = isNarrow;
     this.#memory = memory;
-    this.#mostBytes = reserved === null ? Number.POSITIVE_INFINITY : reserved.pages * PAGE_BYTES;
+    if (isSmall) this.#mostBytes = Number.POSITIVE_INFINITY;
+    else this.#mostBytes = reserved === null ? bytes : reserved.pages * PAGE_BYTES;
   }
 }
 

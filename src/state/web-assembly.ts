@@ -19,6 +19,8 @@ interface Platform {
   Instance: new (module: object, imports: { env: { memory: PagedMemory } }) => { readonly exports: Record<string, unknown> };
 }
 
-/** Undefined where the platform was told to run no compiled code. */
-export const { Memory, Module, Instance } = (globalThis as unknown as { WebAssembly?: Platform }).WebAssembly ?? ({} as Platform);
+const platform = (globalThis as unknown as { WebAssembly?: Platform }).WebAssembly;
+/** False where the platform was told to run no compiled code (`node --jitless`): the rest is undefined then. */
+export const hasWebAssembly = platform !== undefined;
+export const { Memory, Module, Instance } = platform ?? ({} as Platform);
 export const PAGE_BYTES = 2 ** 16;
