@@ -51,13 +51,15 @@ const source = (stage: string, topic: string): Source =>
   });
 /** What is sent to `.partials`, by the clock: building it, and making record batches of it. */
 const partials = { ms: 0, bytes: 0 };
-const { emit } = IngestStage.prototype;
-IngestStage.prototype.emit = function (...given) {
-  const startedMs = performance.now();
-  const out = emit.apply(this, given);
-  partials.ms += performance.now() - startedMs;
-  return out;
-};
+const timed = <Given extends unknown[], Out>(method: (this: IngestStage, ...given: Given) => Out) =>
+  function (this: IngestStage, ...given: Given): Out {
+    const startedMs = performance.now();
+    const out = method.apply(this, given);
+    partials.ms += performance.now() - startedMs;
+    return out;
+  };
+const { emit, prepare } = IngestStage.prototype;
+Object.assign(IngestStage.prototype, { emit: timed(emit), prepare: timed(prepare) });
 const kafkaWriter = new KafkaWriter(kafka, { clock, logger });
 const writer: LogWriter = {
   send: (records) => {

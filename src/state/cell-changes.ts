@@ -64,7 +64,7 @@ export class CellChanges {
     const list = this.#lists[purpose];
     const listed = this.#counts[purpose];
     const count = Math.min(listed, most);
-    if (count === listed && count > this.#marks.length / MANY) this.#arrange(list, count, 1 << purpose);
+    if (count === listed) this.arrange(purpose);
     for (let i = 0; i < count; i++) {
       const index = list[i];
       this.#marks[index] &= ~(1 << purpose);
@@ -74,10 +74,13 @@ export class CellChanges {
     this.#counts[purpose] = listed - count;
   }
 
-  /** Lists them in the order of their places. */
-  #arrange(list: Int32Array, count: number, bit: number): void {
+  /** Lists them in the order of their places, where they are many. */
+  arrange(purpose: Purpose): void {
+    const list = this.#lists[purpose];
+    const count = this.#counts[purpose];
+    if (count <= this.#marks.length / MANY) return;
     for (let index = 0, listed = 0; listed < count; index++) {
-      if ((this.#marks[index] & bit) !== 0) list[listed++] = index;
+      if ((this.#marks[index] & (1 << purpose)) !== 0) list[listed++] = index;
     }
   }
 

@@ -169,6 +169,11 @@ export class CellTable {
     this.#changes.take(purpose, each, most);
   }
 
+  /** Before changed cells are taken in portions: what lies side by side is then met once. */
+  arrangeChanged(purpose: Purpose): void {
+    this.#changes.arrange(purpose);
+  }
+
   /** Drops the cells for which `gone` says so; cells that are still listed as changed stay. Invalidates indices. Returns how many. */
   drop(gone: (index: number) => boolean): number {
     const { size } = this;

@@ -119,9 +119,17 @@ export class FingerprintStore {
 
   /** As `addIfAbsent` for each key, one after the other: what came of them stands in the block then. Throws as it does, some of them entered. */
   addBlock(block: KeyBlock): void {
-    if (this.#keys.isReadyFor(block.size) && this.#keys.enterBlock(block)) return;
+    const keys = this.#keys;
+    if (keys.untilWork < block.size && keys.outside.size === 0) this.#workAhead(block);
+    if (keys.isReadyFor(block.size) && keys.enterBlock(block)) return;
     this.#table.warm(block.his, 0, block.size);
     block.enterEach((hi, lo, i) => this.addIfAbsent(hi, lo, block.times[i]));
+  }
+
+  /** Table work that comes due within a block; a table that is full may not need any, for the keys may be there. */
+  #workAhead({ size, latestMs }: KeyBlock): void {
+    const bucket = Math.floor(latestMs / this.bucketMs);
+    if (size > 0 && this.#table.used < this.#table.limit && this.#tags.holds(bucket)) this.#makeReady(bucket);
   }
 
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */

@@ -16,6 +16,9 @@ const CATCHING_UP_RECORDS = 5000;
 /** Well under the smallest usual message limit (1 MiB). */
 const MAX_RECORD_BYTES = 128 * 1024;
 
+/** So many cells are written in some 5 ms, where none of them is in the cache. */
+const CELLS_AT_ONCE = 16_384;
+
 export interface EmitterOptions {
   stream: Stream;
   topic: string;
@@ -34,6 +37,12 @@ interface Counted {
   settle(): void;
 }
 
+interface Begun {
+  mark: Mark;
+  /** By partition and part. */
+  bodies: PartialBody[][];
+}
+
 export class Emitter {
   readonly #options: EmitterOptions;
   readonly #state: IngestState;
@@ -42,6 +51,9 @@ export class Emitter {
   /** By partition and part. */
   readonly #bodies: PartialBody[][] = [];
   readonly #numbers = new GroupNumbers();
+  readonly #writeName: WriteName = (group, to) => this.#state.groups.writeName(group, to);
+  /** An emission of which not all cells are written yet. */
+  #begun: Begun | null = null;
   #claim = 0;
   #emission = 0;
   /** When the last emission under this claim was acknowledged; null before. */
@@ -85,15 +97,38 @@ export class Emitter {
     return this.#sentMs + (this.#lag > CATCHING_UP_RECORDS ? emitCatchingUpMs : emitMs);
   }
 
-  /** The records to send, or null when it is not time. `waiting`: side outputs are waiting too. */
+  /** Does a part of a large emission that is due; true while more of it is to be done before `emit`. `waiting`: side outputs are waiting too. */
+  prepare(now: Now, feed: FeedStatus, force: boolean, waiting: boolean): boolean {
+    if (!this.#isDue(now, force, waiting)) return false;
+    this.#begun ??= this.#begin(now, feed);
+    const left = CELL_NAMES.reduce((sum, name) => sum + this.#state.cells[name].changed(TO_SEND), 0);
+    if (left <= CELLS_AT_ONCE) return false;
+    this.#write(this.#begun, CELLS_AT_ONCE);
+    return true;
+  }
+
+  /** The records to send, or null when it is not time: what `prepare` has left of them is done here. */
   emit(now: Now, feed: FeedStatus, force: boolean, waiting: boolean): OutRecord[] | null {
-    const due = now.monotonicMs >= this.dueMs();
-    if (!due && !(force && (this.#unsent || waiting))) return null;
-    const records = this.#records(this.#mark(now, feed));
+    if (!this.#isDue(now, force, waiting)) return null;
+    const begun = this.#begun ?? this.#begin(now, feed);
+    this.#write(begun, Number.POSITIVE_INFINITY);
+    const records = this.#records(begun);
+    this.#begun = null;
     this.#sentMs = now.monotonicMs;
     this.#unsent = false;
     this.#oldestRecordMs = Number.POSITIVE_INFINITY;
     return records;
+  }
+
+  #isDue(now: Now, force: boolean, waiting: boolean): boolean {
+    return this.#begun !== null || now.monotonicMs >= this.dueMs() || (force && (this.#unsent || waiting));
+  }
+
+  #begin(now: Now, feed: FeedStatus): Begun {
+    this.#counted.settle();
+    for (const name of CELL_NAMES) this.#state.cells[name].arrangeChanged(TO_SEND);
+    const bodies = Array.from({ length: this.#options.partialsPartitions }, (_, partition) => [this.#body(partition, 0)]);
+    return { mark: this.#mark(now, feed), bodies };
   }
 
   #mark(now: Now, feed: FeedStatus): Mark {
@@ -118,27 +153,31 @@ export class Emitter {
     };
   }
 
-  #records(mark: Mark): OutRecord[] {
-    const { sample } = this.#counted;
-    this.#counted.settle();
-    const bodies = Array.from({ length: this.#options.partialsPartitions }, (_, partition) => [this.#body(partition, 0)]);
-    const { groups } = this.#state;
-    const name: WriteName = (group, to) => groups.writeName(group, to);
+  /** Writes changed cells, so many at most. */
+  #write({ bodies }: Begun, most: number): void {
+    let left = most;
     for (const cellName of CELL_NAMES) {
       const cells = this.#state.cells[cellName];
-      cells.takeChanged(TO_SEND, (index) => {
+      const changed = cells.changed(TO_SEND);
+      const each = (index: number): void => {
         const row = cells.row(index);
         const group = row[ROW.group];
         const partition = this.#partitionOf(group);
         const parts = bodies[partition];
         if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
         const body = parts[parts.length - 1];
-        row[ROW.time] = body.time(cellName, row[ROW.time], name);
-        body.cell(cellName, group, name).varints(row, ROW.time, row.length);
-      });
+        row[ROW.time] = body.time(cellName, row[ROW.time], this.#writeName);
+        body.cell(cellName, group, this.#writeName).varints(row, ROW.time, row.length);
+      };
+      cells.takeChanged(TO_SEND, each, left);
+      left -= Math.min(left, changed);
     }
+  }
+
+  #records({ mark, bodies }: Begun): OutRecord[] {
+    const { sample } = this.#counted;
     sample.groups.forEach((group, i) => {
-      bodies[this.#partitionOf(group)].at(-1)?.unit(group, sample.unitIds[i], name);
+      bodies[this.#partitionOf(group)].at(-1)?.unit(group, sample.unitIds[i], this.#writeName);
     });
     sample.clear();
     const topic = this.#options.outputs.partials;

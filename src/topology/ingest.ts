@@ -148,6 +148,10 @@ export class IngestStage implements Stage<OutRecord[], void> {
     this.#emitter.processed(judged, batch.endOffset - batch.nextOffset, now);
   }
 
+  prepare(now: Now, feed: FeedStatus, force: boolean): boolean {
+    return this.#emitter.prepare(now, feed, force, !this.#side.empty);
+  }
+
   emit(now: Now, feed: FeedStatus, force: boolean): OutRecord[] | null {
     const partials = this.#emitter.emit(now, feed, force, !this.#side.empty);
     this.#emitted = partials !== null;

@@ -252,7 +252,9 @@ export class Task<Out, Outcome, S extends Stage<Out, Outcome> = Stage<Out, Outco
 
   async #emit(feed: PartitionFeed, sink: Sink<Out, Outcome>, force: boolean): Promise<void> {
     const stage = this.#stage as Stage<Out, Outcome>;
-    const out = stage.emit(this.#parts.clock.now(), feed, force);
+    const { clock } = this.#parts;
+    while (stage.prepare?.(clock.now(), feed, force) === true) await clock.sleep(0);
+    const out = stage.emit(clock.now(), feed, force);
     if (out === null) return;
     const outcome = await sink.deliver(out);
     stage.delivered(outcome, this.#parts.clock.now());

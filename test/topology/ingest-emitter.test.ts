@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { TO_SEND } from '../../src/state/cells.ts';
 import type { PartialHeader } from '../../src/topology/partials.ts';
 import { MINUTE, SECOND, START, Story } from './drive.ts';
 import { readPartial } from './read-partial.ts';
+import { Staged } from './staged.ts';
 
 /** The marks of impressions/0 so far, oldest first, as one partition of `.partials` got them. */
 const marks = (story: Story, partition = 0): PartialHeader[] =>
@@ -62,4 +65,35 @@ test('the oldest record of an emission is told once, however many partitions of 
       .filter((ms) => ms !== null)
       .sort(),
   ).toEqual([START + 3, START + 7]);
+});
+
+test('a large emission is made in portions, and is the same as one that is made at once', () => {
+  const campaigns = 50_000;
+  const records = Array.from({ length: campaigns }, (_, i) => {
+    const value = JSON.stringify({ event_id: `e${i}`, campaign_id: `c${i}`, spend_micros: i, event_ts: START });
+    return { offset: i, timestampMs: START, key: Buffer.from(`k${i}`), value: Buffer.from(value) };
+  });
+  const [whole, parted] = [new Staged('impressions'), new Staged('impressions')];
+  for (const staged of [whole, parted]) for (let i = 0; i < campaigns; i += 1000) staged.process(records.slice(i, i + 1000));
+  const { stage } = parted;
+  const left = (): number => stage.state.cells.spend.changed(TO_SEND);
+  const lefts: number[] = [];
+  const now = { monotonicMs: 60_000, wallMs: 60_000 };
+  const feed = { endReachedMs: () => null, contactMs: () => 60_000 };
+  while (stage.prepare(now, feed, false)) lefts.push(left());
+  expect(lefts).toHaveLength(3);
+  expect(Math.max(...lefts.map((many, i) => (lefts[i - 1] ?? campaigns) - many))).toBeLessThan(17_000);
+  const sent = ({ stage: of }: Staged): string[] =>
+    (of.emit(now, feed, false) ?? []).map(({ value }) =>
+      createHash('sha256')
+        .update(value ?? '')
+        .digest('hex'),
+    );
+  const partials = sent(parted);
+  expect(left()).toBe(0);
+  expect(partials.length).toBeGreaterThan(5);
+  expect(partials).toEqual(sent(whole));
+  stage.delivered(undefined, now);
+  expect(stage.prepare(now, feed, false)).toBe(false);
+  expect(stage.emit(now, feed, false)).toBeNull();
 });
