@@ -132,6 +132,7 @@ class StageRun {
     const place = { topic: stage.stream, partition: 0, nextOffset, endOffset: this.#endOffset, byteLength };
     stage.process(new ColumnBatch(place, records), now);
     this.#lap('process');
+    while (stage.prepare(now, FEED, false));
     const out = stage.emit(now, FEED, false);
     this.#lap('emit');
     if (out) stage.takeCommit();

@@ -59,7 +59,7 @@ export class CellChanges {
     list[count] = index;
   }
 
-  /** Calls with the first listed cells, `most` of them, then forgets that they were. The callback must not list any. */
+  /** Calls with the first listed cells (those that have been longest, or after `arrange` those of the lowest places), `most` of them, then forgets that they were. The callback must not list any. */
   take(purpose: Purpose, each: (index: number) => void, most: number): void {
     const list = this.#lists[purpose];
     const listed = this.#counts[purpose];

@@ -164,7 +164,7 @@ export class CellTable {
     return this.#changes.count(purpose);
   }
 
-  /** Calls with every changed cell, or the `most` that have been longest, then forgets that they were. The callback must not touch cells of this table. */
+  /** Calls with every changed cell, or `most` of them (those that have been longest, or after `arrangeChanged` those of the lowest places), then forgets that they were. The callback must not touch cells of this table. */
   takeChanged(purpose: Purpose, each: (index: number) => void, most = Number.POSITIVE_INFINITY): void {
     this.#changes.take(purpose, each, most);
   }

@@ -129,7 +129,8 @@ export class FingerprintStore {
   /** Table work that comes due within a block; a table that is full may not need any, for the keys may be there. */
   #workAhead({ size, latestMs }: KeyBlock): void {
     const bucket = Math.floor(latestMs / this.bucketMs);
-    if (size > 0 && this.#table.used < this.#table.limit && this.#tags.holds(bucket)) this.#makeReady(bucket);
+    const { moving, used, limit } = this.#table;
+    if (size > 0 && (moving || used < limit) && this.#tags.holds(bucket)) this.#makeReady(bucket);
   }
 
   /** Moves the watermark; a lower one changes nothing. Does a bounded piece of upkeep at most, and that not at every call. */

@@ -97,17 +97,16 @@ export class Emitter {
     return this.#sentMs + (this.#lag > CATCHING_UP_RECORDS ? emitCatchingUpMs : emitMs);
   }
 
-  /** Does a part of a large emission that is due; true while more of it is to be done before `emit`. `waiting`: side outputs are waiting too. */
+  /** Does a part of an emission that is due or begun; true while more of it is to be done before `emit`. `waiting`: side outputs are waiting too. */
   prepare(now: Now, feed: FeedStatus, force: boolean, waiting: boolean): boolean {
     if (!this.#isDue(now, force, waiting)) return false;
-    this.#begun ??= this.#begin(now, feed);
-    const left = CELL_NAMES.reduce((sum, name) => sum + this.#state.cells[name].changed(TO_SEND), 0);
-    if (left <= CELLS_AT_ONCE) return false;
-    this.#write(this.#begun, CELLS_AT_ONCE);
-    return true;
+    // To begin with so many takes as long as a portion.
+    if (this.#begun === null) this.#begun = this.#begin(now, feed);
+    else this.#write(this.#begun, CELLS_AT_ONCE);
+    return CELL_NAMES.reduce((sum, name) => sum + this.#state.cells[name].changed(TO_SEND), 0) > CELLS_AT_ONCE;
   }
 
-  /** The records to send, or null when it is not time: what `prepare` has left of them is done here. */
+  /** The records to send, or null when it is not time, and it is when `prepare` has begun: what that has left is done here. */
   emit(now: Now, feed: FeedStatus, force: boolean, waiting: boolean): OutRecord[] | null {
     if (!this.#isDue(now, force, waiting)) return null;
     const begun = this.#begun ?? this.#begin(now, feed);

@@ -24,7 +24,10 @@ export interface Stage<Out, Outcome> {
   process(batch: RecordBatch, now: Now): void;
   /** The batch was more than should be done in one go: `process` is to be called with it again, others may run before. */
   readonly unfinished?: boolean;
-  /** Does a part of what `emit` will give when asked the same; true while it should be called again first. Others may run before. */
+  /**
+   * Does a part of what `emit` will give; true while it should be called again first. Others may run before, but of this stage only
+   * `emit` may be called then, and `snapshotSlice`: what the emission says of its position is settled by the first part.
+   */
   prepare?(now: Now, feed: FeedStatus, force: boolean): boolean;
   /**
    * What must be written now, or null. With `force`, everything that a commit would cover and that is not yet written.

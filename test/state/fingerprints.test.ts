@@ -306,6 +306,25 @@ test('what waits outside the table is in the budget, and refused by name when th
   expect(budget.usedBytes).toBe(0);
 });
 
+test('a full table that may not grow answers a block of keys that are there, and refuses the first that is new', () => {
+  const store = new FingerprintStore({ bucketMs: HOUR, ttlMs: DAY, budget: new MemoryBudget(3_000_000) });
+  const keys = new KeyBlock();
+  const enter = (from: number, to: number): number[] => {
+    keys.clear();
+    for (let i = from; i < to; i++) keys.push(...scattered(i), 1000 * DAY);
+    store.addBlock(keys);
+    return [...keys.outcomes.subarray(0, to - from)];
+  };
+  let full = 0;
+  expect(() => {
+    for (; ; full += 50) enter(full, full + 50);
+  }).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+  expect(full).toBeGreaterThan(200_000);
+  for (let i = 0; i < full; i += 50) expect(enter(i, i + 50)).toEqual(Array.from({ length: 50 }, () => PRESENT));
+  expect(keys.added).toBe(0);
+  expect(() => enter(full + 50, full + 51)).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+});
+
 test('a sweep in a nearly full table cleans it in place where the budget lets it not grow', () => {
   const keys = 270_000;
   const measured = daily();

@@ -46,7 +46,7 @@ export interface FetchedPartition {
   records: RecordColumns;
   /** What lies at `nextOffset` and cannot be read. */
   fault: Fault | null;
-  /** The records will not be read again: their memory may be used for others. To be called once, or never. */
+  /** The records will not be read again: their memory may be used for others. Once, or never: more has no effect. */
   release(): void;
 }
 
