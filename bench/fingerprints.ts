@@ -1,9 +1,8 @@
 /** Rate, memory and pauses of the fingerprint store, with every count checked. */
-import { FingerprintStore } from '../src/state/fingerprints.ts';
-import { BLOCK, check, collect, DAY, figure, fillKeys, HOUR, his, los, Meter, millions, print, START } from './figures.ts';
+import { ADDED, FingerprintStore } from '../src/state/fingerprints.ts';
+import { KEYS_OF_BLOCK } from '../src/state/key-block.ts';
+import { BLOCK, check, collect, DAY, eachKeyBlock, figure, fillKeys, HOUR, his, los, Meter, millions, print, START } from './figures.ts';
 
-/** Keys to warm at a time. */
-const BATCH = 64;
 const LARGE = 50_000_000;
 
 export interface FingerprintRun {
@@ -25,12 +24,16 @@ interface Measured {
   longest: { insert: Meter; expiry: Meter };
 }
 
+/** Together as ingest does it, or one by one without a look ahead. Returns how many were added. */
 function addBlock(store: FingerprintStore, ts: number, warm: boolean): number {
   let added = 0;
-  for (let from = 0; from < BLOCK; from += BATCH) {
-    const to = from + BATCH;
-    if (warm) store.warm(his, { from, to });
-    for (let i = from; i < to; i++) if (store.addIfAbsent(his[i], los[i], ts) === 0) added++;
+  if (warm) {
+    eachKeyBlock(ts, (keys) => {
+      store.addBlock(keys);
+      added += keys.added;
+    });
+  } else {
+    for (let i = 0; i < BLOCK; i++) if (store.addIfAbsent(his[i] | 0, los[i] | 0, ts) === ADDED) added++;
   }
   return added;
 }
@@ -95,7 +98,7 @@ function measure(count: number, warm: boolean): Measured {
 }
 
 function tell({ keys, bytesPerKey, byteLength, insertMs, lookUpMs, expiryMs, ceilingMs, longest }: Measured, warm: boolean): void {
-  print(`fingerprints: ${keys.toLocaleString('en-US')} keys of a day, ${warm ? `warmed by ${BATCH}` : 'not warmed'}`);
+  print(`fingerprints: ${keys.toLocaleString('en-US')} keys of a day, ${warm ? `${KEYS_OF_BLOCK} together` : 'one by one'}`);
   figure('insert if absent', millions(keys, insertMs), 'M/s', warm ? { min: keys >= LARGE ? 5 : 8 } : {});
   figure('look up', millions(keys, lookUpMs), 'M/s');
   figure('for comparison: one random read a key, nothing else', millions(keys, ceilingMs), 'M/s');
