@@ -23,7 +23,7 @@ export const BYTES_AT = 2 * PAGE_BYTES;
 /** Code that reads a text may read so much beyond it. */
 const BEYOND_BYTES = 4096;
 /** Of columns, a record: two doubles, two spans. */
-const RECORD_BYTES = 32;
+export const RECORD_BYTES = 32;
 /** There is room for the columns of records that take this many bytes or more. */
 const USUAL_RECORD_BYTES = 96;
 /** As native/records.ts says it of a batch. */

@@ -1,10 +1,8 @@
-import type { ColumnRoom } from '../../operators/decoder-memory.ts';
+import { type ColumnRoom, RECORD_BYTES } from '../../operators/decoder-memory.ts';
 import type { RecordRun } from '../types.ts';
 import type { OpenBatch } from './record-set.ts';
 
 const FIRST_CAPACITY = 64;
-/** Two doubles and two spans. */
-const RECORD_BYTES = 32;
 /** Of a null key or value. */
 const NULL_SPAN = -1;
 

@@ -1,13 +1,12 @@
 /** Responses that are alive together, of several partitions each, and let go in any order: each says what was written when it came. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
 import { columnsInPlace, releaseOf } from '../../../src/topology/sources/kafkajs-decoding.ts';
 import type { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { openRecordSet } from '../../../src/topology/sources/record-set.ts';
 import { responses } from '../../../src/topology/sources/response-pool.ts';
-import { RecordView } from '../../../src/topology/types.ts';
 import { encodeBatch, type GivenRecord } from '../../kafka/record-batch.ts';
+import { viewsOf } from './views-of.ts';
 
 const BASE_MS = 1_790_000_000_000;
 const LEAST_POOLED_BYTES = 1 << 16;
@@ -59,16 +58,13 @@ async function written(batches: Batches): Promise<{ set: Buffer; expected: unkno
 }
 
 /** All that the columns say. */
-const told = (columns: RecordColumns): unknown[] => {
-  const from = new ColumnBatch({ topic: 't', partition: 0, nextOffset: 0, endOffset: 0, byteLength: 0 }, columns);
-  const view = new RecordView();
-  const all: unknown[] = [];
-  while (from.next(view)) {
-    const { offset, timestampMs, key, keyStart, keyEnd, value, valueStart, valueEnd } = view;
-    all.push([offset, timestampMs, hex(key, keyStart, keyEnd), hex(value, valueStart, valueEnd)]);
-  }
-  return all;
-};
+const told = (columns: RecordColumns): unknown[] =>
+  viewsOf(columns, ({ offset, timestampMs, key, keyStart, keyEnd, value, valueStart, valueEnd }) => [
+    offset,
+    timestampMs,
+    hex(key, keyStart, keyEnd),
+    hex(value, valueStart, valueEnd),
+  ]);
 
 test('records are what was written, until their memory is let go', async () => {
   const seen = new WeakSet<ArrayBufferLike>();

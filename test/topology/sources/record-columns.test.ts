@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BYTES_AT, DecoderMemory } from '../../../src/operators/decoder-memory.ts';
-import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
 import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { type OpenBatch, readRecords } from '../../../src/topology/sources/record-set.ts';
-import { RecordView } from '../../../src/topology/types.ts';
 import { encodePlainBatch, HEADER_BYTES } from '../../kafka/record-batch.ts';
+import { viewsOf } from './views-of.ts';
 
 const ROOM_BYTES = 1 << 16;
 const MOST_RECORDS = 100;
@@ -59,16 +58,13 @@ const placed = (memory: DecoderMemory, plan: Plan, damages: readonly Damage[]): 
 };
 
 /** All that the columns say. */
-const told = (columns: RecordColumns): unknown[] => {
-  const from = new ColumnBatch({ topic: 't', partition: 0, nextOffset: 0, endOffset: 0, byteLength: 0 }, columns);
-  const view = new RecordView();
-  const all: unknown[] = [];
-  while (from.next(view)) {
-    const { offset, timestampMs, key, keyStart, keyEnd, value, valueStart, valueEnd } = view;
-    all.push([offset, timestampMs, key === null ? null : [keyStart, keyEnd], value === null ? null : [valueStart, valueEnd]]);
-  }
-  return all;
-};
+const told = (columns: RecordColumns): unknown[] =>
+  viewsOf(columns, ({ offset, timestampMs, key, keyStart, keyEnd, value, valueStart, valueEnd }) => [
+    offset,
+    timestampMs,
+    key === null ? null : [keyStart, keyEnd],
+    value === null ? null : [valueStart, valueEnd],
+  ]);
 
 /** By RecordReader: what is wrong, else the records. */
 const slow = (batch: OpenBatch, fromOffset: number): unknown => {
