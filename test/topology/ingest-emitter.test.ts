@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { TO_SEND } from '../../src/state/cells.ts';
+import { IngestStage } from '../../src/topology/ingest.ts';
 import type { PartialHeader } from '../../src/topology/partials.ts';
 import { MINUTE, SECOND, START, Story } from './drive.ts';
 import { readPartial } from './read-partial.ts';
@@ -96,4 +97,41 @@ test('a large emission is made in portions, and is the same as one that is made 
   stage.delivered(undefined, now);
   expect(stage.prepare(now, feed, false)).toBe(false);
   expect(stage.emit(now, feed, false)).toBeNull();
+});
+
+test('a task sends all that it emits in portions, also when it is stopped between two', async () => {
+  const campaigns = 40_000;
+  const told = (story: Story): number =>
+    new Set(
+      story.partials(0).flatMap(({ value }) =>
+        value === null
+          ? []
+          : readPartial(value)
+              .cells.filter(({ name, values }) => name === 'spend' && values[0] === 3)
+              .map(({ entity }) => entity),
+      ),
+    ).size;
+  const prepared: boolean[] = [];
+  const { prepare } = IngestStage.prototype;
+  const story = new Story();
+  let stop: () => void = () => undefined;
+  vi.spyOn(IngestStage.prototype, 'prepare').mockImplementation(function (this: IngestStage, ...given) {
+    prepared.push(prepare.apply(this, given));
+    if (prepared.at(-1)) stop();
+    return prepared.at(-1) as boolean;
+  });
+  const process = await story.started({ stages: ['ingest'] });
+  for (let i = 0; i < campaigns; i++) story.impression({ at: 0, campaign_id: `c${i}`, spend_micros: 3 });
+  let stopped: Promise<void> | null = null;
+  stop = () => {
+    stopped ??= process.stop();
+  };
+  await story.pass(5 * SECOND);
+  await stopped;
+  vi.restoreAllMocks();
+  expect(prepared.filter((more) => more).length).toBeGreaterThan(1);
+  const before = told(story);
+  await story.started({ stages: ['ingest'] });
+  await story.pass(5 * SECOND);
+  expect([before > 0, told(story)]).toEqual([true, campaigns]);
 });
