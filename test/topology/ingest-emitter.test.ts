@@ -122,12 +122,12 @@ test('a task sends all that it emits in portions, also when it is stopped betwee
   });
   const process = await story.started({ stages: ['ingest'] });
   for (let i = 0; i < campaigns; i++) story.impression({ at: 0, campaign_id: `c${i}`, spend_micros: 3 });
-  let stopped: Promise<void> | null = null;
+  const stops: Promise<void>[] = [];
   stop = () => {
-    stopped ??= process.stop();
+    if (stops.length === 0) stops.push(process.stop());
   };
   await story.pass(5 * SECOND);
-  await stopped;
+  await Promise.all(stops);
   vi.restoreAllMocks();
   expect(prepared.filter((more) => more).length).toBeGreaterThan(1);
   const before = told(story);
