@@ -8,8 +8,10 @@ import type { SeededHash } from './hash.ts';
 import { ID_BLOCK, type IdBlock } from './id-block.ts';
 import { lastViewOf, viewOf } from './last-view.ts';
 
-/** Of a slot: hash, index + 1 (0 is an empty one), start and length of the bytes. */
+/** Of a slot: hash, index + 1 (0 is an empty one), start of the bytes, and their length with `FRAMED`. */
 const SLOT_WORDS = 4;
+/** Beside the length of an id that is framed: a byte with the length of what is inside, that, and a zero. */
+const FRAMED = 1 << 30;
 const FIRST_SLOTS = 8;
 const FIRST_BYTES = 64;
 /** Bytes of ids lie in pieces of that size, each id in one; the first grows up to it. */
@@ -116,7 +118,7 @@ export class Interner {
     const word = hash | 0;
     for (let slots = this.#slots; ; slots = this.#old) {
       for (let slot = slotOf(slots, word); slots[slot + 1] !== 0; slot = after(slots, slot)) {
-        if (slots[slot] !== word || slots[slot + 3] !== length) continue;
+        if (slots[slot] !== word || (slots[slot + 3] & ~FRAMED) !== length) continue;
         if (this.#isAt(slots[slot + 2], lastViewOf(bytes), start, end)) return slots[slot + 1] - 1;
       }
       if (slots === this.#old || this.#old.length === 0) return -1;
@@ -124,15 +126,16 @@ export class Interner {
   }
 
   /**
-   * Puts the indices of ids into the block that are framed: a byte with the length, these bytes, and a zero; -1 where there is none, and
-   * for empty ones and those longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
+   * Puts the indices of the ids into the block in which, framed, these bytes are; -1 where there is none, and for empty ones and those
+   * longer than `longest`. Each loop asks memory for one thing of all ids, so that it is waited for once and not for each.
    */
   findAllFramed({ bytes, size, starts, ends, hashes, indices }: IdBlock, longest: number): number {
     const slots = this.#slots;
+    const isLarge = this.#size > WARMED_FROM;
     let read = 0;
-    if (this.#size > WARMED_FROM) for (let i = 0; i < size; i++) read ^= this.#warm(hashes[i]);
+    if (isLarge) for (let i = 0; i < size; i++) read ^= this.#warm(hashes[i]);
     for (let i = 0; i < size; i++) firsts[i] = this.#firstWith(hashes[i]);
-    for (let i = 0; i < size; i++) read ^= this.#warmId(firsts[i]);
+    if (isLarge) for (let i = 0; i < size; i++) read ^= this.#warmId(firsts[i]);
     const theirs = lastViewOf(bytes);
     for (let i = 0; i < size; i++) {
       const start = starts[i];
@@ -199,21 +202,17 @@ export class Interner {
   }
 
   #isFramed(slot: number, theirs: DataView, start: number, end: number, slots = this.#slots): boolean {
-    const length = end - start;
-    if (slots[slot + 3] !== length + 2) return false;
-    const at = slots[slot + 2];
-    const own = this.#views[at >>> PIECE_SHIFT];
-    const from = at & (PIECE_BYTES - 1);
-    return own.getUint8(from) === length && own.getUint8(from + length + 1) === 0 && this.#isAt(at + 1, theirs, start, end);
+    return slots[slot + 3] === ((end - start + 2) | FRAMED) && this.#isAt(slots[slot + 2] + 1, theirs, start, end);
   }
 
-  /** Four bytes at a time. */
+  /** Four bytes at a time; of the last four some may come twice. */
   #isAt(at: number, theirs: DataView, start: number, end: number): boolean {
     const own = this.#views[at >>> PIECE_SHIFT];
-    let i = start;
-    let j = at & (PIECE_BYTES - 1);
-    for (; i + 4 <= end; i += 4, j += 4) if (own.getInt32(j, true) !== theirs.getInt32(i, true)) return false;
-    for (; i < end; i++, j++) if (own.getUint8(j) !== theirs.getUint8(i)) return false;
+    const from = at & (PIECE_BYTES - 1);
+    const last = end - start - 4;
+    for (let i = 0; i < last; i += 4) if (own.getInt32(from + i, true) !== theirs.getInt32(start + i, true)) return false;
+    if (last >= 0) return own.getInt32(from + last, true) === theirs.getInt32(start + last, true);
+    for (let i = start, j = from; i < end; i++, j++) if (own.getUint8(j) !== theirs.getUint8(i)) return false;
     return true;
   }
 
@@ -224,7 +223,7 @@ export class Interner {
     if (2 * index === this.#spans.length) this.#spans = grown(this.#spans);
     this.#spans[2 * index] = start;
     this.#spans[2 * index + 1] = start + id.length;
-    entry.set([hash, index + 1, start, id.length]);
+    entry.set([hash, index + 1, start, isFramed(id) ? id.length | FRAMED : id.length]);
     put(this.#slots, entry, 0);
     this.#size++;
     this.#moveSome();
@@ -275,6 +274,8 @@ function put(slots: Int32Array, from: Int32Array, at: number): void {
   while (slots[slot + 1] !== 0) slot = after(slots, slot);
   for (let i = 0; i < SLOT_WORDS; i++) slots[slot + i] = from[at + i];
 }
+
+const isFramed = (id: Uint8Array): boolean => id.length >= 2 && id[0] === id.length - 2 && id[id.length - 1] === 0;
 
 function grown<A extends Uint8Array | Uint32Array>(array: A): A {
   const longer = new (array.constructor as new (length: number) => A)(2 * array.length);

@@ -126,3 +126,30 @@ test('more bytes than there may be stop by name, and what is known still answers
   expect(() => enter(table, utf8.encode('x'.repeat(101)))).toThrow(expect.objectContaining({ code: 'too_many_ids' }));
   expect([enter(table, utf8.encode('8'.repeat(100))), table.size]).toEqual([8, 9]);
 });
+
+test('ids with the same hash are told apart, framed or not, wherever one byte differs', () => {
+  const table = new Interner(() => 7, 1_000_000);
+  const base = Array.from({ length: 21 }, (_, i) => utf8.encode('abcdefghijklmnopqrstu').subarray(0, i));
+  const contents = base.flatMap((content) => [content, ...Array.from(content, (_, at) => content.with(at, 0x2d))]);
+  const framed = (content: Uint8Array): Uint8Array => Uint8Array.of(content.length, ...content, 0);
+  const ids = contents.flatMap((content) => [content, framed(content)]);
+  for (const _ of ['new', 'known']) for (const [i, bytes] of ids.entries()) expect(enter(table, bytes)).toBe(i);
+  const block = makeIdBlock();
+  block.size = 1;
+  block.hashes[0] = 7;
+  contents.forEach((content, i) => {
+    block.bytes = Buffer.concat([base[3], content, base[3]]);
+    block.starts[0] = 3;
+    block.ends[0] = 3 + content.length;
+    table.findAllFramed(block, 20);
+    expect(block.indices[0]).toBe(content.length === 0 ? -1 : 2 * i + 1);
+    expect(table.findFramed(7, block.bytes, 3, 3 + content.length)).toBe(2 * i + 1);
+  });
+});
+
+test('what is as long as a framed id and has its hash is none when its first byte or its last is another', () => {
+  const table = new Interner(() => 7, 1_000_000);
+  for (const id of [Uint8Array.of(2, 0x61, 0x62, 0), Uint8Array.of(3, 0x61, 0x62, 0x63, 1), Uint8Array.of(2, 0x61, 0x62, 0x63, 0)])
+    enter(table, id);
+  expect(['ab', 'abc'].map((name) => table.findFramed(7, utf8.encode(name), 0, name.length))).toEqual([0, -1]);
+});
