@@ -1,14 +1,18 @@
 /**
- * Names as small integers, for those that are few and asked for all the time: compared by length and three words, and where those do not
+ * Names as small integers, for those that are few and asked for all the time: compared by length and four words, and where those do not
  * reach, whole. No hash that somebody could not aim at, so their number is to be bounded.
  */
 import { lastViewOf, viewOf } from './last-view.ts';
 
-/** Of a slot: number + 1, 0 for an empty one; then what a name is compared by. */
+/** Of a slot: number + 1, 0 for an empty one; length of the name, and its words. */
 const SLOT_WORDS = 8;
-const FIRST_SLOTS = 16;
-/** So many bytes are all in the words at the beginning, in the middle and at the end. */
-const IN_WORDS = 12;
+const FIRST_SLOTS = 32;
+/** One slot in so many is taken at most: a name mostly stands where it is looked for first. */
+const SPARSE = 4;
+/** Shorter ones have one word, others two at the beginning and two at the end, which may be the same. */
+const LEAST_BYTES = 4;
+/** So many bytes are all in the words. */
+const IN_WORDS = 16;
 
 export class FewNames {
   readonly #names: DataView[] = [];
@@ -20,15 +24,24 @@ export class FewNames {
 
   /** The number of a name, -1 when it has none. */
   find(bytes: Uint8Array, start: number, end: number): number {
+    return this.findIn(lastViewOf(bytes), start, end);
+  }
+
+  /** The same for who has a view of the bytes. */
+  findIn(view: DataView, start: number, end: number): number {
     const slots = this.#slots;
-    const view = lastViewOf(bytes);
     const length = end - start;
-    const first = length < 4 ? shortWord(view, start, end) : view.getInt32(start, true);
-    const middle = length < 4 ? 0 : view.getInt32(start + ((length - 4) >> 1), true);
-    const last = length < 4 ? 0 : view.getInt32(end - 4, true);
-    for (let at = slotOf(slots, length, first, middle, last); slots[at] !== 0; at = (at + SLOT_WORDS) & (slots.length - 1)) {
-      const isIt = slots[at + 1] === length && slots[at + 2] === first && slots[at + 3] === middle && slots[at + 4] === last;
-      if (isIt && (length <= IN_WORDS || areSame(this.#names[slots[at] - 1], view, start))) return slots[at] - 1;
+    if (length < LEAST_BYTES) return this.#findShort(view, start, end);
+    const inner = length < 8 ? 0 : 4;
+    // One after the other: with anything between them V8 makes a call of each.
+    const first = view.getInt32(start, true);
+    const second = view.getInt32(start + inner, true);
+    const third = view.getInt32(end - 4 - inner, true);
+    const fourth = view.getInt32(end - 4, true);
+    for (let at = slotOf(slots, mixed(first, second, third, fourth) + length); slots[at] !== 0; at = after(slots, at)) {
+      const inside = (slots[at + 3] ^ second) | (slots[at + 4] ^ third);
+      const differ = (slots[at + 1] ^ length) | (slots[at + 2] ^ first) | inside | (slots[at + 5] ^ fourth);
+      if (differ === 0 && (length <= IN_WORDS || areSameInside(this.#names[slots[at] - 1], view, start))) return slots[at] - 1;
     }
     return -1;
   }
@@ -37,7 +50,7 @@ export class FewNames {
   add(bytes: Uint8Array, start: number, end: number): number {
     // A copy: what a Buffer calls a slice is none.
     this.#names.push(viewOf(new Uint8Array(bytes.subarray(start, end))));
-    if (2 * this.#names.length * SLOT_WORDS > this.#slots.length) {
+    if (SPARSE * this.#names.length * SLOT_WORDS > this.#slots.length) {
       this.#slots = new Int32Array(2 * this.#slots.length);
       for (let number = 0; number < this.#names.length; number++) this.#enter(number);
     } else {
@@ -46,22 +59,37 @@ export class FewNames {
     return this.#names.length - 1;
   }
 
+  #findShort(view: DataView, start: number, end: number): number {
+    const slots = this.#slots;
+    const word = shortWord(view, start, end);
+    for (let at = slotOf(slots, mixed(word, 0, 0, 0) + end - start); slots[at] !== 0; at = after(slots, at)) {
+      if (slots[at + 1] === end - start && slots[at + 2] === word) return slots[at] - 1;
+    }
+    return -1;
+  }
+
   #enter(number: number): void {
     const slots = this.#slots;
     const view = this.#names[number];
     const length = view.byteLength;
-    const first = length < 4 ? shortWord(view, 0, length) : view.getInt32(0, true);
-    const middle = length < 4 ? 0 : view.getInt32((length - 4) >> 1, true);
-    const last = length < 4 ? 0 : view.getInt32(length - 4, true);
-    let at = slotOf(slots, length, first, middle, last);
-    while (slots[at] !== 0) at = (at + SLOT_WORDS) & (slots.length - 1);
-    slots.set([number + 1, length, first, middle, last], at);
+    const inner = length < 8 ? 0 : 4;
+    const isShort = length < LEAST_BYTES;
+    const words = isShort
+      ? [shortWord(view, 0, length), 0, 0, 0]
+      : [0, inner, length - 4 - inner, length - 4].map((at) => view.getInt32(at, true));
+    let at = slotOf(slots, mixed(words[0], words[1], words[2], words[3]) + length);
+    while (slots[at] !== 0) at = after(slots, at);
+    slots.set([number + 1, length, ...words], at);
   }
 }
 
-function slotOf(slots: Int32Array, length: number, first: number, middle: number, last: number): number {
-  const h = Math.imul(first, 0x9e3779b1) ^ Math.imul(middle, 0xc2b2ae35) ^ Math.imul(last + length, 0x85ebca6b);
-  return Math.imul(h ^ (h >>> 15), SLOT_WORDS) & (slots.length - 1);
+const slotOf = (slots: Int32Array, hash: number): number => Math.imul(hash, SLOT_WORDS) & (slots.length - 1);
+
+const after = (slots: Int32Array, slot: number): number => (slot + SLOT_WORDS) & (slots.length - 1);
+
+function mixed(first: number, second: number, third: number, fourth: number): number {
+  const h = Math.imul(first ^ Math.imul(second, 0x9e3779b1), 0xc2b2ae35) ^ Math.imul(third ^ Math.imul(fourth, 0x27d4eb2f), 0x85ebca6b);
+  return h ^ (h >>> 15);
 }
 
 function shortWord(view: DataView, start: number, end: number): number {
@@ -70,7 +98,9 @@ function shortWord(view: DataView, start: number, end: number): number {
   return word;
 }
 
-function areSame(name: DataView, view: DataView, start: number): boolean {
-  for (let i = 0; i < name.byteLength; i++) if (name.getUint8(i) !== view.getUint8(start + i)) return false;
+/** What lies between the first two words and the last two. */
+function areSameInside(name: DataView, view: DataView, start: number): boolean {
+  const end = name.byteLength - 8;
+  for (let i = 8; i < end; i += 4) if (name.getInt32(i, true) !== view.getInt32(start + i, true)) return false;
   return true;
 }

@@ -12,6 +12,8 @@ import { type ByteRef, type RecordBatch, type RecordRun, RecordView, type Stream
 
 export { BLOCK } from '../operators/event-columns.ts';
 
+const NOTHING = new Uint8Array(0);
+
 export class IngestBlock {
   /** Of records 0 to `size - 1`. */
   size = 0;
@@ -61,6 +63,11 @@ export class IngestBlock {
     return true;
   }
 
+  /** What the spans of sure records are of. */
+  get bytes(): Uint8Array {
+    return this.#native?.bytes ?? NOTHING;
+  }
+
   /** Record `i` as it lies in its batch; valid until the next call. */
   record(i: number): RecordView {
     const view = this.#view;
@@ -79,7 +86,7 @@ export class IngestBlock {
   entities(into: IdBlock): void {
     const { entities, texts } = this.columns;
     const { starts, ends } = texts[TARGETS.entityId];
-    if (this.#native !== null) into.bytes = this.#native.bytes;
+    into.bytes = this.bytes;
     into.size = this.size;
     into.starts = starts;
     into.ends = ends;

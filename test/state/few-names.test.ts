@@ -31,13 +31,16 @@ test('names get numbers in order of appearance, the same for the same bytes, whe
   );
 });
 
-test('long names that differ in one byte only are told apart', () => {
+test('names of all lengths that differ in one byte only are told apart, those that are a beginning of others too', () => {
   const names = new FewNames();
-  const base = 'x'.repeat(40);
-  for (let i = 0; i < base.length; i++) {
-    const bytes = utf8.encode(`${base.slice(0, i)}y${base.slice(i + 1)}`);
-    expect(names.find(bytes, 0, bytes.length)).toBe(-1);
-    expect(names.add(bytes, 0, bytes.length)).toBe(i);
-    expect(names.find(bytes, 0, bytes.length)).toBe(i);
+  const all = Array.from({ length: 30 }, (_, length) => 'x'.repeat(length)).flatMap((base) => [
+    base,
+    ...Array.from(base, (_, i) => `${base.slice(0, i)}y${base.slice(i + 1)}`),
+  ]);
+  for (const [number, text] of all.entries()) {
+    const bytes = utf8.encode(`xx${text}xx`);
+    expect(names.find(bytes, 2, 2 + text.length)).toBe(-1);
+    expect(names.add(bytes, 2, 2 + text.length)).toBe(number);
   }
+  for (const [number, text] of all.entries()) expect(names.find(utf8.encode(`yy${text}yy`), 2, 2 + text.length)).toBe(number);
 });

@@ -45,6 +45,17 @@ test('beyond 64 names an hour, and of long names, is counted under none; a resta
   expect(after['']).toBe(1 + 2 * 6);
 });
 
+test('goes to the right hour though records of two hours take turns, and each hour has its own 64 names', async () => {
+  const story = new Story();
+  const names = (hour: number): string[] => Array.from({ length: 60 }, (_, i) => `surface ${i + 50 * hour}`);
+  for (let round = 1; round <= 3; round++) {
+    // The later hour first: it is no later than the records are allowed to come out of order.
+    for (const surface of names(1)) story.impression({ at: HOUR, surface, spend_micros: 1000 });
+    for (const surface of names(0)) story.impression({ at: HOUR - 1, surface, spend_micros: round });
+  }
+  expect(await surfaces(story)).toEqual(Object.fromEntries(names(0).map((name) => [name, 6])));
+});
+
 test('of closed hours is forgotten by ingest, and by evaluate with the days', async () => {
   const story = new Story();
   const process = await story.started();
