@@ -12,6 +12,7 @@ export interface Native {
 export const NATIVE: readonly Native[] = [
   { source: 'native/decode.ts', code: 'src/operators/native-code.ts' },
   { source: 'native/lines.ts', code: 'src/state/native-lines.ts' },
+  { source: 'native/slices.ts', code: 'src/state/native-slices.ts' },
 ];
 
 const FLAGS = [

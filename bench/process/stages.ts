@@ -9,7 +9,7 @@ import { columnsInPlace, releaseOf } from '../../src/topology/sources/kafkajs-de
 import { openRecordSet } from '../../src/topology/sources/record-set.ts';
 import { responses } from '../../src/topology/sources/response-pool.ts';
 import type { Stream } from '../../src/topology/types.ts';
-import { check, DAY, fillKeys, HOUR, his, los } from '../figures.ts';
+import { check, DAY, eachKeyBlock, fillKeys, HOUR, his, los } from '../figures.ts';
 import { REPEAT_EVERY, recordSets } from './impressions.ts';
 import { Profile } from './profile.ts';
 import type { Expense } from './protocol.ts';
@@ -18,7 +18,7 @@ export interface StagePlan {
   stream: Stream;
   records: number;
   campaigns: number;
-  /** In the dedup state before; a fifth of them among the suspects. */
+  /** In the dedup state before; a fifth of them among the suspects, of the last minutes. */
   keys: number;
   profile: boolean;
 }
@@ -36,6 +36,8 @@ export interface StageFigures {
   expenses: Expense[];
 }
 
+/** Of event time, that those live in that are there before. */
+const SUSPECTS_MS = 300_000;
 const BASE_MS = 20_000 * DAY;
 /** By this rate it is time to emit. */
 const PER_SECOND = 500_000;
@@ -84,8 +86,8 @@ function prefill({ state }: IngestStage, keys: number): void {
     fillKeys(from);
     for (let i = 0; i < his.length; i++) {
       state.dedup.addIfAbsent(his[i], los[i], BASE_MS - HOUR);
-      if (from < keys / 5) state.suspects.addIfAbsent(his[i], los[i], BASE_MS);
     }
+    if (from < keys / 5) eachKeyBlock(BASE_MS - Math.floor((SUSPECTS_MS * 5 * from) / keys), (block) => state.suspects.addBlock(block));
   }
 }
 

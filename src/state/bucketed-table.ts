@@ -2,6 +2,7 @@
  * A fingerprint table whose slots carry buckets as tags, and the few keys that it has no tag or no room for. It answers and takes keys; when
  * buckets expire and the table is put in order is for others (FingerprintStore) to say.
  */
+import { ADDED, type AddOutcome, PRESENT } from './add-outcome.ts';
 import { BucketTags } from './bucket-tags.ts';
 import { IS_PRESENT, type KeyVisitor, NO_ROOM } from './fingerprint-lines.ts';
 import { FingerprintTable } from './fingerprint-table.ts';
@@ -9,13 +10,6 @@ import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { OutsideKeys } from './outside-keys.ts';
 import type { TableWalk } from './table-walk.ts';
-
-/** What comes of a key that is to be entered. As compiled code has them. */
-export const ADDED = 0;
-export const PRESENT = -1;
-/** Absent, and not entered because its bucket is gone. */
-export const BUCKET_GONE = 1;
-export type AddOutcome = typeof ADDED | typeof PRESENT | typeof BUCKET_GONE;
 
 export class BucketedTable {
   readonly table: FingerprintTable;

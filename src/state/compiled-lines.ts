@@ -2,12 +2,12 @@
 
 import type { Entered, KeyVisitor, LiveTags, Placing, Stretch } from './fingerprint-lines.ts';
 import { LINE, TAG_SHIFT } from './fingerprint-lines.ts';
+import { HEADER_BYTES } from './growing-slots.ts';
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { NATIVE_CODE } from './native-lines.ts';
-import { Instance, Module, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
+import { Instance, Module, type PagedMemory } from './web-assembly.ts';
 
-/** As native/lines.ts has it: where lines begin, and in words what it found and the keys without room. */
-export const HEADER_BYTES = 4 * PAGE_BYTES;
+/** As native/lines.ts has it, in words: what it found and the keys without room. */
 const USED = 16;
 const PLACED = 17;
 const STRAYS = 18;

@@ -7,7 +7,7 @@
  * shrinks, by half, into another array, and is looked through by TypeScript meanwhile.
  */
 
-import { type CompiledLines, MOST_LINES } from './compiled-lines.ts';
+import { CompiledLines, MOST_LINES } from './compiled-lines.ts';
 import {
   drop,
   type Entered,
@@ -39,10 +39,10 @@ const NO_FRONTIER = 0x7fff_ffff;
 const STRETCH = 2 ** 9;
 
 export class FingerprintTable {
-  readonly #newSlots: () => GrowingSlots;
-  #memory: GrowingSlots;
+  readonly #newSlots: () => GrowingSlots<CompiledLines>;
+  #memory: GrowingSlots<CompiledLines>;
   /** Where a pass moves keys to: the same, but where it shrinks the table. */
-  #nextMemory: GrowingSlots;
+  #nextMemory: GrowingSlots<CompiledLines>;
   readonly #live: LiveTags;
   /** Gets what finds no place in its reach any more. */
   readonly #strays: KeyVisitor;
@@ -64,7 +64,7 @@ export class FingerprintTable {
 
   /** `live` may change, and is then told by `setLive`. */
   constructor(budget: MemoryBudget, live: LiveTags, strays: KeyVisitor, options: SlotsOptions = {}) {
-    this.#newSlots = () => new GrowingSlots(budget, options);
+    this.#newSlots = () => new GrowingSlots(budget, (memory) => new CompiledLines(memory), options);
     this.#memory = this.#newSlots();
     this.#nextMemory = this.#memory;
     this.#slots = this.#memory.words;
@@ -267,7 +267,7 @@ export class FingerprintTable {
     this.used = drop(this.#slots, lifted, { nextLines: next, reach: this.#reach }, this.#strays);
   }
 
-  #settle(lines: number, memory: GrowingSlots): void {
+  #settle(lines: number, memory: GrowingSlots<CompiledLines>): void {
     if (memory !== this.#memory) this.#memory.release();
     this.#memory = memory;
     this.#nextMemory = memory;

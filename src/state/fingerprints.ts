@@ -3,8 +3,9 @@
  * so one probe answers for a whole day. Keys are 64-bit seeded hashes.
  */
 import { StreamError } from '../errors.ts';
+import { ADDED, type AddOutcome, BUCKET_GONE, PRESENT } from './add-outcome.ts';
 import type { BucketTags } from './bucket-tags.ts';
-import { ADDED, type AddOutcome, BUCKET_GONE, BucketedTable, PRESENT } from './bucketed-table.ts';
+import { BucketedTable } from './bucketed-table.ts';
 import { type KeyVisitor, TAGS } from './fingerprint-lines.ts';
 import type { FingerprintTable } from './fingerprint-table.ts';
 import type { KeyBlock } from './key-block.ts';
@@ -12,7 +13,7 @@ import { MemoryBudget } from './memory-budget.ts';
 import { SWEEP_STEPS, SweepTimes } from './sweep-times.ts';
 import { TableWalk } from './table-walk.ts';
 
-export { ADDED, type AddOutcome, BUCKET_GONE, PRESENT } from './bucketed-table.ts';
+export { ADDED, type AddOutcome, BUCKET_GONE, PRESENT } from './add-outcome.ts';
 export { MemoryBudget } from './memory-budget.ts';
 export { TableWalk } from './table-walk.ts';
 

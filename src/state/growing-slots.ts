@@ -5,11 +5,12 @@
  * there is no WebAssembly it lies in a plain array, which is copied when it grows.
  */
 import { StreamError } from '../errors.ts';
-import { CompiledLines, HEADER_BYTES } from './compiled-lines.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { hasWebAssembly, Memory, type MemoryDescriptor, PAGE_BYTES, type PagedMemory } from './web-assembly.ts';
 
 export const SLOT_BYTES = 8;
+/** What compiled code has to itself, before the slots. */
+export const HEADER_BYTES = 4 * PAGE_BYTES;
 const SMALL_BYTES = 2 ** 19;
 
 const wide = (initial: number, maximum: number): MemoryDescriptor => ({
@@ -32,6 +33,9 @@ const WIDE_PAGES = 2 ** 17;
 export const NARROW_SLOTS = (NARROW_PAGES * PAGE_BYTES - HEADER_BYTES) / SLOT_BYTES;
 const NOTHING = new Int32Array(2);
 
+/** Makes code for a memory whose slots begin at HEADER_BYTES; throws where the platform knows no such code. */
+export type Compiler<Code> = (memory: PagedMemory) => Code;
+
 export interface SlotsOptions {
   /** False: keys are found and moved by TypeScript, as where there is no WebAssembly. */
   compiles?: boolean;
@@ -39,21 +43,23 @@ export interface SlotsOptions {
   narrowPages?: number;
 }
 
-export class GrowingSlots {
+export class GrowingSlots<Code> {
   readonly #budget: MemoryBudget;
+  readonly #compiler: Compiler<Code>;
   readonly #options: Required<SlotsOptions>;
   #memory: PagedMemory | null = null;
   #byteLength = 0;
   /** Two words a slot, or somewhat more of them; all zero where nothing was written. Ask again after every growth. */
   words: Int32Array = NOTHING;
-  /** What finds and moves keys in it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
-  compiled: CompiledLines | null = null;
+  /** What works on it; null where that is left to JavaScript: in small ones, and beyond 4 GiB. */
+  compiled: Code | null = null;
   #isNarrow = false;
   /** Address space that was had. No bound to a small one, which is copied at once. */
   #mostBytes = Number.POSITIVE_INFINITY;
 
-  constructor(budget: MemoryBudget, { compiles = true, narrowPages = NARROW_PAGES }: SlotsOptions = {}) {
+  constructor(budget: MemoryBudget, compiler: Compiler<Code>, { compiles = true, narrowPages = NARROW_PAGES }: SlotsOptions = {}) {
     this.#budget = budget;
+    this.#compiler = compiler;
     this.#options = { compiles, narrowPages };
   }
 
@@ -111,11 +117,19 @@ export class GrowingSlots {
     const words = memory === null ? new Int32Array(bytes / 4) : wordsOf(memory);
     words.set(this.words);
     this.words = words;
-    this.compiled = memory !== null && isNarrow && compiles ? compiledFor(memory) : null;
+    this.compiled = memory !== null && isNarrow && compiles ? this.#compile(memory) : null;
     this.#isNarrow = isNarrow;
     this.#memory = memory;
     if (isSmall) this.#mostBytes = Number.POSITIVE_INFINITY;
     else this.#mostBytes = reserved === null ? bytes : reserved.pages * PAGE_BYTES;
+  }
+
+  #compile(memory: PagedMemory): Code | null {
+    try {
+      return this.#compiler(memory);
+    } catch {
+      return null;
+    }
   }
 }
 
@@ -124,14 +138,6 @@ const wordsOf = (memory: PagedMemory): Int32Array => new Int32Array(memory.buffe
 function bytesOf(slots: number): number {
   const bytes = slots * SLOT_BYTES;
   return bytes <= SMALL_BYTES ? bytes : Math.ceil((bytes + HEADER_BYTES) / PAGE_BYTES) * PAGE_BYTES;
-}
-
-function compiledFor(memory: PagedMemory): CompiledLines | null {
-  try {
-    return new CompiledLines(memory);
-  } catch {
-    return null;
-  }
 }
 
 /** Less address space where the system refuses the usual amount. */

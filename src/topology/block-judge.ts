@@ -6,7 +6,7 @@
 import type { TimeSettings } from '../config.ts';
 import { BLOCK, FLAG } from '../operators/event-columns.ts';
 import { isLate } from '../operators/window.ts';
-import { PRESENT } from '../state/fingerprints.ts';
+import { PRESENT } from '../state/add-outcome.ts';
 import { KeyBlock } from '../state/key-block.ts';
 import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
@@ -53,8 +53,10 @@ export class BlockJudge {
 
   #judge(block: IngestBlock, from: number, to: number): void {
     this.#enterIds(block, from, to);
-    this.#tellLate(block, from, to);
+    const highestMs = this.#tellLate(block, from, to);
+    // Before the watermark moves, for suspects of the block's first may be gone then.
     this.#enterSuspects(block, from, to);
+    this.#state.observe(highestMs);
   }
 
   /** Invalid or duplicate, or accepted so far. */
@@ -73,8 +75,8 @@ export class BlockJudge {
     }
   }
 
-  /** Of what is accepted so far. */
-  #tellLate({ columns: { eventTs } }: IngestBlock, from: number, to: number): void {
+  /** Of what is accepted so far. Returns the highest event time that was accepted. */
+  #tellLate({ columns: { eventTs } }: IngestBlock, from: number, to: number): number {
     const { verdicts, watermarksMs } = this;
     const { watermark } = this.#state;
     let highestMs = watermark.highestEventTs;
@@ -90,7 +92,7 @@ export class BlockJudge {
       }
       watermarksMs[i] = watermarkMs;
     }
-    this.#state.observe(highestMs);
+    return highestMs;
   }
 
   #enterSuspects({ size, columns: { suspects, flags, eventTs } }: IngestBlock, from: number, to: number): void {

@@ -1,7 +1,9 @@
 /** What changes in an ingest state between two commits, written as it happens and read back in the same order. */
+
+import { ADDED } from '../state/add-outcome.ts';
 import { type ByteReader, ByteWriter } from '../state/bytes.ts';
-import { ADDED } from '../state/fingerprints.ts';
-import type { KeyBlock } from '../state/key-block.ts';
+import { KEYS_OF_BLOCK, type KeyBlock } from '../state/key-block.ts';
+import type { SuspectVisitor } from './suspects.ts';
 import type { ByteRef } from './types.ts';
 
 const OP = {
@@ -18,13 +20,19 @@ const OP = {
   room: 10,
   unitsRoom: 11,
   dedupRun: 12,
+  /** As suspects were kept before there were slices. */
   suspectRun: 13,
+  slice: 14,
+  slices: 15,
 } as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
 export interface JournalVisitor {
   dedup(hi: number, lo: number, bucket: number): void;
+  /** Of a bucket of theirs: from before there were slices. */
   suspect(hi: number, lo: number, bucket: number): void;
+  /** Of a slice, of so many seconds each. */
+  suspectOfSlice(hi: number, lo: number, slice: number, seconds: number): void;
   unit(experiment: number, hi: number, lo: number, payload: number): void;
   touch(experiment: number, eventTs: number): void;
   /** The highest accepted event time. */
@@ -40,30 +48,62 @@ export interface JournalVisitor {
   unitsRoom(experiment: number, units: number): void;
 }
 
-export class IngestJournal implements JournalVisitor {
+const SECOND_MS = 1000;
+
+export class IngestJournal implements Omit<JournalVisitor, 'suspectOfSlice'>, SuspectVisitor {
   #out = new ByteWriter(64 * 1024);
   /** Holds the commit taken last. */
   #taken = new ByteWriter(64 * 1024);
+  /** Of the keys of a block: how far its slice is from the first. */
+  readonly #distances = new Float64Array(KEYS_OF_BLOCK);
 
   get empty(): boolean {
     return this.#out.length === 0;
   }
 
   dedup(hi: number, lo: number, bucket: number): void {
-    this.#fingerprint(OP.dedup, hi, lo, bucket);
+    this.#out.tagged(OP.dedup, hi, lo, bucket);
   }
 
   suspect(hi: number, lo: number, bucket: number): void {
-    this.#fingerprint(OP.suspect, hi, lo, bucket);
+    this.#out.tagged(OP.suspect, hi, lo, bucket);
   }
 
   /** Those of the block that were added. */
   dedupBlock(keys: KeyBlock, bucketMs: number): void {
-    this.#block(OP.dedup, keys, bucketMs);
+    const { his, los, times, outcomes, size, added } = keys;
+    if (added === 0) return;
+    const bucket = keys.bucketOfAll(bucketMs);
+    if (Number.isNaN(bucket)) {
+      for (let i = 0; i < size; i++) if (outcomes[i] === ADDED) this.dedup(his[i], los[i], Math.floor(times[i] / bucketMs));
+      return;
+    }
+    this.#out.u8(OP.dedupRun);
+    this.#run(bucket, added);
+    this.#out.bytes(keys.addedBytes, 0, 8 * added);
   }
 
-  suspectBlock(keys: KeyBlock, bucketMs: number): void {
-    this.#block(OP.suspect, keys, bucketMs);
+  suspectBlock(keys: KeyBlock, sliceMs: number): void {
+    const { times, outcomes, size, added } = keys;
+    if (added === 0) return;
+    const first = Math.floor(keys.earliestMs / sliceMs);
+    const isOne = Math.floor(keys.latestMs / sliceMs) === first;
+    this.#out.u8(isOne ? OP.slice : OP.slices);
+    this.#out.varint(sliceMs / SECOND_MS);
+    this.#run(first, added);
+    if (!isOne) {
+      let key = 0;
+      for (let i = 0; i < size; i++) if (outcomes[i] === ADDED) this.#distances[key++] = Math.floor(times[i] / sliceMs) - first;
+      this.#out.varints(this.#distances, 0, added);
+    }
+    this.#out.bytes(keys.addedBytes, 0, 8 * added);
+  }
+
+  suspectsOfSlice({ slice, sliceMs }: { slice: number; sliceMs: number }, words: Int32Array, keys: number): void {
+    this.#out.u8(OP.slice);
+    this.#out.varint(sliceMs / SECOND_MS);
+    this.#run(slice, keys);
+    this.#out.bytes(new Uint8Array(words.buffer, words.byteOffset, 8 * keys));
   }
 
   unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -128,22 +168,9 @@ export class IngestJournal implements JournalVisitor {
     return out.view();
   }
 
-  #block(op: typeof OP.dedup | typeof OP.suspect, keys: KeyBlock, bucketMs: number): void {
-    const { his, los, times, outcomes, size, added } = keys;
-    if (added === 0) return;
-    const bucket = keys.bucketOfAll(bucketMs);
-    if (Number.isNaN(bucket)) {
-      for (let i = 0; i < size; i++) if (outcomes[i] === ADDED) this.#fingerprint(op, his[i], los[i], Math.floor(times[i] / bucketMs));
-      return;
-    }
-    this.#out.u8(op === OP.dedup ? OP.dedupRun : OP.suspectRun);
+  #run(bucket: number, keys: number): void {
     this.#out.varint(bucket);
-    this.#out.varint(added);
-    this.#out.bytes(keys.addedBytes, 0, 8 * added);
-  }
-
-  #fingerprint(op: number, hi: number, lo: number, bucket: number): void {
-    this.#out.tagged(op, hi, lo, bucket);
+    this.#out.varint(keys);
   }
 }
 
@@ -163,6 +190,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
     else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
     else if (op === OP.dedupRun) left -= eachOf(from, (hi, lo, bucket) => to.dedup(hi, lo, bucket));
     else if (op === OP.suspectRun) left -= eachOf(from, (hi, lo, bucket) => to.suspect(hi, lo, bucket));
+    else if (op === OP.slice || op === OP.slices) left -= slicesOf(from, op === OP.slice, to);
     else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());
     else if (op === OP.touch) to.touch(from.varint(), from.varint());
     else if (op === OP.watermark) to.watermark(from.varint());
@@ -181,6 +209,16 @@ const eachOf = (from: ByteReader, tell: (hi: number, lo: number, bucket: number)
   const bucket = from.varint();
   const keys = from.varint();
   for (let i = 0; i < keys; i++) tell(from.u32(), from.u32(), bucket);
+  return keys - 1;
+};
+
+/** The same of suspects, of one slice or of several. */
+const slicesOf = (from: ByteReader, isOne: boolean, to: JournalVisitor): number => {
+  const seconds = from.varint();
+  const first = from.varint();
+  const keys = from.varint();
+  const distances = Array.from({ length: isOne ? 0 : keys }, () => from.varint());
+  for (let i = 0; i < keys; i++) to.suspectOfSlice(from.u32(), from.u32(), first + (isOne ? 0 : distances[i]), seconds);
   return keys - 1;
 };
 

@@ -1,22 +1,23 @@
 /** Applies the changes of a journal to an ingest state. */
-import type { FingerprintStore } from '../state/fingerprints.ts';
 import { KeyBlock } from '../state/key-block.ts';
 import type { JournalVisitor } from './ingest-journal.ts';
 import type { IngestState } from './ingest-state.ts';
 import type { ByteRef } from './types.ts';
 
+const SECOND_MS = 1000;
+
 /** Keys on their way into their store, a block at a time. */
 class Keys {
-  readonly #store: FingerprintStore;
+  readonly #store: { addBlock(keys: KeyBlock): void };
   readonly #block = new KeyBlock();
 
-  constructor(store: FingerprintStore) {
+  constructor(store: { addBlock(keys: KeyBlock): void }) {
     this.#store = store;
   }
 
-  add(hi: number, lo: number, bucket: number): void {
+  add(hi: number, lo: number, ts: number): void {
     if (this.#block.full) this.flush();
-    this.#block.push(hi, lo, bucket * this.#store.bucketMs);
+    this.#block.push(hi, lo, ts);
   }
 
   flush(): void {
@@ -43,11 +44,19 @@ export class Replay implements JournalVisitor {
   }
 
   dedup(hi: number, lo: number, bucket: number): void {
-    this.#dedup.add(hi, lo, bucket);
+    this.#dedup.add(hi, lo, bucket * this.#state.dedup.bucketMs);
   }
 
   suspect(hi: number, lo: number, bucket: number): void {
-    this.#suspects.add(hi, lo, bucket);
+    const { suspects } = this.#state;
+    suspects.addOlder(hi, lo, bucket * suspects.bucketMs);
+  }
+
+  suspectOfSlice(hi: number, lo: number, slice: number, seconds: number): void {
+    const { suspects } = this.#state;
+    const sliceMs = SECOND_MS * seconds;
+    if (sliceMs === suspects.sliceMs) this.#suspects.add(hi, lo, slice * sliceMs);
+    else suspects.addOlder(hi, lo, (slice + 1) * sliceMs - 1);
   }
 
   unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -71,9 +80,8 @@ export class Replay implements JournalVisitor {
     this.#state.variants.intern(experiment, id);
   }
 
-  room(dedupKeys: number, suspectKeys: number): void {
+  room(dedupKeys: number): void {
     this.#state.dedup.reserve(dedupKeys);
-    this.#state.suspects.reserve(suspectKeys);
   }
 
   unitsRoom(experiment: number, units: number): void {

@@ -18,11 +18,9 @@ import { IngestJournal, readJournal } from './ingest-journal.ts';
 import { Replay } from './ingest-replay.ts';
 import { emptyTotals, type IngestTotals, type MoneyName, TOTALS } from './ingest-totals.ts';
 import { CELL_NAMES, CELLS, type CellName, cellOfKind, KINDS_OF_STATE_1 } from './partials.ts';
+import { Suspects, SuspectWalk } from './suspects.ts';
 import type { ByteRef, Commit } from './types.ts';
 import { DISPOSITIONS } from './types.ts';
-
-/** A FingerprintStore tells at most this many buckets apart, some of them ahead of the watermark. */
-const MAX_SUSPECT_BUCKETS = 48;
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -45,7 +43,7 @@ export class IngestState {
   lastRecordMs = Number.NaN;
   readonly watermark: Watermark;
   readonly dedup: FingerprintStore;
-  readonly suspects: FingerprintStore;
+  readonly suspects: Suspects;
   readonly units: UnitStore;
   /** Campaigns, or experiments. */
   readonly entities: Interner;
@@ -54,17 +52,14 @@ export class IngestState {
   readonly cells: Record<CellName, CellTable>;
   readonly totals: IngestTotals;
   readonly #journal = new IngestJournal();
-  /** Both rise only, so their sum tells of either. */
   #journaledOldest = Number.NEGATIVE_INFINITY;
   #committed = 0;
-  #snapshot: { dedup: TableWalk; suspects: TableWalk; units: UnitWalk; cells: (CellWalk & { name: CellName })[] } | null = null;
+  #snapshot: { dedup: TableWalk; suspects: SuspectWalk; units: UnitWalk; cells: (CellWalk & { name: CellName })[] } | null = null;
 
   constructor({ time, limits, hash, budget, reasons }: IngestStateOptions) {
     this.watermark = new Watermark(time.maxOutOfOrdernessMs);
     this.dedup = new FingerprintStore({ bucketMs: time.dedupBucketMs, ttlMs: time.dedupTtlMs, budget });
-    // Wide enough a bucket keeps a key a little longer than its window takes records: the answers are the same.
-    const suspectBucketMs = time.windowMs * Math.ceil(time.allowedLatenessMs / time.windowMs / MAX_SUSPECT_BUCKETS);
-    this.suspects = new FingerprintStore({ bucketMs: suspectBucketMs, ttlMs: time.allowedLatenessMs, budget });
+    this.suspects = new Suspects(time, budget);
     this.units = new UnitStore({ budget });
     this.entities = new Interner(hash, limits.maxIds);
     const nameOf = (experiment: number): string => utf8.decode(this.entities.bytesOf(experiment));
@@ -94,13 +89,13 @@ export class IngestState {
   /** The same for the keys of suspects, of accepted records. */
   enterSuspects(keys: KeyBlock): void {
     this.suspects.addBlock(keys);
-    this.#journal.suspectBlock(keys, this.suspects.bucketMs);
+    this.#journal.suspectBlock(keys, this.suspects.sliceMs);
+    this.suspects.findOlder(keys);
   }
 
-  /** Whether no key expires while event times are up to this one: then keys may be entered ahead. */
+  /** Whether no id expires while event times are up to this one: then ids may be entered ahead. */
   isCalmUntil(eventTs: number): boolean {
-    const watermarkMs = this.watermark.after(eventTs);
-    return watermarkMs < this.dedup.expiresMs && watermarkMs < this.suspects.expiresMs;
+    return this.watermark.after(eventTs) < this.dedup.expiresMs;
   }
 
   /** Throws StreamError total_overflow when the sum would not be exact any more. */
@@ -133,10 +128,10 @@ export class IngestState {
     if (!this.watermark.observe(eventTs)) return false;
     this.dedup.advance(this.watermark.ms);
     this.suspects.advance(this.watermark.ms);
-    // A key that comes again after its bucket has gone is entered anew: a restore must have dropped that bucket before.
-    const oldest = this.dedup.oldestBucket + this.suspects.oldestBucket;
-    if (oldest === this.#journaledOldest) return true;
-    this.#journaledOldest = oldest;
+    // An id that comes again after its bucket has gone is entered anew: a restore must have dropped that bucket before. (What is gone
+    // with its suspects takes no records any more.)
+    if (this.dedup.oldestBucket === this.#journaledOldest) return true;
+    this.#journaledOldest = this.dedup.oldestBucket;
     this.#journal.watermark(this.watermark.highestEventTs);
     return true;
   }
@@ -208,7 +203,7 @@ export class IngestState {
   beginSnapshot(): void {
     for (const ids of [this.entities, this.groups]) ids.rewind();
     const cells = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
-    this.#snapshot = { dedup: new TableWalk(), suspects: new TableWalk(), units: new UnitWalk(), cells };
+    this.#snapshot = { dedup: new TableWalk(), suspects: new SuspectWalk(), units: new UnitWalk(), cells };
     this.#journal.room(this.dedup.size, this.suspects.size);
     this.units.eachSize((experiment, units) => this.#journal.unitsRoom(experiment, units));
     this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
@@ -225,7 +220,7 @@ export class IngestState {
     if (places === null) return true;
     const done =
       this.dedup.walk(places.dedup, slots, (hi, lo, bucket) => this.#journal.dedup(hi, lo, bucket)) &&
-      this.suspects.walk(places.suspects, slots, (hi, lo, bucket) => this.#journal.suspect(hi, lo, bucket)) &&
+      this.suspects.walk(places.suspects, slots, this.#journal) &&
       this.units.walk(places.units, slots, (experiment, hi, lo, payload) => this.#journal.unit(experiment, hi, lo, payload)) &&
       places.cells.every((place) => this.cells[place.name].touchNext(place, slots, TO_COMMIT));
     if (done) this.#snapshot = null;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Random } from '../../src/generate/random.ts';
+import { CompiledLines } from '../../src/state/compiled-lines.ts';
 import { drop, FINGERPRINT_MASK, LINE, LINE_WORDS, lift, lineOf, TAG_SHIFT } from '../../src/state/fingerprint-lines.ts';
 import { GrowingSlots } from '../../src/state/growing-slots.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
@@ -36,8 +37,8 @@ const SOME = 750;
 type Key = [hi: number, lo: number];
 
 /** A memory whose beginning is filled as a table of `LINES` lines would be, its tags from 1 to 9; and where the first stretch ends. */
-function filled({ seed, load }: Case): { memory: GrowingSlots; keys: Key[]; to: number } {
-  const memory = new GrowingSlots(new MemoryBudget());
+function filled({ seed, load }: Case): { memory: GrowingSlots<CompiledLines>; keys: Key[]; to: number } {
+  const memory = new GrowingSlots(new MemoryBudget(), (memory) => new CompiledLines(memory));
   memory.grow(SLOTS);
   const { words } = memory;
   const random = randomFrom(seed);

@@ -7,7 +7,7 @@ const MANY = 3_000_000;
 
 test('it grows in place: what was written stays, what is new is zero, and the budget knows', () => {
   const budget = new MemoryBudget();
-  const slots = new GrowingSlots(budget);
+  const slots = new GrowingSlots(budget, () => null);
   expect(slots.words[0]).toBe(0);
   slots.grow(1000);
   for (let i = 0; i < 2000; i++) slots.words[i] = i + 1;
@@ -35,7 +35,7 @@ test('a refusal, by the budget or by the system, is named and changes nothing', 
     [Number.POSITIVE_INFINITY, 2 ** 40],
   ]) {
     const budget = new MemoryBudget(limit);
-    const slots = new GrowingSlots(budget);
+    const slots = new GrowingSlots(budget, () => null);
     slots.grow(700_000);
     slots.words[1999] = 9;
     const { byteLength } = slots;

@@ -6,13 +6,16 @@ import { IngestJournal, type JournalVisitor, readJournal } from '../../src/topol
 
 const HOUR_MS = 3_600_000;
 
-/** As it lies in logs since format 4: keys of one bucket in a run, those of several one by one, and the end. */
+/** As it lies in logs since format 4: keys of one bucket in a run, those of several one by one; and the end. */
 const BYTES =
   '0c2c02785634120df0adba01000080ffffffff' + // A run in hour 44 of two keys,
-  '0d2d010300000004000000' + // one of suspects,
+  '0e022d010300000004000000' + // a suspect in a slice of two seconds, number 45,
+  '0f022c030001058100000080000000090000000a0000000b0000000c000000' + // three in slices 44, 45, and 49,
   '01050000000600000001' + // a key in hour 1
   '01070000000800000002' + // and one in hour 2,
   '09'; // the end.
+/** Suspects of before there were slices. */
+const OLDER = '0d2d0203000000040000000500000006000000' + '0207000000080000002e' + '09';
 
 /** Enters keys into a store of its own; of every block the second is a duplicate. */
 function blockOf(...keys: [hi: number, lo: number, ts: number][]): KeyBlock {
@@ -22,27 +25,54 @@ function blockOf(...keys: [hi: number, lo: number, ts: number][]): KeyBlock {
   return block;
 }
 
+function readAll(hex: string): unknown[] {
+  const told: unknown[] = [];
+  const visitor = {
+    dedup: (...key: number[]) => void told.push(['dedup', ...key]),
+    suspect: (...key: number[]) => void told.push(['suspect', ...key]),
+    suspectOfSlice: (...key: number[]) => void told.push(['slice', ...key]),
+  } as Partial<JournalVisitor> as JournalVisitor;
+  expect(readJournal(new ByteReader(Buffer.from(hex, 'hex')), visitor)).toBe(2);
+  return told;
+}
+
 test('keys that were added are written in runs of a bucket, and nothing of those that were there', () => {
   const journal = new IngestJournal();
   journal.dedupBlock(blockOf([0x1234_5678, 0xbaad_f00d, 44 * HOUR_MS], [0x8000_0001, 0xffff_ffff, 45 * HOUR_MS - 1]), HOUR_MS);
-  journal.suspectBlock(blockOf([3, 4, 45 * HOUR_MS]), HOUR_MS);
+  journal.suspectBlock(blockOf([3, 4, 91_999]), 2000);
+  journal.suspectBlock(blockOf([0x81, 0x80, 88_000], [9, 10, 90_000], [11, 12, 99_999]), 2000);
   journal.dedupBlock(blockOf([5, 6, HOUR_MS], [7, 8, 2 * HOUR_MS]), HOUR_MS);
   journal.end();
   expect(Buffer.from(journal.take()).toString('hex')).toBe(BYTES);
 });
 
 test('what logs of format 4 hold is read', () => {
-  const told: unknown[] = [];
-  const visitor = {
-    dedup: (...key: number[]) => void told.push(['dedup', ...key]),
-    suspect: (...key: number[]) => void told.push(['suspect', ...key]),
-  } as Partial<JournalVisitor> as JournalVisitor;
-  expect(readJournal(new ByteReader(Buffer.from(BYTES, 'hex')), visitor)).toBe(2);
-  expect(told).toEqual([
+  expect(readAll(BYTES)).toEqual([
     ['dedup', 0x1234_5678, 0xbaad_f00d, 44],
     ['dedup', 0x8000_0001, 0xffff_ffff, 44],
-    ['suspect', 3, 4, 45],
+    ['slice', 3, 4, 45, 2],
+    ['slice', 0x81, 0x80, 44, 2],
+    ['slice', 9, 10, 45, 2],
+    ['slice', 11, 12, 49, 2],
     ['dedup', 5, 6, 1],
     ['dedup', 7, 8, 2],
+  ]);
+});
+
+test('suspects in runs of a bucket, and one by one, are read as those of older states', () => {
+  expect(readAll(OLDER)).toEqual([
+    ['suspect', 3, 4, 45],
+    ['suspect', 5, 6, 45],
+    ['suspect', 7, 8, 46],
+  ]);
+});
+
+test('a snapshot writes the keys of a slice in runs, which are read the same', () => {
+  const journal = new IngestJournal();
+  journal.suspectsOfSlice({ slice: 300, sliceMs: 7000 }, new Int32Array([1, -2, 3, 4, 99, 99]), 2);
+  journal.end();
+  expect(readAll(Buffer.from(journal.take()).toString('hex'))).toEqual([
+    ['slice', 1, 0xffff_fffe, 300, 7],
+    ['slice', 3, 4, 300, 7],
   ]);
 });

@@ -133,3 +133,39 @@ test('a snapshot, which has its keys in order of the hash, finds room for all, u
   expect(mostBytes / keys).toBeLessThan(12);
   for (let i = 0; i < keys; i += 1009) if (!seenBefore(after, scattered(i), i, ts)) expect.fail(`key ${i} is new`);
 });
+
+/** Of an older state: suspects by minutes, one in a run, one by itself, and then what a commit without counts says. */
+const OLDER = '0d8087a70e01' + '0700000008000000' + '020900000009000000' + '8087a70e';
+
+test('suspects of older states, and of slices of another width, are known as long as they were', () => {
+  const minute = 30_000_000;
+  const startMs = minute * 60_000;
+  const before = fresh();
+  const { time, limits } = FILE_SCHEMA.parse({ time: { allowedLatenessMs: 3_600_000 } });
+  const options = { limits, hash: new SeededHash(new Uint8Array(8)), budget: new MemoryBudget(), reasons: 0 };
+  const wide = new IngestState({ time, ...options });
+  wide.begin(0);
+  for (const key of [5, 6]) suspectedBefore(wide, key, key, startMs + 1000 * key);
+  expect(wide.suspects.sliceMs).not.toBe(before.suspects.sliceMs);
+  wide.observe(startMs + 7000);
+  const commit = kept(wide.takeCommit());
+  const older = Buffer.from(OLDER, 'hex');
+  for (const _ of before.restore({ ...commit, changes: Buffer.concat([older, commit.changes]) }));
+  expect(before.suspects.size).toBe(4);
+  const snapshot = (): IngestState => {
+    before.beginSnapshot();
+    while (!before.snapshotSlice(100));
+    const after = fresh();
+    for (const _ of after.restore(before.takeCommit()));
+    return after;
+  };
+  for (const state of [snapshot(), before]) {
+    expect(suspectedBefore(state, 7, 8, startMs)).toBe(true);
+    expect(suspectedBefore(state, 9, 9, startMs + 59_000)).toBe(true);
+    expect(suspectedBefore(state, 6, 6, startMs + 6000)).toBe(true);
+    expect(suspectedBefore(state, 7, 7, startMs)).toBe(false);
+    state.observe(startMs + 60_000 + time.maxOutOfOrdernessMs + 900_000);
+    expect(suspectedBefore(state, 9, 9, startMs + 120_000)).toBe(false);
+    expect(state.suspects.size).toBeLessThan(8);
+  }
+});

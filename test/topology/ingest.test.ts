@@ -118,6 +118,20 @@ test('a re-stamped copy stays accepted and counted, and is copied as suspected',
   expect(spent(story)).toBe('12');
 });
 
+test('a copy is suspected also when a record right behind it closes the window of both', async () => {
+  const story = new Story();
+  await story.started();
+  const shown = { user_id: 'u', surface: 's', spend_micros: 2 };
+  story.impression({ ...shown, at: 0 });
+  await story.pass(2 * HOUR);
+  story.impression({ ...shown, at: 10 });
+  story.impression({ ...shown, at: 2 * HOUR });
+  story.impression({ ...shown, at: 20 });
+  await story.pass(2 * SECOND);
+  expect(story.side('duplicates').map(({ offset, reason }) => [offset, reason])).toEqual([[1, 'suspected_duplicate']]);
+  expect(story.side('late')).toMatchObject([{ offset: 3 }]);
+});
+
 test('a surface that is empty and one that is missing are not the same place', async () => {
   const story = new Story();
   await story.started();

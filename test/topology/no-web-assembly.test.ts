@@ -46,7 +46,7 @@ test('a table keeps what is written while it grows; a large one asks for another
   const { GrowingSlots } = await import('../../src/state/growing-slots.ts');
   const { MemoryBudget } = await import('../../src/state/memory-budget.ts');
   const budget = new MemoryBudget();
-  const slots = new GrowingSlots(budget);
+  const slots = new GrowingSlots(budget, () => null);
   for (const size of [1000, 60_000, 300_000, 900_000]) {
     const isLarge = slots.byteLength > 2 ** 19;
     expect(slots.reaches(size)).toBe(!isLarge);

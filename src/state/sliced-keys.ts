@@ -1,0 +1,272 @@
+/**
+ * Which keys were entered, by slices of event time: a key is asked about with its time, so the tables of the last seconds, which stay in
+ * the cache, answer for all. A slice expires as a whole: nothing is swept. Keys are 64-bit seeded hashes.
+ */
+import { StreamError } from '../errors.ts';
+import { ADDED } from './add-outcome.ts';
+import { Buddies } from './buddies.ts';
+import { CompiledSlices } from './compiled-slices.ts';
+import { GrowingSlots, type SlotsOptions } from './growing-slots.ts';
+import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
+import { MemoryBudget } from './memory-budget.ts';
+import { LINE, linesFor, PlainSlices, type SliceCode, SliceTable } from './slice-tables.ts';
+
+/** By the lower bits of their number, slices that were asked for. A power of two. */
+const NEAR = 64;
+const NO_SLICE = new SliceTable(Number.NaN);
+/** So many slices ago nearly all keys have come. */
+const BEFORE = 16;
+/** Memory grows by this, small ones by more. */
+const GROWTH = 1.125;
+const EARLY_GROWTH = 1.5;
+const EARLY_LINES = 2 ** 13;
+/** Below this share in use, what is used moves together, where memory is worth it. */
+const SPARSE = 1 / 8;
+const WORTH_LINES = 2 ** 16;
+/** Keys that a walk gives at once. */
+const RUN = 512;
+
+export interface SlicedKeysOptions {
+  /** A key belongs to slice floor(ts / sliceMs), */
+  sliceMs: number;
+  /** which lives as long as its end + ttlMs > watermark. */
+  ttlMs: number;
+  budget?: MemoryBudget;
+}
+
+/** Keys of a slice: the hashes of so many, two words each, the upper one first. */
+export type KeysOfSlice = (slice: number, words: Int32Array, keys: number) => void;
+
+/** Where a walk is. */
+export class SliceWalk {
+  /** Those that it has still to visit, the one under way last; null before it has begun. */
+  slices: number[] | null = null;
+  line = 0;
+  /** Of the table under way; another number means that it was made anew. */
+  lines = 0;
+}
+
+export class SlicedKeys {
+  readonly sliceMs: number;
+  /** Live keys. */
+  size = 0;
+  readonly #ttlMs: number;
+  readonly #slices = new Map<number, SliceTable>();
+  readonly #near: SliceTable[] = new Array<SliceTable>(NEAR).fill(NO_SLICE);
+  /** By key of a block. */
+  readonly #tables: SliceTable[] = new Array<SliceTable>(KEYS_OF_BLOCK).fill(NO_SLICE);
+  readonly #newSlots: () => GrowingSlots<CompiledSlices>;
+  #slots: GrowingSlots<CompiledSlices>;
+  #places = new Buddies();
+  readonly #plain = new PlainSlices();
+  /** Lines that there is memory for. */
+  #room = 0;
+  /** None lives before this one. */
+  #oldest = Number.NEGATIVE_INFINITY;
+  readonly #run = new Int32Array(2 * RUN);
+
+  constructor({ sliceMs, ttlMs, budget = new MemoryBudget() }: SlicedKeysOptions, options: SlotsOptions = {}) {
+    this.sliceMs = sliceMs;
+    this.#ttlMs = ttlMs;
+    this.#newSlots = () => new GrowingSlots(budget, (memory) => new CompiledSlices(memory), options);
+    this.#slots = this.#newSlots();
+  }
+
+  get byteLength(): number {
+    return this.#slots.byteLength;
+  }
+
+  /**
+   * Looks keys up, each in the slice of its time, and enters those that are absent, one after the other: what came of them stands in the
+   * block then. Throws `state_memory_full`, with nothing entered.
+   */
+  addBlock(keys: KeyBlock): void {
+    const tables = this.#tables;
+    const { size } = keys;
+    keys.added = 0;
+    if (size === 0) return;
+    const slice = keys.bucketOfAll(this.sliceMs);
+    const isOne = !Number.isNaN(slice);
+    if (isOne) tables.fill(this.#roomIn(this.#tableOf(slice), size), 0, size);
+    else this.#findEach(keys);
+    this.#code.enterAll(keys, tables);
+    this.size += keys.added;
+    if (isOne) tables[0].used += keys.added;
+    else for (let i = 0; i < size; i++) if (keys.outcomes[i] === ADDED) tables[i].used++;
+  }
+
+  /** Moves the watermark: slices that it has passed are gone. */
+  advance(watermarkMs: number): void {
+    const oldest = Math.floor((watermarkMs - this.#ttlMs) / this.sliceMs);
+    if (!(oldest > this.#oldest)) return;
+    if (oldest - this.#oldest > this.#slices.size) {
+      for (const slice of this.#slices.keys()) if (slice < oldest) this.#drop(slice);
+    } else {
+      for (let slice = this.#oldest; slice < oldest; slice++) this.#drop(slice);
+    }
+    this.#oldest = oldest;
+    if (this.#slices.size === 0) this.clear();
+    else if (this.#places.end > WORTH_LINES) this.#gather();
+  }
+
+  /**
+   * Goes on with a walk for about `slots` slots; true at its end. Between two calls anything may happen: a key that is there all the time
+   * is visited, once or more; one added meanwhile perhaps.
+   */
+  walk(place: SliceWalk, slots: number, visit: KeysOfSlice): boolean {
+    place.slices ??= [...this.#slices.keys()].sort((a, b) => b - a);
+    for (let left = slots; left > 0; ) {
+      const slice = place.slices.at(-1);
+      if (slice === undefined) return true;
+      const table = this.#slices.get(slice) ?? NO_SLICE;
+      if (table.lines !== place.lines) [place.line, place.lines] = [0, table.lines];
+      const lines = Math.min(table.lines - place.line, Math.ceil(left / LINE));
+      this.#visit(table, place.line, place.line + lines, visit);
+      left -= lines * LINE;
+      place.line += lines;
+      if (place.line < table.lines) continue;
+      place.slices.pop();
+      place.lines = 0;
+      left--;
+    }
+    return place.slices.length === 0;
+  }
+
+  /** Forgets all keys, and gives memory up; the watermark stays. */
+  clear(): void {
+    this.#slices.clear();
+    this.#near.fill(NO_SLICE);
+    this.#tables.fill(NO_SLICE);
+    this.#slots.release();
+    this.#places = new Buddies();
+    this.#room = 0;
+    this.size = 0;
+    this.#plain.words = this.#slots.words;
+  }
+
+  get #code(): SliceCode {
+    return this.#slots.compiled ?? this.#plain;
+  }
+
+  #findEach({ times, size }: KeyBlock): void {
+    const tables = this.#tables;
+    const near = this.#near;
+    for (let i = 0; i < size; i++) {
+      const slice = Math.floor(times[i] / this.sliceMs);
+      const known = near[slice & (NEAR - 1)];
+      tables[i] = this.#roomIn(known.slice === slice ? known : this.#tableOf(slice), size);
+    }
+  }
+
+  #tableOf(slice: number): SliceTable {
+    let table = this.#slices.get(slice);
+    if (table === undefined) {
+      table = new SliceTable(slice);
+      this.#slices.set(slice, table);
+      // It goes with the next step of the watermark.
+      if (slice < this.#oldest) this.#oldest = slice;
+    }
+    this.#near[slice & (NEAR - 1)] = table;
+    return table;
+  }
+
+  /** With room for so many keys more, be they all absent. */
+  #roomIn(table: SliceTable, keys: number): SliceTable {
+    if (table.used + keys > table.limit) this.#grow(table, keys);
+    return table;
+  }
+
+  #grow(table: SliceTable, keys: number): void {
+    if (table.lines === 0) {
+      // About as many will come as came before.
+      const lines = linesFor(Math.max(keys, this.#slices.get(table.slice - BEFORE)?.used ?? 0));
+      table.lie(this.#take(lines), lines);
+    }
+    while (table.used + keys > table.limit) {
+      const { start, lines } = table;
+      const next = this.#take(2 * lines);
+      this.#code.spread(table, next);
+      table.lie(next, 2 * lines);
+      this.#places.give(start, lines);
+    }
+  }
+
+  /** So many empty lines. */
+  #take(lines: number): number {
+    const end = this.#places.endWith(lines);
+    if (end > this.#room) this.#reach(end);
+    const start = this.#places.take(lines);
+    this.#slots.words.fill(0, start * LINE * 2, (start + lines) * LINE * 2);
+    return start;
+  }
+
+  #reach(end: number): void {
+    const generous = Math.ceil(end * (end < EARLY_LINES ? EARLY_GROWTH : GROWTH));
+    const isInPlace = this.#slots.reaches(end * LINE);
+    const slots = isInPlace ? this.#slots : this.#newSlots();
+    const lines = growTo(slots, generous) ? generous : end;
+    if (lines === end) slots.grow(end * LINE);
+    if (!isInPlace) slots.words.set(this.#slots.words);
+    this.#move(slots, lines);
+  }
+
+  #move(slots: GrowingSlots<CompiledSlices>, lines: number): void {
+    if (slots !== this.#slots) this.#slots.release();
+    this.#slots = slots;
+    this.#room = lines;
+    this.#plain.words = slots.words;
+  }
+
+  #drop(slice: number): void {
+    const table = this.#slices.get(slice);
+    if (table === undefined) return;
+    this.#slices.delete(slice);
+    if (this.#near[slice & (NEAR - 1)] === table) this.#near[slice & (NEAR - 1)] = NO_SLICE;
+    if (table.lines > 0) this.#places.give(table.start, table.lines);
+    this.size -= table.used;
+  }
+
+  /** Where little of the memory is used, moves that into another; not when that cannot be had. */
+  #gather(): void {
+    let lines = 0;
+    for (const table of this.#slices.values()) lines += table.lines;
+    if (lines > this.#places.end * SPARSE) return;
+    const [slots, places] = [this.#newSlots(), new Buddies()];
+    if (!growTo(slots, lines)) return;
+    // In order of length nothing between them is lost.
+    for (const table of [...this.#slices.values()].sort((a, b) => b.lines - a.lines)) {
+      if (table.lines === 0) continue;
+      const start = places.take(table.lines);
+      slots.words.set(this.#slots.words.subarray(table.start * LINE * 2, (table.start + table.lines) * LINE * 2), start * LINE * 2);
+      table.lie(start, table.lines);
+    }
+    this.#places = places;
+    this.#move(slots, lines);
+  }
+
+  #visit({ slice, start }: SliceTable, from: number, to: number, visit: KeysOfSlice): void {
+    const { words } = this.#slots;
+    const run = this.#run;
+    let keys = 0;
+    for (let i = (start + from) * LINE * 2; i < (start + to) * LINE * 2; i += 2) {
+      if (words[i] === 0 && words[i + 1] === 0) continue;
+      run[2 * keys] = words[i];
+      run[2 * keys++ + 1] = words[i + 1];
+      if (keys < RUN) continue;
+      visit(slice, run, keys);
+      keys = 0;
+    }
+    if (keys > 0) visit(slice, run, keys);
+  }
+}
+
+/** False where the budget or the system has not so much. */
+function growTo(slots: GrowingSlots<CompiledSlices>, lines: number): boolean {
+  try {
+    slots.grow(lines * LINE);
+    return true;
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,211 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { StreamError } from '../../src/errors.ts';
+import { Random } from '../../src/generate/random.ts';
+import { ADDED, PRESENT } from '../../src/state/add-outcome.ts';
+import type { SlotsOptions } from '../../src/state/growing-slots.ts';
+import { KEYS_OF_BLOCK, KeyBlock } from '../../src/state/key-block.ts';
+import { MemoryBudget } from '../../src/state/memory-budget.ts';
+import { SlicedKeys, SliceWalk } from '../../src/state/sliced-keys.ts';
+
+const SECOND = 1000;
+const TTL = 600 * SECOND;
+const START = 1_800_000_000 * SECOND;
+
+type Key = [hi: number, lo: number, ts: number];
+
+const storeOf = (options: SlotsOptions = {}, budget = new MemoryBudget()): SlicedKeys =>
+  new SlicedKeys({ sliceMs: SECOND, ttlMs: TTL, budget }, options);
+
+/** Zeros are kept as one. */
+const nameOf = (hi: number, lo: number): string => `${hi === 0 && lo === 0 ? 1 : hi}/${lo}`;
+
+/** Enters keys, and returns what came of each. */
+function enter(store: SlicedKeys, keys: Key[]): number[] {
+  const outcomes: number[] = [];
+  const block = new KeyBlock();
+  for (let from = 0; from < keys.length; from += KEYS_OF_BLOCK) {
+    block.clear();
+    for (const key of keys.slice(from, from + KEYS_OF_BLOCK)) block.push(...key);
+    store.addBlock(block);
+    const came = [...block.outcomes.subarray(0, block.size)];
+    outcomes.push(...came);
+    const added = new Uint32Array(block.addedBytes.slice(0, 8 * block.added).buffer);
+    const expected = came.flatMap((outcome, i) => (outcome === ADDED ? [nameOf(block.his[i], block.los[i])] : []));
+    expect(expected.map((_, i) => nameOf(added[2 * i], added[2 * i + 1]))).toEqual(expected);
+  }
+  return outcomes;
+}
+
+function walked(store: SlicedKeys, slots = Number.POSITIVE_INFINITY, between: () => void = () => undefined): string[] {
+  const found: string[] = [];
+  const place = new SliceWalk();
+  while (
+    !store.walk(place, slots, (slice, words, keys) => {
+      for (let i = 0; i < keys; i++) found.push(`${words[2 * i] >>> 0}/${words[2 * i + 1] >>> 0}@${slice}`);
+    })
+  )
+    between();
+  return found;
+}
+
+/** Many of `count` keys of a slice, scattered or (in their lower words) crowded in a few lines. */
+function keysOf(seed: number, count: number, ts: number, isCrowded = false): Key[] {
+  const random = new Random(seed, 0);
+  return Array.from({ length: count }, () => [random.bits() >>> 0, isCrowded ? (random.bits() & 3) << 24 : random.bits() >>> 0, ts]);
+}
+
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      op: fc.constant('few' as const),
+      keys: fc.array(fc.tuple(fc.nat(2), fc.nat(2), fc.nat(700)), { maxLength: 70 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('many' as const),
+      seed: fc.nat(3),
+      count: fc.nat(3000),
+      second: fc.nat(700),
+      isCrowded: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('advance' as const), seconds: fc.oneof(fc.nat(5), fc.nat(100), fc.nat(2000)) }) },
+);
+
+test.each([
+  // More than what lies in a plain array, and is left to TypeScript.
+  { by: 'compiled code', options: {}, first: 54_000, numRuns: 8 },
+  { by: 'TypeScript', options: { compiles: false }, first: 0, numRuns: 25 },
+  { by: 'TypeScript, in a memory that is moved when it grows', options: { narrowPages: 1 }, first: 54_000, numRuns: 4 },
+])('by $by, it answers as a map does, whatever is added and expires, and a walk tells all that lives', ({ options, first, numRuns }) => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const store = storeOf(options);
+      const model = new Map<string, number>();
+      let watermark = START;
+      const add = (keys: Key[]): void => {
+        const live = keys.filter(([, , ts]) => ts + SECOND + TTL > watermark);
+        const expected = live.map(([hi, lo, ts]) => {
+          const name = `${nameOf(hi, lo)}@${Math.floor(ts / SECOND)}`;
+          if (model.has(name)) return PRESENT;
+          model.set(name, ts);
+          return ADDED;
+        });
+        expect(enter(store, live)).toEqual(expected);
+      };
+      add(keysOf(77, first, START + 650 * SECOND));
+      for (const one of steps) {
+        if (one.op === 'few') add(one.keys.map(([hi, lo, second]) => [hi, lo, watermark + (second - 600) * SECOND + 7]));
+        if (one.op === 'many') add(keysOf(one.seed, one.count, watermark + (one.second - 600) * SECOND, one.isCrowded));
+        if (one.op === 'advance') {
+          watermark += one.seconds * SECOND;
+          store.advance(watermark);
+          for (const [name, ts] of model) if ((Math.floor(ts / SECOND) + 1) * SECOND + TTL <= watermark) model.delete(name);
+        }
+        expect(store.size).toBe(model.size);
+      }
+      expect(walked(store).sort()).toEqual([...model.keys()].sort());
+    }),
+    { numRuns },
+  );
+});
+
+test('beyond what lies in a plain array, days of traffic are answered the same, and memory does not grow with them', () => {
+  const budget = new MemoryBudget();
+  const store = storeOf({}, budget);
+  const peaks: number[] = [];
+  for (let second = 0; second < 4000; second++) {
+    const count = second % 1000 < 500 ? 300 : 30;
+    const keys = keysOf(second, count, START + second * SECOND).map(([hi, lo, ts], i): Key => [hi, lo, ts - (i % 6) * SECOND]);
+    if (second >= 6)
+      expect(
+        enter(
+          store,
+          keysOf(second - 6, 50, 0).map(([hi, lo], i) => [hi, lo, START + (second - 6 - (i % 6)) * SECOND]),
+        ).includes(ADDED),
+      ).toBe(second - 6 >= 500 && (second - 6) % 1000 >= 500);
+    expect(enter(store, keys).every((outcome) => outcome === ADDED)).toBe(true);
+    store.advance(START + second * SECOND);
+    if (second % 1000 === 999) peaks.push(budget.usedBytes);
+  }
+  expect(store.byteLength).toBe(budget.usedBytes);
+  expect(peaks[3]).toBeLessThanOrEqual(peaks[1]);
+  store.advance(START + 10_000 * SECOND);
+  expect([store.size, budget.usedBytes]).toEqual([0, 0]);
+});
+
+test('a walk tells all that was there, though tables are made anew, expire and are gathered meanwhile', () => {
+  const store = storeOf();
+  const before: Key[] = Array.from({ length: 40 }, (_, second) => keysOf(second, 3000, START + second * 20 * SECOND)).flat();
+  enter(store, before);
+  let seed = 1000;
+  const found = new Set(
+    walked(store, 700, () => {
+      if (seed++ < 1060) enter(store, keysOf(seed, 2000, START + (seed % 40) * 20 * SECOND));
+      if (seed === 1100) store.advance(START + TTL + 300 * SECOND);
+    }),
+  );
+  const isLeft = ([, , ts]: Key): boolean => ts + SECOND > START + 300 * SECOND;
+  for (const [hi, lo, ts] of before.filter(isLeft)) expect(found.has(`${hi}/${lo}@${ts / SECOND}`)).toBe(true);
+});
+
+test('memory of which little is used any more is given back, and what is in it stays', () => {
+  const budget = new MemoryBudget();
+  const store = storeOf({}, budget);
+  enter(store, keysOf(1, 600_000, START));
+  const many = budget.usedBytes;
+  const kept = keysOf(2, 20_000, START + 100 * SECOND);
+  enter(store, kept);
+  expect(walked(store).length).toBe(620_000);
+  store.advance(START + TTL + SECOND);
+  expect(budget.usedBytes).toBeLessThan(many / 20);
+  expect(store.byteLength).toBe(budget.usedBytes);
+  expect(enter(store, kept).every((outcome) => outcome === PRESENT)).toBe(true);
+  enter(store, keysOf(3, 300_000, START + 101 * SECOND));
+  expect(enter(store, kept).every((outcome) => outcome === PRESENT)).toBe(true);
+  expect(store.size).toBe(320_000);
+});
+
+test('where memory is full it says so, nothing of the block is entered, and what was there stays', () => {
+  for (const options of [{}, { compiles: false }]) {
+    const store = storeOf(options, new MemoryBudget(2_000_000));
+    const keys = keysOf(5, 500_000, START);
+    const block = new KeyBlock();
+    let entered = 0;
+    const enterNext = (): void => {
+      block.clear();
+      for (const key of keys.slice(entered, entered + KEYS_OF_BLOCK)) block.push(...key);
+      store.addBlock(block);
+      entered += KEYS_OF_BLOCK;
+    };
+    expect(() => {
+      for (;;) enterNext();
+    }).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+    expect(() => enterNext()).toThrow(StreamError);
+    expect(entered).toBeGreaterThan(50_000);
+    expect(store.size).toBe(entered);
+    expect(new Set(walked(store)).size).toBe(entered);
+    store.advance(START + TTL + SECOND);
+    enterNext();
+    expect(store.size).toBe(KEYS_OF_BLOCK);
+  }
+});
+
+test('a key of a slice that is gone is there until the watermark moves on, and leaves nothing behind', () => {
+  const store = storeOf();
+  store.advance(START + TTL);
+  expect(
+    enter(store, [
+      [1, 2, START - 50 * SECOND],
+      [1, 2, START - 50 * SECOND],
+      [1, 2, START + SECOND],
+    ]),
+  ).toEqual([ADDED, PRESENT, ADDED]);
+  store.advance(START + TTL + 1);
+  store.advance(START + TTL + SECOND);
+  expect(store.size).toBe(1);
+});
