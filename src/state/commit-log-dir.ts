@@ -10,6 +10,7 @@ import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { StreamError } from '../errors.ts';
 import type { Claim, Commit, CommitLog, LogRead, StateHeader } from '../topology/types.ts';
+import { FrameWriter, type Staging } from './frame-writer.ts';
 import {
   COMPLETE_MARK,
   type Counted,
@@ -22,7 +23,7 @@ import {
   withEarlier,
   writeHead,
 } from './segment.ts';
-import { frameHead, writeDurably } from './segment-file.ts';
+import { FRAME_HEAD_BYTES } from './segment-file.ts';
 import { unwritable } from './state-folder.ts';
 
 const NAME = /^(\d{10})\.log$/;
@@ -36,7 +37,8 @@ interface Claimant {
 export class DirCommitLog implements CommitLog {
   readonly #folder: string;
   readonly #task: string;
-  #file: FileHandle | null = null;
+  readonly #staging: Staging;
+  #file: FrameWriter | null = null;
   #claim = 0;
   #head: SegmentHead | null = null;
   #headEnd = 0;
@@ -52,9 +54,10 @@ export class DirCommitLog implements CommitLog {
   #appending: Promise<unknown> = Promise.resolve();
 
   /** `task` is written into each segment, so that a folder put elsewhere is noticed. */
-  constructor(folder: string, task: string) {
+  constructor(folder: string, task: string, staging: Staging) {
     this.#folder = folder;
     this.#task = task;
+    this.#staging = staging;
   }
 
   claim(header: StateHeader, told?: (read: LogRead) => void): Promise<Claim> {
@@ -121,7 +124,7 @@ export class DirCommitLog implements CommitLog {
     return turn;
   }
 
-  #owned(): FileHandle {
+  #owned(): FrameWriter {
     if (this.#file !== null && this.#certain) return this.#file;
     throw new StreamError('claim_lost', `${this.#folder}: the last append failed, or there was no claim; claim again.`);
   }
@@ -129,13 +132,12 @@ export class DirCommitLog implements CommitLog {
   /** Adds a frame. When it resolves, the frame counts: no claim was there after its bytes were. */
   async #write(parts: readonly Uint8Array[]): Promise<void> {
     const file = this.#owned();
-    const head = frameHead(parts, this.#end);
     this.#certain = false;
-    await this.#writing(() => writeDurably(file, [head, ...parts], this.#end));
+    await this.#writing(() => file.write(parts, this.#end));
     // A claim made meanwhile may not have seen these bytes: then they are not promised to anyone.
     await this.#refuseIfLost();
     this.#certain = true;
-    this.#end += parts.reduce((sum, { length }) => sum + length, head.length);
+    this.#end += parts.reduce((sum, { length }) => sum + length, FRAME_HEAD_BYTES);
   }
 
   #refuseUnlessBegun(claim: number): void {
@@ -163,26 +165,27 @@ export class DirCommitLog implements CommitLog {
 
   /** Finds out what counts before our claim, and writes it down. The file is ours to close, whatever happens. */
   async #take(claim: number, file: FileHandle, as: Claimant): Promise<Claim> {
+    const writer = new FrameWriter(file, this.#staging);
     try {
-      return await this.#takeOver(claim, file, as);
+      return await this.#takeOver(claim, writer, as);
     } catch (error) {
-      if (this.#file !== file) await file.close();
+      if (this.#file !== writer) await writer.close();
       throw error;
     }
   }
 
-  async #takeOver(claim: number, file: FileHandle, { header, told }: Claimant): Promise<Claim> {
+  async #takeOver(claim: number, writer: FrameWriter, { header, told }: Claimant): Promise<Claim> {
     const latest = Math.max(0, ...(await this.#claims()).filter((other) => other < claim));
     const current = this.#certain && latest === this.#claim;
     const known = current ? this.#asEarlier() : await this.#earlier(latest, told);
     await this.#file?.close();
-    this.#file = file;
+    this.#file = writer;
     this.#claim = claim;
     this.#snapshot = 'none';
     this.#head = { task: this.#task, header, counted: known.counted, countedHeader: known.header };
     if (!current) this.#position = null;
     this.#certain = false;
-    this.#headEnd = await this.#writing(() => writeHead(file, this.#head as SegmentHead));
+    this.#headEnd = await this.#writing(() => writeHead(writer.file, this.#head as SegmentHead));
     this.#end = this.#headEnd;
     await this.#writing(() => syncFolder(this.#folder));
     this.#certain = true;

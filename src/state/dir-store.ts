@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { StreamError } from '../errors.ts';
 import type { CommitLog, StateStore, TaskId } from '../topology/types.ts';
 import { DirCommitLog } from './commit-log-dir.ts';
+import { Staging } from './frame-writer.ts';
 import { SEED_BYTES } from './hash.ts';
 import { folderOf, unwritable } from './state-folder.ts';
 
@@ -21,6 +22,7 @@ export class DirStateStore implements StateStore {
   readonly #folder: string;
   readonly #hashSeed: Uint8Array | undefined;
   readonly #logs = new Set<DirCommitLog>();
+  readonly #staging = new Staging();
 
   constructor(folder: string, { hashSeed }: StateStoreOptions = {}) {
     this.#folder = folder;
@@ -28,7 +30,7 @@ export class DirStateStore implements StateStore {
   }
 
   open(task: TaskId): CommitLog {
-    const log = new DirCommitLog(join(this.#folder, ...folderOf(task)), `${task.stage}/${task.topic}/${task.partition}`);
+    const log = new DirCommitLog(join(this.#folder, ...folderOf(task)), `${task.stage}/${task.topic}/${task.partition}`, this.#staging);
     this.#logs.add(log);
     return log;
   }

@@ -35,15 +35,20 @@ export function frameHead(parts: readonly Uint8Array[], offset: number): Uint8Ar
     crc = crc32(part, crc);
   }
   const head = new Uint8Array(FRAME_HEAD_BYTES);
-  const view = new DataView(head.buffer);
-  view.setUint32(0, length, true);
-  view.setUint32(4, crc, true);
-  view.setUint32(8, checkOf(length, crc, offset), true);
+  putHead(head, { length, crc, offset });
   return head;
 }
 
-/** Writes all of the parts at `offset`, however many calls that takes. Durable when it resolves. */
-export async function writeDurably(file: FileHandle, parts: readonly Uint8Array[], offset: number): Promise<void> {
+/** The head of a frame into the first bytes of `to`: of a payload of that length and checksum, written at `offset`. */
+export function putHead(to: Uint8Array, { length, crc, offset }: { length: number; crc: number; offset: number }): void {
+  const view = new DataView(to.buffer, to.byteOffset, FRAME_HEAD_BYTES);
+  view.setUint32(0, length, true);
+  view.setUint32(4, crc, true);
+  view.setUint32(8, checkOf(length, crc, offset), true);
+}
+
+/** Writes all of the parts at `offset`, however many calls that takes. */
+export async function writeAll(file: FileHandle, parts: readonly Uint8Array[], offset: number): Promise<void> {
   let rest = [...parts];
   for (let at = offset; rest.length > 0; ) {
     const { bytesWritten } = await file.writev(rest, at);
@@ -55,6 +60,11 @@ export async function writeDurably(file: FileHandle, parts: readonly Uint8Array[
     }
     if (rest.length > 0) rest[0] = rest[0].subarray(written);
   }
+}
+
+/** The same, and durable when it resolves. */
+export async function writeDurably(file: FileHandle, parts: readonly Uint8Array[], offset: number): Promise<void> {
+  await writeAll(file, parts, offset);
   await file.datasync();
 }
 
@@ -99,7 +109,8 @@ async function frameAt(chunks: ChunkReader, offset: number): Promise<Frame | nul
   const view = new DataView(head.buffer, head.byteOffset);
   const length = view.getUint32(0, true);
   const crc = view.getUint32(4, true);
-  if (view.getUint32(8, true) !== checkOf(length, crc, offset)) return null;
+  // No frame is empty; zeros look like one at a single place of a file.
+  if (length === 0 || view.getUint32(8, true) !== checkOf(length, crc, offset)) return null;
   const payload = await chunks.read(offset + FRAME_HEAD_BYTES, length);
   if (payload === null || crc32(payload) !== crc) return null;
   return { offset, end: offset + FRAME_HEAD_BYTES + length, payload };
