@@ -13,6 +13,7 @@ import { MemoryBudget } from '../src/state/memory-budget.ts';
 import { EvaluateStage } from '../src/topology/evaluate.ts';
 import { EVALUATE_PARTS } from '../src/topology/evaluate-parts.ts';
 import { IngestStage } from '../src/topology/ingest.ts';
+import { unpacked } from '../src/topology/packed-records.ts';
 import { ListedBatch } from '../src/topology/sources/listed-batch.ts';
 import { collect, print, START } from './figures.ts';
 
@@ -145,7 +146,8 @@ for (let tick = 0; tick < SECONDS * EMISSIONS; tick++) {
     const place = { topic: 'exposures', partition: 0, nextOffset: first + count, endOffset: first + count, byteLength: 0 };
     const cpu = process.cpuUsage();
     stage.process(new ListedBatch(place, records), now);
-    for (const { topic, value } of stage.emit(now, heard, true) ?? []) if (topic === PARTIALS && value) partials.push(value.slice());
+    for (const { topic, value } of unpacked(stage.emit(now, heard, true) ?? []))
+      if (topic === PARTIALS && value) partials.push(value.slice());
     stage.takeCommit();
     const { user, system } = process.cpuUsage(cpu);
     ingestMs += (user + system) / 1000;

@@ -8,6 +8,7 @@ import { StaticRegistry } from '../../src/sinks/registry.ts';
 import { DirStateStore } from '../../src/state/dir-store.ts';
 import { SystemClock } from '../../src/topology/clock.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
+import { PackedRecords } from '../../src/topology/packed-records.ts';
 import { Pipeline } from '../../src/topology/pipeline.ts';
 import { KafkaAdmin } from '../../src/topology/sources/kafka-admin.ts';
 import { kafkaClient } from '../../src/topology/sources/kafka-client.ts';
@@ -63,7 +64,8 @@ Object.assign(IngestStage.prototype, { emit: timed(emit), prepare: timed(prepare
 const kafkaWriter = new KafkaWriter(kafka, { clock, logger });
 const writer: LogWriter = {
   send: (records) => {
-    for (const { topic, value } of records) if (topic === plan.partials) partials.bytes += value?.length ?? 0;
+    for (const record of records)
+      if (!(record instanceof PackedRecords) && record.topic === plan.partials) partials.bytes += record.value?.length ?? 0;
     return kafkaWriter.send(records);
   },
   close: () => kafkaWriter.close(),

@@ -14,6 +14,7 @@ import { MemoryCounterStore, MemoryCounters } from '../sinks/memory-counters.ts'
 import { MemoryTotals } from '../sinks/memory-totals.ts';
 import { StaticRegistry } from '../sinks/registry.ts';
 import { MemoryStateStore } from '../state/memory-store.ts';
+import { unpacked } from '../topology/packed-records.ts';
 import { Pipeline } from '../topology/pipeline.ts';
 import { MemoryBroker, MemoryWriter } from '../topology/sources/memory-log.ts';
 import { MemorySource } from '../topology/sources/memory-source.ts';
@@ -192,7 +193,7 @@ class DemoWorld {
       {
         ingestSource: source,
         evaluateSource,
-        writer: { send: (records) => log.send(this.side.take(records, this.#partials)), close: () => log.close() },
+        writer: { send: (records) => log.send(this.side.take(unpacked(records), this.#partials)), close: () => log.close() },
         stateStore: this.#state,
         counters: new MemoryCounters({ store: this.#store }),
         totals: new MemoryTotals(),

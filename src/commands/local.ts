@@ -6,6 +6,7 @@ import { MemoryCounters } from '../sinks/memory-counters.ts';
 import { MemoryTotals } from '../sinks/memory-totals.ts';
 import { type RegistrySource, StaticRegistry } from '../sinks/registry.ts';
 import { ForgetfulStateStore } from '../state/forgetful-store.ts';
+import { type Outgoing, unpacked } from '../topology/packed-records.ts';
 import { Pipeline, type PipelineObserver } from '../topology/pipeline.ts';
 import { MemoryBroker, MemoryWriter } from '../topology/sources/memory-log.ts';
 import { MemorySource } from '../topology/sources/memory-source.ts';
@@ -94,9 +95,9 @@ class SplitWriter implements LogWriter {
     this.#side = side;
   }
 
-  async send(records: readonly OutRecord[]): Promise<void> {
+  async send(records: readonly Outgoing[]): Promise<void> {
     const side = records.filter((record) => record.topic !== this.#topic);
-    if (side.length > 0) await this.#side(side);
+    if (side.length > 0) await this.#side(unpacked(side));
     await this.#partials.send(records.filter((record) => record.topic === this.#topic));
   }
 

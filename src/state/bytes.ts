@@ -12,6 +12,8 @@ const SHORT_BYTES = 48;
 const MOST_ASCII = 63;
 
 const MAX_VARINT_BYTES = 8;
+/** Of a whole number that a double tells exactly. */
+const MOST_DIGITS = 16;
 
 const { copy } = Buffer.prototype;
 
@@ -35,6 +37,11 @@ export class ByteWriter {
   /** Bytes written since the last `take` or `reset`. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Bytes that find room before memory is taken anew. */
+  get capacity(): number {
+    return this.#buffer.length;
   }
 
   u8(value: number): void {
@@ -109,6 +116,21 @@ export class ByteWriter {
     const encoded = utf8.encode(text);
     this.varint(unit * encoded.length);
     this.bytes(encoded);
+  }
+
+  /** A whole number, not negative, as the text of its digits: its length times `unit`, then these. */
+  digits(number: number, unit: 1 | 2 = 1): void {
+    this.#reserve(1 + MOST_DIGITS);
+    let count = 1;
+    for (let power = 10; power <= number; power *= 10) count++;
+    this.#buffer[this.#length] = unit * count;
+    this.#length += 1 + count;
+    let rest = number;
+    for (let at = this.#length - 1; at >= this.#length - count; at--) {
+      const tenth = Math.floor(rest / 10);
+      this.#buffer[at] = 0x30 + (rest - 10 * tenth);
+      rest = tenth;
+    }
   }
 
   /** A copy of what was written; the writer starts again empty. */

@@ -15,10 +15,11 @@ import { IngestBlock } from './ingest-block.ts';
 import { Emitter } from './ingest-emitter.ts';
 import { IngestState } from './ingest-state.ts';
 import { emptyTotals, type IngestTotals, TOTALS } from './ingest-totals.ts';
+import type { Outgoing } from './packed-records.ts';
 import { CELL_NAMES } from './partials.ts';
 import { SideOutputs } from './side-outputs.ts';
 import type { FeedStatus, Stage } from './stage.ts';
-import type { Commit, Now, OutRecord, RecordBatch, Stream } from './types.ts';
+import type { Commit, Now, RecordBatch, Stream } from './types.ts';
 import { UnitCounter } from './unit-counter.ts';
 
 /** Side outputs are sent before their time when this much waits. */
@@ -42,7 +43,7 @@ export interface IngestOptions {
   outputs: { partials: string; duplicates: string; late: string; invalid: string; violations: string; unique: string | null };
 }
 
-export class IngestStage implements Stage<OutRecord[], void> {
+export class IngestStage implements Stage<Outgoing[], void> {
   readonly #options: IngestOptions;
   readonly #state: IngestState;
   readonly #side: SideOutputs;
@@ -152,7 +153,7 @@ export class IngestStage implements Stage<OutRecord[], void> {
     return this.#emitter.prepare(now, feed, force, !this.#side.empty);
   }
 
-  emit(now: Now, feed: FeedStatus, force: boolean): OutRecord[] | null {
+  emit(now: Now, feed: FeedStatus, force: boolean): Outgoing[] | null {
     const partials = this.#emitter.emit(now, feed, force, !this.#side.empty);
     this.#emitted = partials !== null;
     // Copies that are many go alone: with each emission all cells that have changed would.

@@ -15,6 +15,7 @@ import { EVALUATE_PARTS } from './evaluate-parts.ts';
 import { evaluateSink } from './evaluate-sink.ts';
 import { fencedCounters } from './fenced-counters.ts';
 import { IngestStage } from './ingest.ts';
+import type { Outgoing } from './packed-records.ts';
 import { Runner } from './runner.ts';
 import { SnapshotTurns } from './snapshotter.ts';
 import { Task, type TaskObserver } from './task.ts';
@@ -24,7 +25,6 @@ import type {
   CounterOutcome,
   CounterSink,
   LogWriter,
-  OutRecord,
   PartitionFeed,
   Source,
   StateHeader,
@@ -74,7 +74,7 @@ export interface PipelineOptions {
   parts?: readonly MakePart[];
 }
 
-export type IngestTask = Task<OutRecord[], void, IngestStage>;
+export type IngestTask = Task<Outgoing[], void, IngestStage>;
 export type EvaluateTask = Task<EvaluateOut, CounterOutcome, EvaluateStage>;
 
 export class Pipeline {
@@ -209,7 +209,7 @@ export class Pipeline {
     return new Task({
       ...this.#common('ingest', feed, () => this.#header({ [feed.topic]: partitions, [partials]: partialsPartitions }, hash)),
       stage: () => new IngestStage({ ...place, decoder, hash, budget: this.budget, time, pace, limits, srm, outputs }),
-      sink: () => ({ deliver: (records: OutRecord[]) => this.#ports.writer.send(records) }),
+      sink: () => ({ deliver: (records: Outgoing[]) => this.#ports.writer.send(records) }),
     });
   }
 

@@ -1,44 +1,31 @@
 /** Copies of source records on their way to `.invalid .duplicates .late .violations .unique`: bytes unchanged, source in the headers. */
-import { copyBytes } from '../state/bytes.ts';
-import type { OutRecord, RecordView } from './types.ts';
+import { PackedRecords, packedTexts } from './packed-records.ts';
+import type { RecordView } from './types.ts';
 
 /** Kafka's default limit is 1 MiB a message; headers need room too. */
 const MAX_VALUE_BYTES = 1_000_000;
 const CUT_TO_BYTES = 64 * 1024;
-const FIRST_ROOM_BYTES = 4096;
-const NO_ROOM = new Uint8Array(0);
-/** With less than this share of it filled, room is given back. */
-const LEAST_FILLED = 1 / 8;
-/** Of a key or value that is null. */
-const NULL_BYTES = -1;
+/** Of headers and framing, about. */
+const OVERHEAD_BYTES = 200;
+/** source_topic, source_partition, source_offset. */
+const SOURCE_HEADERS = 3;
 
-/**
- * What is waiting lies in columns and in one buffer: an object a record, with bytes of its own, would be copied by every collection
- * until it is sent. There are two such buffers, in turn: what was taken is sent before it is taken again.
- */
+/** Two of a topic, in turn: what was taken is sent before it is taken again. */
+interface Packs {
+  waiting: PackedRecords;
+  taken: PackedRecords;
+}
+
 export class SideOutputs {
-  readonly #topic: string;
-  readonly #partition: string;
-  #bytes = NO_ROOM;
-  /** Holds the records that were taken last. */
-  #taken = NO_ROOM;
-  #filled = 0;
-  /** As much as was taken last, which may be nothing: a buffer that grows to it is made several times over. */
-  #expectedBytes = FIRST_ROOM_BYTES;
+  /** The first headers of all, up to where the offset follows. */
+  readonly #source: Uint8Array;
+  readonly #packs = new Map<string, Packs>();
+  /** By reason, the header that says it. */
+  readonly #reasons = new Map<string, Uint8Array>();
   #byteLength = 0;
-  #size = 0;
-  /** Of the first `#size` copies, as are the others; what is behind was sent. */
-  readonly #topics: string[] = [];
-  readonly #offsets: number[] = [];
-  readonly #keyBytes: number[] = [];
-  /** As they were, also of those that are cut. */
-  readonly #valueBytes: number[] = [];
-  readonly #reasons: string[] = [];
-  readonly #more: (Readonly<Record<string, string>> | undefined)[] = [];
 
   constructor(sourceTopic: string, sourcePartition: number) {
-    this.#topic = sourceTopic;
-    this.#partition = String(sourcePartition);
+    this.#source = packedTexts(['source_topic', sourceTopic, 'source_partition', String(sourcePartition), 'source_offset']);
   }
 
   get byteLength(): number {
@@ -46,82 +33,65 @@ export class SideOutputs {
   }
 
   get empty(): boolean {
-    return this.#size === 0;
+    return this.#byteLength === 0;
   }
 
   /** @param reason a code in snake_case; '' for `.unique`, which has none */
-  copy(record: RecordView, topic: string, reason: string, more?: Readonly<Record<string, string>>): void {
-    const keyBytes = this.#add(record.key, record.keyStart, record.keyEnd);
-    const whole = record.valueEnd - record.valueStart;
-    const kept = whole > MAX_VALUE_BYTES ? CUT_TO_BYTES : whole;
-    const valueBytes = this.#add(record.value, record.valueStart, record.valueStart + kept);
-    const at = this.#size++;
-    this.#topics[at] = topic;
-    this.#offsets[at] = record.offset;
-    this.#keyBytes[at] = keyBytes;
-    this.#valueBytes[at] = valueBytes === NULL_BYTES ? NULL_BYTES : whole;
-    this.#reasons[at] = reason;
-    this.#more[at] = more;
-    this.#byteLength += Math.max(0, keyBytes) + Math.max(0, valueBytes) + 200;
-  }
-
-  /** Their bytes are valid until the second `take` after this. */
-  take(): OutRecord[] {
-    const records: OutRecord[] = [];
-    let at = 0;
-    for (let i = 0; i < this.#size; i++) {
-      const key = this.#view(at, this.#keyBytes[i]);
-      at += key?.length ?? 0;
-      const whole = this.#valueBytes[i];
-      const value = this.#view(at, whole > MAX_VALUE_BYTES ? CUT_TO_BYTES : whole);
-      at += value?.length ?? 0;
-      records.push({ topic: this.#topics[i], partition: null, key, value, headers: this.#headers(i) });
+  copy(record: RecordView, topic: string, reason: string, more: Readonly<Record<string, string>> = NO_MORE): void {
+    const { key, keyStart, keyEnd, value, valueStart, valueEnd, offset } = record;
+    const whole = valueEnd - valueStart;
+    const isCut = value !== null && whole > MAX_VALUE_BYTES;
+    const kept = isCut ? CUT_TO_BYTES : whole;
+    const pack = this.#packsOf(topic).waiting;
+    pack.addKey(key, keyStart, keyEnd);
+    pack.addValue(value, valueStart, valueStart + kept);
+    let headers = SOURCE_HEADERS + (reason === '' ? 0 : 1) + (isCut ? 1 : 0);
+    for (const _ in more) headers++;
+    pack.addHeaders(headers);
+    pack.addTexts(this.#source);
+    pack.addDigits(offset);
+    if (reason !== '') pack.addTexts(this.#reasonOf(reason));
+    for (const name in more) {
+      pack.addText(name);
+      pack.addText(more[name]);
     }
-    this.#forget();
-    return records;
-  }
-
-  #headers(i: number): Record<string, string> {
-    const headers: Record<string, string> = {
-      source_topic: this.#topic,
-      source_partition: this.#partition,
-      source_offset: String(this.#offsets[i]),
-    };
-    if (this.#reasons[i] !== '') headers['reason'] = this.#reasons[i];
-    Object.assign(headers, this.#more[i]);
-    if (this.#valueBytes[i] > MAX_VALUE_BYTES) headers['truncated'] = String(this.#valueBytes[i]);
-    return headers;
-  }
-
-  #view(at: number, bytes: number): Uint8Array | null {
-    return bytes === NULL_BYTES ? null : this.#bytes.subarray(at, at + bytes);
-  }
-
-  /** Returns how many bytes these are, and `NULL_BYTES` for null. */
-  #add(from: Uint8Array | null, start: number, end: number): number {
-    if (from === null) return NULL_BYTES;
-    const needed = this.#filled + end - start;
-    if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#expectedBytes, needed, 2 * this.#bytes.length));
-      grown.set(this.#bytes.subarray(0, this.#filled));
-      this.#bytes = grown;
+    if (isCut) {
+      pack.addText('truncated');
+      pack.addDigits(whole);
     }
-    // A copy: views of a few records would keep whole fetches in memory until they are sent.
-    copyBytes(from, start, end, this.#bytes, this.#filled);
-    this.#filled = needed;
-    return end - start;
+    pack.endRecord();
+    this.#byteLength += (key === null ? 0 : keyEnd - keyStart) + (value === null ? 0 : kept) + OVERHEAD_BYTES;
   }
 
-  #forget(): void {
-    this.#expectedBytes = Math.max(FIRST_ROOM_BYTES, this.#filled);
-    const isQuiet = this.#filled < LEAST_FILLED * this.#bytes.length;
-    const next = this.#taken;
-    this.#taken = isQuiet ? NO_ROOM : this.#bytes;
-    this.#bytes = next;
-    this.#filled = 0;
+  /** One a topic that has any, in the order of their names; their bytes are valid until the second `take` after this. */
+  take(): PackedRecords[] {
+    const taken: PackedRecords[] = [];
+    for (const packs of this.#packs.values()) {
+      const { waiting, taken: sent } = packs;
+      packs.waiting = sent;
+      packs.taken = waiting;
+      sent.clear(waiting.byteLength);
+      if (waiting.size > 0) taken.push(waiting);
+    }
     this.#byteLength = 0;
-    this.#size = 0;
-    if (!isQuiet) return;
-    for (const column of [this.#topics, this.#offsets, this.#keyBytes, this.#valueBytes, this.#reasons, this.#more]) column.length = 0;
+    return taken.sort((a, b) => (a.topic < b.topic ? -1 : 1));
+  }
+
+  #packsOf(topic: string): Packs {
+    const known = this.#packs.get(topic);
+    if (known !== undefined) return known;
+    const packs = { waiting: new PackedRecords(topic), taken: new PackedRecords(topic) };
+    this.#packs.set(topic, packs);
+    return packs;
+  }
+
+  #reasonOf(reason: string): Uint8Array {
+    const known = this.#reasons.get(reason);
+    if (known !== undefined) return known;
+    const header = packedTexts(['reason', reason]);
+    this.#reasons.set(reason, header);
+    return header;
   }
 }
+
+const NO_MORE = {};

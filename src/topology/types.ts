@@ -4,6 +4,7 @@
  * Everything below is either a value that flows, or a port: a promise that a fake in memory and the real thing both keep
  * (test/conformance runs one suite on each).
  */
+import type { Outgoing } from './packed-records.ts';
 
 /** The three inputs. The index is the stream's number in binary formats. */
 export const STREAMS = ['exposures', 'assignments', 'impressions'] as const;
@@ -144,11 +145,10 @@ export interface OutRecord {
 /** Appends to topics. */
 export interface LogWriter {
   /**
-   * Resolves when every record is acknowledged by all replicas. Records of one partition keep their order. Retries by
-   * itself while the broker is away; a rejected call may have written any part of its records. Once it has ended, their bytes are
-   * not read any more: that memory is used again.
+   * Resolves when every record is acknowledged by all replicas. Records of one partition keep their order. Retries by itself while the
+   * broker is away; a rejected call may have written any part of its records. Once it has ended, their bytes are not read any more.
    */
-  send(records: readonly OutRecord[]): Promise<void>;
+  send(records: readonly Outgoing[]): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -7,6 +7,7 @@ import { checkHeader } from '../../src/state/header.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { MemoryStateStore } from '../../src/state/memory-store.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
+import { unpacked } from '../../src/topology/packed-records.ts';
 import { placeStage } from '../../src/topology/place-stage.ts';
 import { ListedBatch, type ListedRecord } from '../../src/topology/sources/listed-batch.ts';
 import type { Commit, CommitLog, StateHeader, StateStore, Stream } from '../../src/topology/types.ts';
@@ -176,7 +177,7 @@ export class Owner {
   static process(life: Life, stage: IngestStage, from: number, to: number): void {
     const place = { topic: life.stream, partition: 0, nextOffset: to, endOffset: life.end, byteLength: 0 };
     stage.process(new ListedBatch(place, life.records.slice(from, to)), at(to));
-    for (const { topic, value } of stage.emit(at(to), heardAt(to), true) ?? []) if (topic === PARTIALS) life.evaluate.raw(value);
+    for (const { topic, value } of unpacked(stage.emit(at(to), heardAt(to), true) ?? [])) if (topic === PARTIALS) life.evaluate.raw(value);
     stage.delivered(undefined, at(to));
   }
 

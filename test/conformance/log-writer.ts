@@ -1,5 +1,6 @@
 /** What every LogWriter promises (types.ts), told as tests. */
 import { expect, test } from 'vitest';
+import { PackedRecords } from '../../src/topology/packed-records.ts';
 import { partitionOf } from '../../src/topology/sources/murmur2.ts';
 import type { LogWriter, OutRecord } from '../../src/topology/types.ts';
 
@@ -79,6 +80,35 @@ export const logWriterConformance = (makeBed: () => Promise<WriterBed>): void =>
         expect(written.flatMap(({ key }) => (key === null ? [] : [key]))).toEqual(expected);
       }
       expect(loose).toBe(1);
+    }),
+  );
+
+  test(
+    'packed records arrive as single ones do: first of all, later, and beside others',
+    withWriter(async (bed, writer) => {
+      const headers = { reason: 'löß', source_offset: '7' };
+      const told: WrittenRecord[] = [];
+      for (const round of [1, 2]) {
+        const pack = new PackedRecords(bed.topic);
+        for (let i = 0; i < 300; i++) {
+          const [key, value] = [`k${i % 10}`, i % 100 === 50 ? null : `${round}/${i}`];
+          pack.addKey(Buffer.from(key), 0, key.length);
+          pack.addValue(value === null ? null : Buffer.from(value), 0, value?.length ?? 0);
+          pack.addHeaders(2);
+          pack.addText('reason');
+          pack.addText('löß');
+          pack.addText('source_offset');
+          pack.addDigits(7);
+          pack.endRecord();
+          told.push({ key, value, headers });
+        }
+        await writer.send([pack, { topic: bed.topic, partition: 0, key: null, value: Buffer.from(`${round} beside`) }]);
+      }
+      for (let partition = 0; partition < bed.partitions; partition++) {
+        const written = (await bed.read(partition)).filter(({ key }) => key !== null);
+        const isHere = ({ key }: WrittenRecord) => partitionOf(Buffer.from(key ?? ''), 0, key?.length ?? 0, bed.partitions) === partition;
+        expect(written).toEqual(told.filter(isHere));
+      }
     }),
   );
 

@@ -6,6 +6,7 @@ import { MemoryTotals } from '../../src/sinks/memory-totals.ts';
 import type { Registry, RegistrySource, StaticRegistry } from '../../src/sinks/registry.ts';
 import { type MemoryDisk, MemoryStateStore } from '../../src/state/memory-store.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
+import { type Outgoing, unpacked } from '../../src/topology/packed-records.ts';
 import { Pipeline, type PipelineObserver, type PipelinePorts } from '../../src/topology/pipeline.ts';
 import { type MemoryBroker, MemoryWriter } from '../../src/topology/sources/memory-log.ts';
 import { type AssignedPartition, MemorySource } from '../../src/topology/sources/memory-source.ts';
@@ -18,7 +19,6 @@ import type {
   CounterWrite,
   CounterWriter,
   LogWriter,
-  OutRecord,
   StateHeader,
   StateStore,
   TaskId,
@@ -120,10 +120,10 @@ export class SimWriter implements LogWriter {
     this.#inner = new MemoryWriter(world.broker, step);
   }
 
-  async send(records: readonly OutRecord[]): Promise<void> {
+  async send(records: readonly Outgoing[]): Promise<void> {
     const { broker, repeats } = this.#world;
     // As they are now: what comes again was on its way already, and their memory is used for others.
-    const sent = records.map((record) => ({ ...record, key: record.key?.slice() ?? null, value: record.value?.slice() ?? null }));
+    const sent = unpacked(records).map((record) => ({ ...record, key: record.key?.slice() ?? null, value: record.value?.slice() ?? null }));
     repeats('send', () => void new MemoryWriter(broker).send(sent));
     await this.#inner.send(records);
   }

@@ -6,6 +6,7 @@ import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
 import { EVALUATE_PARTS } from '../../src/topology/evaluate-parts.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
+import { unpacked } from '../../src/topology/packed-records.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import { judge, type Logged, logged, SCENARIOS, type Scenario } from '../e2e/srm/scenarios.ts';
 import { PARTIALS, START } from '../topology/drive.ts';
@@ -60,7 +61,7 @@ class Line {
       }));
       const end = first + mine.length;
       stage.process(new ListedBatch({ topic: stream, partition: 0, nextOffset: end, endOffset: end, byteLength: 0 }, listed), at(nowMs));
-      for (const { topic, value } of stage.emit(at(nowMs), heardAt(nowMs), true) ?? []) if (topic === PARTIALS) this.#take(value);
+      for (const { topic, value } of unpacked(stage.emit(at(nowMs), heardAt(nowMs), true) ?? [])) if (topic === PARTIALS) this.#take(value);
       stage.takeCommit();
     }
     this.evaluate.emit(at(nowMs), heardAt(nowMs), true);

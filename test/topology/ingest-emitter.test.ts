@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { TO_SEND } from '../../src/state/cells.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
+import { unpacked } from '../../src/topology/packed-records.ts';
 import type { PartialHeader } from '../../src/topology/partials.ts';
 import { MINUTE, SECOND, START, Story } from './drive.ts';
 import { readPartial } from './read-partial.ts';
@@ -85,7 +86,7 @@ test('a large emission is made in portions, and is the same as one that is made 
   expect(lefts).toHaveLength(3);
   expect(Math.max(...lefts.map((many, i) => (lefts[i - 1] ?? campaigns) - many))).toBeLessThan(17_000);
   const sent = ({ stage: of }: Staged): string[] =>
-    (of.emit(now, feed, false) ?? []).map(({ value }) =>
+    unpacked(of.emit(now, feed, false) ?? []).map(({ value }) =>
       createHash('sha256')
         .update(value ?? '')
         .digest('hex'),

@@ -12,7 +12,8 @@ test('copies lie in two buffers in turn, made in one piece for as many as there 
   const first = memoryOf(1000);
   const second = memoryOf(1000);
   expect(first?.byteLength).toBeGreaterThanOrEqual(1_000_000);
-  expect(second?.byteLength).toBe(1_000_000);
+  expect(second?.byteLength).toBeGreaterThanOrEqual(1_000_000);
+  expect(second?.byteLength).toBeLessThan(1_300_000);
   for (const [records, memory] of [
     [1000, first],
     [900, second],

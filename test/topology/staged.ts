@@ -5,6 +5,7 @@ import { BYTES_AT, DecoderMemory } from '../../src/operators/decoder-memory.ts';
 import { SeededHash } from '../../src/state/hash.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
 import { IngestStage } from '../../src/topology/ingest.ts';
+import { unpacked } from '../../src/topology/packed-records.ts';
 import { CELL_NAMES } from '../../src/topology/partials.ts';
 import { ColumnBatch } from '../../src/topology/sources/column-batch.ts';
 import { bytesOf, type ListedRecord, pack } from '../../src/topology/sources/listed-batch.ts';
@@ -62,7 +63,7 @@ export class Staged {
     this.#noteCells();
     const commit = this.stage.takeCommit();
     this.#commits.push({ ...commit, changes: commit.changes.slice() });
-    return sent.filter(({ topic }) => topic !== OUTPUTS.partials);
+    return unpacked(sent).filter(({ topic }) => topic !== OUTPUTS.partials);
   }
 
   /** Another owner goes on from the commits. */

@@ -1,22 +1,32 @@
 /** Records on their way to a topic. */
 import type { Message } from 'kafkajs';
+import { NO_KEY, type PackedRecords, PackedRun } from '../packed-records.ts';
 import type { OutRecord } from '../types.ts';
+import { partitionOf } from './murmur2.ts';
 
 export interface Call {
-  /** Records not yet acknowledged or given up; the call ends with the last. */
+  /** Items not yet acknowledged or given up; the call ends with the last. */
   left: number;
   failure: Error | null;
   resolve(): void;
   reject(error: Error): void;
 }
 
-/** A record on its way, and whose it is. */
+/** A record on its way, or some out of a pack that go together, and whose they are. */
 export interface Item {
-  readonly record: OutRecord;
-  /** Settled at the first attempt, and stays. */
+  readonly record: OutRecord | PackedRun;
+  /** Settled at the first attempt, and stays; that of packed ones is. */
   partition: number;
   readonly bytes: number;
   readonly call: Call;
+}
+
+/** Where packed records may go. */
+interface Room {
+  partitions: number;
+  maxBatchBytes: number;
+  /** The partition of the next record without a key. */
+  placeLoose(): number;
 }
 
 /** The partition of a record before it is settled. */
@@ -38,7 +48,7 @@ export const grouped = <Key, T>(items: readonly T[], keyOf: (item: T) => Key): M
 };
 
 /** As kafkajs sends a record by itself. */
-export const messageOf = ({ record: { key, value, headers }, partition }: Item): Message => ({
+export const messageOf = ({ key, value, headers }: OutRecord, partition: number): Message => ({
   key: key && bufferOf(key),
   value: value && bufferOf(value),
   ...(partition === UNSETTLED ? {} : { partition }),
@@ -46,6 +56,42 @@ export const messageOf = ({ record: { key, value, headers }, partition }: Item):
 });
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** The records of a pack by partition, in runs that find room in a batch. */
+export function itemsOf(pack: PackedRecords, call: Call, { partitions, maxBatchBytes, placeLoose }: Room): Item[] {
+  const { bytes, size } = pack;
+  const items: Item[] = [];
+  const open: { numbers: number[]; bytes: number }[] = [];
+  const close = (partition: number): void => {
+    const run = open[partition];
+    if (run !== undefined) items.push({ record: new PackedRun(pack, run.numbers), partition, bytes: run.bytes, call });
+  };
+  for (let n = 0; n < size; n++) {
+    const keyStart = pack.keyStart(n);
+    const partition = keyStart === NO_KEY ? placeLoose() : partitionOf(bytes, keyStart, pack.keyEnd(n), partitions);
+    const recordBytes = RECORD_OVERHEAD_BYTES + pack.end(n) - pack.start(n);
+    if (open[partition] === undefined || open[partition].bytes + recordBytes > maxBatchBytes) {
+      close(partition);
+      open[partition] = { numbers: [], bytes: 0 };
+    }
+    open[partition].numbers.push(n);
+    open[partition].bytes += recordBytes;
+  }
+  for (let partition = 0; partition < open.length; partition++) close(partition);
+  return items;
+}
+
+/** An item in two; null for a single record. Its call ends with both. */
+export function halvesOf({ record, partition, bytes, call }: Item): [Item, Item] | null {
+  if (!(record instanceof PackedRun) || record.numbers.length === 1) return null;
+  const middle = record.numbers.length >> 1;
+  const half = (numbers: readonly number[]): Item => {
+    const share = Math.ceil((bytes * numbers.length) / record.numbers.length);
+    return { record: new PackedRun(record.pack, numbers), partition, bytes: share, call };
+  };
+  call.left++;
+  return [half(record.numbers.slice(0, middle)), half(record.numbers.slice(middle))];
+}
 
 export const sizeOf = ({ key, value, headers }: OutRecord): number => {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);

@@ -1,9 +1,10 @@
 import type { Kafka, Message, Producer } from 'kafkajs';
 import { asError, StreamError } from '../../errors.ts';
+import { type Outgoing, PackedRecords, PackedRun } from '../packed-records.ts';
 import type { Clock, OutRecord } from '../types.ts';
 import { Absence } from './kafka-absence.ts';
 import { type KafkaLogger, rootOf } from './kafka-client.ts';
-import { type Call, chunks, grouped, type Item, messageOf, sizeOf, UNSETTLED } from './kafka-lane-items.ts';
+import { type Call, chunks, grouped, halvesOf, type Item, itemsOf, messageOf, sizeOf, UNSETTLED } from './kafka-lane-items.ts';
 import { acknowledged, lost, messageOfBatch } from './kafkajs-encoding.ts';
 import { partitionOf } from './murmur2.ts';
 import { writeRecordBatch } from './record-batch-writer.ts';
@@ -72,10 +73,15 @@ export class KafkaLane {
   }
 
   /** Resolves when all are acknowledged. When it rejects (`message_too_large`, what cannot mend itself, closed) any part may be written. */
-  send(records: readonly OutRecord[]): Promise<void> {
+  send(records: readonly Outgoing[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      const call: Call = { left: records.length, failure: null, resolve, reject };
-      for (const record of records) this.#waiting.push({ record, partition: record.partition ?? UNSETTLED, bytes: sizeOf(record), call });
+      const call: Call = { left: 0, failure: null, resolve, reject };
+      for (const record of records) {
+        const items = this.#itemsOf(record, call);
+        call.left += items.length;
+        for (const item of items) this.#waiting.push(item);
+      }
+      if (call.left === 0) return resolve();
       this.#sending ??= this.#sendAll();
     });
   }
@@ -86,6 +92,15 @@ export class KafkaLane {
     await this.#sending;
     await Promise.all([...this.#held.values()].map(({ done }) => done));
     await this.#producer.disconnect();
+  }
+
+  #itemsOf(record: Outgoing, call: Call): Item[] {
+    const itemOf = (one: OutRecord): Item => ({ record: one, partition: one.partition ?? UNSETTLED, bytes: sizeOf(one), call });
+    if (!(record instanceof PackedRecords)) return [itemOf(record)];
+    // How many partitions there are is heard with the first request, which kafkajs makes of single records.
+    if (this.#partitions === 0) return record.unpack().map(itemOf);
+    const { maxBatchBytes } = this.#options;
+    return itemsOf(record, call, { partitions: this.#partitions, maxBatchBytes, placeLoose: () => this.#placeLoose() });
   }
 
   async #sendAll(): Promise<void> {
@@ -153,14 +168,15 @@ export class KafkaLane {
 
   /** A topic may accept less than our batches hold. */
   async #sendHalves(chunk: readonly Item[], held: Held | null, cause: unknown): Promise<void> {
-    if (chunk.length === 1) {
+    const parts = chunk.length > 1 ? chunk : halvesOf(chunk[0]);
+    if (parts === null) {
       const says = `A record of ${chunk[0].bytes} bytes for ${this.#topic} was refused: raise max.message.bytes of that topic.`;
       return ended(chunk, new StreamError('message_too_large', says, { cause }));
     }
-    const middle = chunk.length >> 1;
-    await this.#sendChunk(chunk.slice(0, middle), held);
+    const middle = parts.length >> 1;
+    await this.#sendChunk(parts.slice(0, middle), held);
     // The first half may have been held up.
-    const rest = held ? chunk.slice(middle) : this.#free(chunk.slice(middle));
+    const rest = held ? parts.slice(middle) : this.#free(parts.slice(middle));
     if (rest.length > 0) await this.#sendChunk(rest, held);
   }
 
@@ -190,18 +206,22 @@ export class KafkaLane {
 
   /** Kafka's own: murmur2 of the key over all partitions; without a key one after the other. */
   #place(item: Item): number {
-    if (item.partition !== UNSETTLED) return item.partition;
-    const { key } = item.record;
-    item.partition = key === null ? this.#withoutKey++ % this.#partitions : partitionOf(key, 0, key.length, this.#partitions);
+    const { partition, record } = item;
+    if (partition !== UNSETTLED || record instanceof PackedRun) return partition;
+    const { key } = record;
+    item.partition = key === null ? this.#placeLoose() : partitionOf(key, 0, key.length, this.#partitions);
     return item.partition;
+  }
+
+  #placeLoose(): number {
+    return this.#withoutKey++ % this.#partitions;
   }
 
   /** What kafkajs is given for these records, at every attempt the same: one message a partition, which stands for all that goes there. */
   #messages(chunk: readonly Item[]): Promise<Message[]> {
-    // How many partitions there are is heard with the first request.
     if (this.#partitions === 0) {
       this.#placing = new Map();
-      for (const item of chunk) this.#placing.set(messageOf(item), item);
+      for (const item of chunk) if (!(item.record instanceof PackedRun)) this.#placing.set(messageOf(item.record, item.partition), item);
       return Promise.resolve([...this.#placing.keys()]);
     }
     const { compression: codec, clock } = this.#options;

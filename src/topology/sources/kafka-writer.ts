@@ -1,5 +1,6 @@
 import { CompressionTypes, type Kafka } from 'kafkajs';
-import type { Clock, LogWriter, OutRecord } from '../types.ts';
+import type { Outgoing } from '../packed-records.ts';
+import type { Clock, LogWriter } from '../types.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import { closedError, KafkaLane } from './kafka-lane.ts';
 import { grouped } from './kafka-lane-items.ts';
@@ -37,7 +38,7 @@ export class KafkaWriter implements LogWriter {
     this.#options = { compression: 'none', maxBatchBytes: 900_000, absentAfterMs: 30_000, ...options };
   }
 
-  async send(records: readonly OutRecord[]): Promise<void> {
+  async send(records: readonly Outgoing[]): Promise<void> {
     if (records.length === 0) return;
     if (this.#closed) throw closedError();
     const sent = [...grouped(records, ({ topic }) => topic)].map(([topic, ofTopic]) => this.#laneOf(topic).send(ofTopic));

@@ -1,5 +1,6 @@
 /** Topics in memory: what `demo`, `replay` and the tests run on instead of Kafka. Nothing survives the process. */
 import { StreamError } from '../../errors.ts';
+import { type Outgoing, unpacked } from '../packed-records.ts';
 import type { Clock, LogWriter, OutRecord, PartitionBounds } from '../types.ts';
 import type { ListedRecord } from './listed-batch.ts';
 import { partitionOf } from './murmur2.ts';
@@ -138,9 +139,9 @@ export class MemoryWriter implements LogWriter {
   }
 
   /** The step after each record is labelled `send <topic>/<partition> part`, so that a batch can be torn anywhere. */
-  async send(records: readonly OutRecord[]): Promise<void> {
+  async send(records: readonly Outgoing[]): Promise<void> {
     await this.#step('send before');
-    for (const record of records) {
+    for (const record of unpacked(records)) {
       const partition = this.#partitionFor(record);
       this.#broker.append(record.topic, partition, { key: record.key, value: record.value, headers: record.headers ?? {} });
       await this.#step(`send ${record.topic}/${partition} part`);

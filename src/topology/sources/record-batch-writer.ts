@@ -4,6 +4,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { ByteWriter } from '../../state/bytes.ts';
+import { PackedRun } from '../packed-records.ts';
 import { CODECS } from './codecs.ts';
 import { ATTRIBUTES_AT, CRC_AT, HEADER_BYTES, UNCOUNTED_BYTES } from './record-set.ts';
 
@@ -24,6 +25,8 @@ const MAGIC = 2;
 const NONE = -1;
 /** A number that is not negative is written as so many times itself. */
 const ZIGZAG = 2;
+/** In front of a record's offset. */
+const ATTRIBUTES_AND_TIME_BYTES = 2;
 
 /** Records come with the same headers one after the other, most of them with the same value. */
 interface Header {
@@ -42,16 +45,20 @@ const out = new ByteWriter(64 * 1024);
 
 /** @param room gives memory for so many bytes, whatever is in it */
 export async function writeRecordBatch(
-  records: readonly BatchRecord[],
+  records: readonly (BatchRecord | PackedRun)[],
   { timestampMs, codec }: BatchForm,
   room: (bytes: number) => Buffer = Buffer.allocUnsafe,
 ): Promise<Buffer> {
   out.reset();
-  for (let i = 0; i < records.length; i++) writeRecord(records[i], i);
+  let count = 0;
+  for (const record of records) {
+    if (record instanceof PackedRun) count = writeRun(record, count);
+    else writeRecord(record, count++);
+  }
   const packed = codec === 0 ? out.view() : await CODECS[codec].compress(Buffer.from(out.take().buffer));
   const batch = room(HEADER_BYTES + packed.length);
   batch.set(packed, HEADER_BYTES);
-  writeBatchHeader(batch, { records: records.length, timestampMs, codec });
+  writeBatchHeader(batch, { records: count, timestampMs, codec });
   return batch;
 }
 
@@ -71,6 +78,29 @@ function writeBatchHeader(batch: Buffer, { records, timestampMs, codec }: BatchF
   batch.writeInt32BE(records, at);
   batch.writeUInt32BE(crc32c(batch.subarray(ATTRIBUTES_AT)), CRC_AT);
 }
+
+/** Returns how many there are then. */
+function writeRun({ pack, numbers }: PackedRun, count: number): number {
+  const { bytes } = pack;
+  let delta = count;
+  for (const n of numbers) {
+    const start = pack.start(n);
+    const end = pack.end(n);
+    zigzag(out, ATTRIBUTES_AND_TIME_BYTES + widthOf(ZIGZAG * delta) + end - start);
+    out.u8(0);
+    zigzag(out, 0);
+    zigzag(out, delta++);
+    out.bytes(bytes, start, end);
+  }
+  return delta;
+}
+
+/** Bytes of a varint below 2^31. */
+const widthOf = (value: number): number => {
+  let width = 1;
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) width++;
+  return width;
+};
 
 function writeRecord({ key, value, headers }: BatchRecord, offsetDelta: number): void {
   body.reset();

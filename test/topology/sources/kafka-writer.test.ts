@@ -1,6 +1,7 @@
 import type { Kafka, Message, TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { codeOf } from '../../../src/errors.ts';
+import { PackedRecords } from '../../../src/topology/packed-records.ts';
 import { KafkaWriter } from '../../../src/topology/sources/kafka-writer.ts';
 import { batchBehind } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { RecordReader } from '../../../src/topology/sources/record-reader.ts';
@@ -20,6 +21,9 @@ const cluster = () => {
   const unknown = new Set<string>();
   const log = new Map<string, string[]>();
   const requests: Message[][] = [];
+  /** Of the batches of all requests. */
+  const sizes: number[] = [];
+  const most = { bytes: Number.POSITIVE_INFINITY };
   const placeOf = (partition: Partition, message: Message): number => partition({ message, partitionMetadata: Array(PARTITIONS).fill({}) });
   const append = (partition: Partition, { topic, messages }: TopicMessages): boolean => {
     const places = messages.map((message) => `${topic}/${placeOf(partition, message)}`);
@@ -36,6 +40,11 @@ const cluster = () => {
         disconnect: async () => undefined,
         sendBatch: async ({ topicMessages }: { topicMessages: TopicMessages[] }) => {
           requests.push(topicMessages.flatMap(({ messages }) => messages));
+          const bytes = topicMessages.flatMap(({ messages }) => messages.map((message) => batchBehind(message)?.length ?? 0));
+          sizes.push(...bytes);
+          if (Math.max(...bytes) > most.bytes) {
+            throw Object.assign(new Error('too large'), { type: 'MESSAGE_TOO_LARGE' });
+          }
           const whole = topicMessages.map((messages) => append(partition, messages)).every(Boolean);
           if (!whole) throw Object.assign(new Error('too few replicas'), { type: 'NOT_ENOUGH_REPLICAS' });
           // As kafkajs: what its metadata does not have is left out.
@@ -49,7 +58,7 @@ const cluster = () => {
     },
   };
   const clock = new HandClock(1_700_000_000_000);
-  return { ill, unknown, log, requests, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
+  return { ill, unknown, log, requests, sizes, most, clock, writer: new KafkaWriter(kafka as unknown as Kafka, { clock, logger: silent }) };
 };
 
 /** Of the record batch that a message stands for, or of itself. */
@@ -62,6 +71,20 @@ const valuesOf = (message: Message): string[] => {
   return values;
 };
 
+/** Packed records for one topic. */
+const packed = (topic: string, records: readonly [key: string | null, value: string][]): PackedRecords => {
+  const pack = new PackedRecords(topic);
+  for (const [key, value] of records) {
+    const bytes = Buffer.from((key ?? '') + value);
+    const keyBytes = Buffer.byteLength(key ?? '');
+    pack.addKey(key === null ? null : bytes, 0, keyBytes);
+    pack.addValue(bytes, keyBytes, bytes.length);
+    pack.addHeaders(0);
+    pack.endRecord();
+  }
+  return pack;
+};
+
 const record = (topic: string, partition: number | null, value: string, key = 'key'): OutRecord => ({
   topic,
   partition,
@@ -70,9 +93,9 @@ const record = (topic: string, partition: number | null, value: string, key = 'k
 });
 
 /** Resolves to whether the call has ended. */
-const watched = (call: Promise<void>): { ended: string | null; error?: unknown } => {
-  const state: { ended: string | null; error?: unknown } = { ended: null };
-  call.then(
+const watched = (call: Promise<void>): { ended: string | null; error?: unknown; done: Promise<unknown> } => {
+  const state: { ended: string | null; error?: unknown; done: Promise<unknown> } = { ended: null, done: Promise.resolve() };
+  state.done = call.then(
     () => (state.ended = 'written'),
     (error: unknown) => {
       state.ended = 'rejected';
@@ -185,4 +208,79 @@ test('records whose partition their keys decide share a request as far as each p
   await writer.send(keys.map((key) => record('late', null, 'x'.repeat(5000), key)));
   expect([...log.values()].flat()).toHaveLength(401);
   expect(requests.map((messages) => messages.length)).toEqual([1, PARTITIONS]);
+});
+
+test('packed records go where single ones with their keys would, in the first request and in later ones, beside those', async () => {
+  const [packs, singles] = [cluster(), cluster()];
+  const keys = Array.from({ length: 40 }, (_, i) => `key ${i % 7}`);
+  for (const round of ['first', 'second', 'third']) {
+    await packs.writer.send([
+      packed(
+        'late',
+        keys.map((key, i) => [key, `${round} ${i}`]),
+      ),
+      record('late', 2, `${round} beside`),
+    ]);
+    await singles.writer.send([...keys.map((key, i) => record('late', null, `${round} ${i}`, key)), record('late', 2, `${round} beside`)]);
+  }
+  expect(packs.log).toEqual(singles.log);
+  expect([...packs.log.values()].flat()).toHaveLength(3 * 41);
+});
+
+test('packed records without a key go one to each partition in turn', async () => {
+  const { log, writer } = cluster();
+  for (let round = 0; round < 2; round++) {
+    await writer.send([
+      packed(
+        'late',
+        Array.from({ length: 8 }, (_, i) => [null, `${8 * round + i}`]),
+      ),
+    ]);
+  }
+  expect([...log].sort()).toEqual([0, 1, 2, 3].map((i) => [`late/${i}`, [i, i + 4, i + 8, i + 12].map(String)]));
+});
+
+test('packed records are cut where a batch has no more room, and the call ends with the last of them', async () => {
+  const { log, sizes, ill, clock, writer } = cluster();
+  await writer.send([record('late', 1, 'first')]);
+  const values = Array.from({ length: 1000 }, (_, i) => `${i} ${'x'.repeat(2500)}`);
+  ill.add('late/1');
+  const call = watched(
+    writer.send([
+      packed(
+        'late',
+        values.map((value) => ['key', value]),
+      ),
+    ]),
+  );
+  await clock.pass(10_000);
+  expect(call.ended).toBe(null);
+  ill.clear();
+  await clock.pass(10_000);
+  expect(call.ended).toBe('written');
+  expect(log.get('late/1')).toEqual(['first', ...values]);
+  expect(Math.max(...sizes)).toBeGreaterThan(850_000);
+  expect(Math.max(...sizes)).toBeLessThan(900_000);
+});
+
+test('a pack that a topic refuses as too large goes in halves, and a record alone that is refused is named', async () => {
+  const { log, most, writer } = cluster();
+  await writer.send([record('late', 1, 'first')]);
+  most.bytes = 300;
+  const values = Array.from({ length: 37 }, (_, i) => `${i} ${'x'.repeat(50)}`);
+  const pack = packed(
+    'late',
+    values.map((value) => ['key', value]),
+  );
+  await writer.send([pack]);
+  expect(log.get('late/1')).toEqual(['first', ...values]);
+  const call = watched(writer.send([packed('late', [['key', 'x'.repeat(500)]])]));
+  await call.done;
+  expect(codeOf(call.error)).toBe('message_too_large');
+});
+
+test('a call with nothing in it ends', async () => {
+  const { writer, requests } = cluster();
+  await writer.send([packed('late', [])]);
+  expect(requests).toEqual([]);
 });
