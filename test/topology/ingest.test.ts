@@ -122,11 +122,13 @@ test('a copy is suspected also when a record right behind it closes the window o
   const story = new Story();
   await story.started();
   const shown = { user_id: 'u', surface: 's', spend_micros: 2 };
-  story.impression({ ...shown, at: 0 });
-  await story.pass(2 * HOUR);
-  story.impression({ ...shown, at: 10 });
-  story.impression({ ...shown, at: 2 * HOUR });
-  story.impression({ ...shown, at: 20 });
+  // Within an hour, so that no id expires and the block is judged as a whole.
+  const at = 60 * SECOND;
+  story.impression({ ...shown, at });
+  await story.pass(25 * 60 * SECOND);
+  story.impression({ ...shown, at: at + 10 });
+  story.impression({ ...shown, at: at + 20 * 60 * SECOND });
+  story.impression({ ...shown, at: at + 20 });
   await story.pass(2 * SECOND);
   expect(story.side('duplicates').map(({ offset, reason }) => [offset, reason])).toEqual([[1, 'suspected_duplicate']]);
   expect(story.side('late')).toMatchObject([{ offset: 3 }]);
