@@ -49,13 +49,15 @@ export interface JournalVisitor {
 }
 
 const SECOND_MS = 1000;
+/** Slices of a block that are told by a byte. */
+const MOST_DISTANT = 255;
 
 export class IngestJournal implements Omit<JournalVisitor, 'suspectOfSlice'>, SuspectVisitor {
   #out = new ByteWriter(64 * 1024);
   /** Holds the commit taken last. */
   #taken = new ByteWriter(64 * 1024);
-  /** Of the keys of a block: how far its slice is from the first. */
-  readonly #distances = new Float64Array(KEYS_OF_BLOCK);
+  /** Of the keys of a block that were added: how far its slice is from the first. */
+  readonly #distances = new Uint8Array(KEYS_OF_BLOCK);
 
   get empty(): boolean {
     return this.#out.length === 0;
@@ -84,26 +86,49 @@ export class IngestJournal implements Omit<JournalVisitor, 'suspectOfSlice'>, Su
   }
 
   suspectBlock(keys: KeyBlock, sliceMs: number): void {
-    const { times, outcomes, size, added } = keys;
-    if (added === 0) return;
+    if (keys.added === 0) return;
     const first = Math.floor(keys.earliestMs / sliceMs);
-    const isOne = Math.floor(keys.latestMs / sliceMs) === first;
-    this.#out.u8(isOne ? OP.slice : OP.slices);
+    const last = Math.floor(keys.latestMs / sliceMs);
+    if (last === first) this.#slice({ slice: first, sliceMs }, keys.addedBytes, 0, keys.added);
+    else if (last - first <= MOST_DISTANT) this.#slices(keys, first, sliceMs);
+    else this.#sliceEach(keys, sliceMs);
+  }
+
+  #slices({ times, outcomes, size, added, addedBytes }: KeyBlock, first: number, sliceMs: number): void {
+    const distances = this.#distances;
+    const firstMs = first * sliceMs;
+    let key = 0;
+    for (let i = 0; i < size; i++) {
+      // Written also where it is not kept.
+      distances[key] = (times[i] - firstMs) / sliceMs;
+      key += outcomes[i] === ADDED ? 1 : 0;
+    }
+    this.#out.u8(OP.slices);
     this.#out.varint(sliceMs / SECOND_MS);
     this.#run(first, added);
-    if (!isOne) {
-      let key = 0;
-      for (let i = 0; i < size; i++) if (outcomes[i] === ADDED) this.#distances[key++] = Math.floor(times[i] / sliceMs) - first;
-      this.#out.varints(this.#distances, 0, added);
+    this.#out.bytes(distances, 0, added);
+    this.#out.bytes(addedBytes, 0, 8 * added);
+  }
+
+  #sliceEach({ times, outcomes, size, addedBytes }: KeyBlock, sliceMs: number): void {
+    let key = 0;
+    for (let i = 0; i < size; i++) {
+      if (outcomes[i] !== ADDED) continue;
+      this.#slice({ slice: Math.floor(times[i] / sliceMs), sliceMs }, addedBytes, key, key + 1);
+      key++;
     }
-    this.#out.bytes(keys.addedBytes, 0, 8 * added);
+  }
+
+  /** Of these, keys `from` to `to`. */
+  #slice({ slice, sliceMs }: { slice: number; sliceMs: number }, bytes: Uint8Array, from: number, to: number): void {
+    this.#out.u8(OP.slice);
+    this.#out.varint(sliceMs / SECOND_MS);
+    this.#run(slice, to - from);
+    this.#out.bytes(bytes, 8 * from, 8 * to);
   }
 
   suspectsOfSlice({ slice, sliceMs }: { slice: number; sliceMs: number }, words: Int32Array, keys: number): void {
-    this.#out.u8(OP.slice);
-    this.#out.varint(sliceMs / SECOND_MS);
-    this.#run(slice, keys);
-    this.#out.bytes(new Uint8Array(words.buffer, words.byteOffset, 8 * keys));
+    this.#slice({ slice, sliceMs }, new Uint8Array(words.buffer, words.byteOffset, 8 * keys), 0, keys);
   }
 
   unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -217,7 +242,7 @@ const slicesOf = (from: ByteReader, isOne: boolean, to: JournalVisitor): number 
   const seconds = from.varint();
   const first = from.varint();
   const keys = from.varint();
-  const distances = Array.from({ length: isOne ? 0 : keys }, () => from.varint());
+  const distances = Array.from({ length: isOne ? 0 : keys }, () => from.u8());
   for (let i = 0; i < keys; i++) to.suspectOfSlice(from.u32(), from.u32(), first + (isOne ? 0 : distances[i]), seconds);
   return keys - 1;
 };

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { ByteReader } from '../../src/state/bytes.ts';
 import { FingerprintStore } from '../../src/state/fingerprints.ts';
 import { KeyBlock } from '../../src/state/key-block.ts';
+import { SlicedKeys } from '../../src/state/sliced-keys.ts';
 import { IngestJournal, type JournalVisitor, readJournal } from '../../src/topology/ingest-journal.ts';
 
 const HOUR_MS = 3_600_000;
@@ -65,6 +66,25 @@ test('suspects in runs of a bucket, and one by one, are read as those of older s
     ['suspect', 5, 6, 45],
     ['suspect', 7, 8, 46],
   ]);
+});
+
+test('suspects of slices that are far from each other, or begin at whole ones, are told exactly', () => {
+  for (const seconds of [1, 3, 7, 49, 86]) {
+    const slices = [0, 1, 2, 3, 49, 127, 128, 255, 256, 300_000].map((distance) => 20_000_000 + distance);
+    for (const count of [2, 8, 9, 10]) {
+      const journal = new IngestJournal();
+      const sliceMs = 1000 * seconds;
+      const keys = new KeyBlock();
+      for (const slice of slices.slice(0, count)) {
+        for (const ts of [slice * sliceMs, (slice + 1) * sliceMs - 1]) keys.push(7, keys.size, ts);
+      }
+      new SlicedKeys({ sliceMs, ttlMs: 1000 }).addBlock(keys);
+      journal.suspectBlock(keys, sliceMs);
+      journal.end();
+      const expected = slices.slice(0, count).flatMap((slice, i) => [2 * i, 2 * i + 1].map((lo) => ['slice', 7, lo, slice, seconds]));
+      expect(readAll(Buffer.from(journal.take()).toString('hex'))).toEqual(expected);
+    }
+  }
 });
 
 test('a snapshot writes the keys of a slice in runs, which are read the same', () => {
