@@ -126,7 +126,7 @@ export class SlicedKeys {
       place.line += lines;
       if (place.line < table.lines) continue;
       place.slices.pop();
-      place.lines = 0;
+      [place.line, place.lines] = [0, 0];
       left--;
     }
     return place.slices.length === 0;

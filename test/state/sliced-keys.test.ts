@@ -153,6 +153,22 @@ test('a walk tells all that was there, though tables are made anew, expire and a
   for (const [hi, lo, ts] of before.filter(isLeft)) expect(found.has(`${hi}/${lo}@${ts / SECOND}`)).toBe(true);
 });
 
+test('a key that was ahead of a walk, and lies behind it once its table is larger, is told', () => {
+  const store = storeOf();
+  // Of 16 lines, number 4 is full of keys that go to line 20 of 32; those after them go back from line 5 to line 4.
+  const ofLine = (line: number, count: number, from: number): Key[] => Array.from({ length: count }, (_, i) => [from + i, line, START]);
+  enter(store, [...ofLine(20, 8, 0), ...ofLine(4, 8, 100)]);
+  let steps = 0;
+  const found = walked(store, 5 * 8, () => {
+    if (++steps === 1)
+      enter(
+        store,
+        Array.from({ length: 100 }, (_, i): Key => [200 + i, 8 + (i % 8), START]),
+      );
+  });
+  for (let i = 0; i < 8; i++) expect(found).toContain(`${100 + i}/4@${START / SECOND}`);
+});
+
 test('memory of which little is used any more is given back, and what is in it stays', () => {
   const budget = new MemoryBudget();
   const store = storeOf({}, budget);
