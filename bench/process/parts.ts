@@ -5,7 +5,7 @@ import { StaticRegistry } from '../../src/sinks/registry.ts';
 import { SystemClock } from '../../src/topology/clock.ts';
 import { EvaluateStage } from '../../src/topology/evaluate.ts';
 import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
-import type { Mark } from '../../src/topology/partials.ts';
+import { CELLS, type Mark } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import { DAY, Meter } from '../figures.ts';
 import { campaignName, impression } from './impressions.ts';
@@ -82,7 +82,7 @@ function recordsOf(round: number): ListedBatch {
     for (let i = 0; i < CELLS_A_RECORD; i++) {
       const campaign = part * CELLS_A_RECORD + i;
       const name = { entity: campaignName(campaign), version: 0, variant: '' };
-      const out = body.cell('spend', i, (_id, to) => writeGroupName(name, to));
+      const out = body.cell(CELLS.spend.kind, i, (_id, to) => writeGroupName(name, to));
       for (const value of [(20_000 * DAY) / 900_000, (round + 1) * 1000 + campaign, round + 1]) out.varint(value);
     }
     return { offset: round * parts + part, timestampMs: 1, key: null, value: body.take({ ...mark, part, parts }) };

@@ -14,6 +14,8 @@ export class CellChanges {
   #marks: Uint8Array;
   readonly #lists: [Int32Array, Int32Array];
   readonly #counts: [number, number] = [0, 0];
+  /** Of the last call of `take`. */
+  #taken = new Int32Array(0);
   /** Where listed cells have gone since `moved`. */
   readonly #places = new Map<number, number>();
 
@@ -59,19 +61,21 @@ export class CellChanges {
     list[count] = index;
   }
 
-  /** Calls with the first listed cells (those that have been longest, or after `arrange` those of the lowest places), `most` of them, then forgets that they were. The callback must not list any. */
-  take(purpose: Purpose, each: (index: number) => void, most: number): void {
+  /** The first listed cells (those that have been longest, or after `arrange` those of the lowest places), `most` of them, which are listed no more. Valid until the next call. */
+  take(purpose: Purpose, most: number): Int32Array {
     const list = this.#lists[purpose];
     const listed = this.#counts[purpose];
     const count = Math.min(listed, most);
     if (count === listed) this.arrange(purpose);
+    if (this.#taken.length < count) this.#taken = new Int32Array(Math.max(count, 2 * this.#taken.length));
+    const taken = this.#taken.subarray(0, count);
     for (let i = 0; i < count; i++) {
-      const index = list[i];
-      this.#marks[index] &= ~(1 << purpose);
-      each(index);
+      taken[i] = list[i];
+      this.#marks[list[i]] &= ~(1 << purpose);
     }
     list.copyWithin(0, count, listed);
     this.#counts[purpose] = listed - count;
+    return taken;
   }
 
   /** Lists them in the order of their places, where they are many. */

@@ -9,13 +9,11 @@ import type { ByteReader, ByteWriter } from './bytes.ts';
 import { CellChanges, type Purpose } from './cell-changes.ts';
 import { mix } from './cell-hash.ts';
 import { CellRows, FIRST_CELLS, whoOf } from './cell-rows.ts';
+import { after, EMPTY, SLOT_WORDS, slotOf, vacate } from './cell-slots.ts';
 
 export { type Purpose, TO_COMMIT, TO_SEND } from './cell-changes.ts';
 export { exactSum } from './cell-rows.ts';
 
-/** In a slot stand the index of its cell + 1, so that new memory is empty as it is, and the cell's hash, so that no other cell is read. */
-const SLOT_WORDS = 2;
-const EMPTY = 0;
 /** From this load on a larger table of slots is filled beside the one in use: done at .8, since so many cells a new one are moved. */
 const MAX_LOAD = 0.7;
 const MOVED_AT_ONCE = 8;
@@ -164,9 +162,16 @@ export class CellTable {
     return this.#changes.count(purpose);
   }
 
-  /** Calls with every changed cell, or `most` of them (those that have been longest, or after `arrangeChanged` those of the lowest places), then forgets that they were. The callback must not touch cells of this table. */
-  takeChanged(purpose: Purpose, each: (index: number) => void, most = Number.POSITIVE_INFINITY): void {
-    this.#changes.take(purpose, each, most);
+  /** Every changed cell, or `most` of them (those that have been longest, or after `arrangeChanged` those of the lowest places), which are changed no more. Valid until the next call. */
+  takeChanged(purpose: Purpose, most = Number.POSITIVE_INFINITY): Int32Array {
+    return this.#changes.take(purpose, most);
+  }
+
+  /** Their number, and each as `write` does; they are changed no more. */
+  writeChanged(purpose: Purpose, to: ByteWriter): void {
+    const indices = this.takeChanged(purpose);
+    to.varint(indices.length);
+    for (let i = 0; i < indices.length; i++) this.write(indices[i], to);
   }
 
   /** Before changed cells are taken in portions: what lies side by side is then met once. */
@@ -277,23 +282,6 @@ export class CellTable {
     this.#next = null;
     this.#moved = 0;
   }
-}
-
-const slotOf = (slots: Int32Array, hash: number): number => (hash * SLOT_WORDS) & (slots.length - 1);
-
-const after = (slots: Int32Array, slot: number): number => (slot + SLOT_WORDS) & (slots.length - 1);
-
-/** Empties a slot; those behind it that were pushed on move up, as if it had never been taken. */
-function vacate(slots: Int32Array, slot: number): void {
-  const mask = slots.length - 1;
-  for (let at = after(slots, slot); slots[at] !== EMPTY; at = after(slots, at)) {
-    const home = slotOf(slots, slots[at + 1]);
-    if (((at - home) & mask) < ((at - slot) & mask)) continue;
-    slots[slot] = slots[at];
-    slots[slot + 1] = slots[at + 1];
-    slot = at;
-  }
-  slots[slot] = EMPTY;
 }
 
 const warmed = new Int32Array(CELL_BLOCK);

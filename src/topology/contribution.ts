@@ -107,8 +107,14 @@ export class Contribution {
 
   /** Puts what was added up into cells: before they are looked at. */
   settle(): void {
-    this.#spend.settle();
+    this.settleNext(Number.POSITIVE_INFINITY);
+  }
+
+  /** The same for so many sums; true when none is left. */
+  settleNext(most: number): boolean {
+    if (!this.#spend.settleNext(most)) return false;
     this.#surfaces.settle();
+    return true;
   }
 
   /** Record `i` of the block. */

@@ -57,7 +57,7 @@ export class CounterWrites {
     const writes: CounterWrite[] = [];
     days.settleNext();
     const spendWatermark = this.#watermarkText('impressions');
-    days.table.takeChanged(TO_SEND, (index) => writes.push(this.#spend(index, spendWatermark)), DAYS_AT_ONCE);
+    for (const index of days.table.takeChanged(TO_SEND, DAYS_AT_ONCE)) writes.push(this.#spend(index, spendWatermark));
     if (this.#looksAround) this.#empty.push(...days.takeSuspected({ monotonicMs, againMs: this.#rewriteMs }));
     this.#looksAround = this.#looksAround && days.hasNew;
     this.hasMore = days.table.changed(TO_SEND) > 0 || !days.isSettled || this.#looksAround;

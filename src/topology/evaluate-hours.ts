@@ -53,17 +53,15 @@ export class DirtyHours {
 
   /** Up to `limit` dirty hours, now in flight. */
   take(limit: number): Hour[] {
-    const taken: number[] = [];
-    this.#table.takeChanged(TO_SEND, (index) => taken.push(index), limit);
+    const taken = this.#table.takeChanged(TO_SEND, limit);
     for (const index of taken) this.#table.touchFor(index, TO_COMMIT);
     this.#takesAll = this.waiting === 0;
-    return taken.map((index) => this.#hour(index));
+    return Array.from(taken, (index) => this.#hour(index));
   }
 
   /** What was in flight is written, or is dirty again. True when Postgres has all that was there when it was taken. */
   landed(written: boolean): boolean {
-    const again: number[] = [];
-    this.#table.takeChanged(TO_COMMIT, (index) => again.push(index));
+    const again = this.#table.takeChanged(TO_COMMIT);
     if (!written) for (const index of again) this.#table.touchFor(index, TO_SEND);
     else this.#clean();
     return written && this.#takesAll;

@@ -222,8 +222,7 @@ export class EvaluateState {
       const table = this.bySource[name];
       if (table.changed(TO_COMMIT) === 0) continue;
       out.u8(CELLS[name].kind);
-      out.varint(table.changed(TO_COMMIT));
-      table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
+      table.writeChanged(TO_COMMIT, out);
     }
   }
 
@@ -234,7 +233,7 @@ export class EvaluateState {
 
   *#readCellsOf(name: CellName, from: ByteReader): Generator<void> {
     yield* this.#committedCells.read(name, from, (source, cells) => this.take(source, cells));
-    this.bySource[name].takeChanged(TO_COMMIT, () => {});
+    this.bySource[name].takeChanged(TO_COMMIT);
   }
 
   /** States of version 0.1: the same without sections, and six kinds of cells. */

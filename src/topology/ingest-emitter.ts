@@ -1,9 +1,9 @@
 /** When and what ingest sends to `.partials`: to each partition a mark, and the changed cells whose entities hash there. */
 import type { PaceSettings, TimeSettings } from '../config.ts';
-import { ROW, TO_SEND } from '../state/cells.ts';
+import { type CellTable, ROW, TO_SEND } from '../state/cells.ts';
 import type { IngestState } from './ingest-state.ts';
 import { GroupNumbers, PartialBody, type WriteName } from './partial-body.ts';
-import { CELL_NAMES, type Mark } from './partials.ts';
+import { CELL_NAMES, CELLS, type CellName, type Mark } from './partials.ts';
 import { partitionOf } from './sources/murmur2.ts';
 import type { FeedStatus } from './stage.ts';
 import type { Now, OutRecord, Stream } from './types.ts';
@@ -18,6 +18,8 @@ const MAX_RECORD_BYTES = 128 * 1024;
 
 /** So many cells are written in some 5 ms, where none of them is in the cache. */
 const CELLS_AT_ONCE = 16_384;
+/** So many are asked for together: their misses overlap. */
+const WARMED_AT_ONCE = 64;
 
 export interface EmitterOptions {
   stream: Stream;
@@ -35,6 +37,8 @@ interface Counted {
   readonly sample: UnitSample;
   /** Puts what was added up into cells. */
   settle(): void;
+  /** The same for so many sums; true when none is left. */
+  settleNext(most: number): boolean;
 }
 
 interface Begun {
@@ -48,6 +52,8 @@ export class Emitter {
   readonly #state: IngestState;
   readonly #counted: Counted;
   readonly #partitionOfGroup: number[] = [];
+  /** Groups of the cells that are written next. */
+  readonly #warmed = new Int32Array(WARMED_AT_ONCE);
   /** By partition and part. */
   readonly #bodies: PartialBody[][] = [];
   readonly #numbers = new GroupNumbers();
@@ -100,9 +106,9 @@ export class Emitter {
   /** Does a part of an emission that is due or begun; true while more of it is to be done before `emit`. `waiting`: side outputs are waiting too. */
   prepare(now: Now, feed: FeedStatus, force: boolean, waiting: boolean): boolean {
     if (!this.#isDue(now, force, waiting)) return false;
-    // To begin with so many takes as long as a portion.
-    if (this.#begun === null) this.#begun = this.#begin(now, feed);
-    else this.#write(this.#begun, CELLS_AT_ONCE);
+    if (this.#begun !== null) this.#write(this.#begun, CELLS_AT_ONCE);
+    else if (this.#counted.settleNext(CELLS_AT_ONCE)) this.#begun = this.#begin(now, feed);
+    else return true;
     return CELL_NAMES.reduce((sum, name) => sum + this.#state.cells[name].changed(TO_SEND), 0) > CELLS_AT_ONCE;
   }
 
@@ -155,22 +161,36 @@ export class Emitter {
   /** Writes changed cells, so many at most. */
   #write({ bodies }: Begun, most: number): void {
     let left = most;
-    for (const cellName of CELL_NAMES) {
-      const cells = this.#state.cells[cellName];
-      const changed = cells.changed(TO_SEND);
-      const each = (index: number): void => {
-        const row = cells.row(index);
-        const group = row[ROW.group];
-        const partition = this.#partitionOf(group);
-        const parts = bodies[partition];
-        if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
-        const body = parts[parts.length - 1];
-        row[ROW.time] = body.time(cellName, row[ROW.time], this.#writeName);
-        body.cell(cellName, group, this.#writeName).varints(row, ROW.time, row.length);
-      };
-      cells.takeChanged(TO_SEND, each, left);
-      left -= Math.min(left, changed);
+    for (const name of CELL_NAMES) {
+      const indices = this.#state.cells[name].takeChanged(TO_SEND, left);
+      if (indices.length > 0) this.#writeCells(bodies, name, indices);
+      left -= indices.length;
     }
+  }
+
+  #writeCells(bodies: PartialBody[][], name: CellName, indices: Int32Array): void {
+    const cells = this.#state.cells[name];
+    const { kind } = CELLS[name];
+    for (let i = 0; i < indices.length; i++) {
+      if (i % WARMED_AT_ONCE === 0) this.#warm(cells, indices.subarray(i, i + WARMED_AT_ONCE));
+      const row = cells.row(indices[i]);
+      const group = row[ROW.group];
+      const partition = this.#partitionOf(group);
+      const parts = bodies[partition];
+      if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
+      const body = parts[parts.length - 1];
+      row[ROW.time] = body.time(name, row[ROW.time], this.#writeName);
+      body.cell(kind, group, this.#writeName).varints(row, ROW.time, row.length);
+    }
+  }
+
+  /** Reads what is asked about the groups of these cells, so that it waits in the cache: of all of them at once. The result means nothing. */
+  #warm(cells: CellTable, indices: Int32Array): number {
+    const groups = this.#warmed;
+    let read = 0;
+    for (let i = 0; i < indices.length; i++) groups[i] = cells.groupOf(indices[i]);
+    for (let i = 0; i < indices.length; i++) read += this.#partitionOf(groups[i]) + this.#numbers.warm(groups[i]);
+    return read + this.#state.groups.warm(groups, indices.length);
   }
 
   #records({ mark, bodies }: Begun): OutRecord[] {

@@ -167,8 +167,7 @@ export class IngestState {
       const table = this.cells[name];
       if (table.changed(TO_COMMIT) === 0) continue;
       out.u8(CELLS[name].kind);
-      out.varint(table.changed(TO_COMMIT));
-      table.takeChanged(TO_COMMIT, (index) => table.write(index, out));
+      table.writeChanged(TO_COMMIT, out);
     }
     const commit = { from: this.#committed, to: this.position, changes: this.#journal.take() };
     this.#committed = this.position;

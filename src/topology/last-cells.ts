@@ -22,6 +22,11 @@ export class LastCells {
     return index;
   }
 
+  /** Reads the cell, so that it waits in the cache. The result means nothing. */
+  warm(group: number): number {
+    return this.#table.warm(this.#guess(group));
+  }
+
   /** Where it was last, -1 when nothing is known. */
   #guess(group: number): number {
     return group < this.#cells.length ? this.#cells[group] - 1 : -1;

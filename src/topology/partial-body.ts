@@ -1,6 +1,6 @@
 /** Writes records of `.partials`; what they are stands in partials.ts. */
 import { ByteWriter } from '../state/bytes.ts';
-import { CELLS, type CellName, type GroupName, PARTIAL_FORMAT, PARTIAL_MAGIC, type PartialHeader } from './partials.ts';
+import { type CellName, type GroupName, PARTIAL_FORMAT, PARTIAL_MAGIC, type PartialHeader } from './partials.ts';
 import { STREAMS } from './types.ts';
 
 /** Writes the name of a group, as `writeGroupName` does. */
@@ -23,6 +23,11 @@ export class GroupNumbers {
   /** The number of another record. */
   begin(): number {
     return ++this.#begun;
+  }
+
+  /** Reads what `find` will, so that it waits in the cache. The result means nothing. */
+  warm(id: number): number {
+    return 2 * id < this.#numbers.length ? this.#numbers[2 * id] : 0;
   }
 
   /** The group's number in that record, -1 when it was not named there. */
@@ -69,10 +74,10 @@ export class PartialBody {
     return this.#count === 0;
   }
 
-  /** @param id what the caller calls the group; a small integer. Its name is asked for when it is new in this record */
-  cell(name: CellName, id: number, write: WriteName): ByteWriter {
+  /** @param kind of CELLS, @param id what the caller calls the group; a small integer. Its name is asked for when it is new in this record */
+  cell(kind: number, id: number, write: WriteName): ByteWriter {
     const number = this.#numberOf(id, write);
-    this.#cells.u8(CELLS[name].kind);
+    this.#cells.u8(kind);
     this.#cells.varint(number);
     this.#count++;
     return this.#cells;

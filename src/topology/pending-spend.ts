@@ -13,6 +13,8 @@ const FIRST_GROUPS = 64;
 const WARMED_FROM = 8192;
 /** When one group in so many has a sum, they are settled in the order of groups: what lies side by side is then met once. */
 const MANY = 8;
+/** So many cells are asked for together. */
+const WARMED_AT_ONCE = 64;
 
 export class PendingSpend {
   /** Of the last call of `add`: the records that are in no sum. */
@@ -28,6 +30,8 @@ export class PendingSpend {
   /** The groups that have any. */
   #groups = new Int32Array(FIRST_GROUPS);
   #count = 0;
+  /** So many of them are in cells already, while that is done in portions. */
+  #settled = 0;
 
   constructor(table: CellTable) {
     this.#table = table;
@@ -47,6 +51,7 @@ export class PendingSpend {
    * groups are. Throws StreamError total_overflow.
    */
   add({ eventTs, spendMicros }: EventColumns, groups: Int32Array, records: Uint8Array, count: number): number {
+    if (this.#settled > 0) this.settle();
     const fromMs = this.#fromMs;
     const toMs = this.#toMs;
     const sums = this.#sums;
@@ -86,19 +91,42 @@ export class PendingSpend {
 
   /** Puts all sums into cells. Throws StreamError total_overflow. */
   settle(): void {
-    if (this.#count > this.#groups.length / MANY) {
-      for (let group = 0; group < this.#groups.length; group++) this.#settle(group);
-    } else {
-      for (let k = 0; k < this.#count; k++) this.#settle(this.#groups[k]);
+    this.settleNext(Number.POSITIVE_INFINITY);
+  }
+
+  /** The same for so many at most; true when none is left. */
+  settleNext(most: number): boolean {
+    if (this.#settled === 0) this.#arrange();
+    const end = Math.min(this.#count, this.#settled + most);
+    for (let from = this.#settled; from < end; from += WARMED_AT_ONCE) {
+      const to = Math.min(end, from + WARMED_AT_ONCE);
+      this.#warmCells(from, to);
+      for (; this.#settled < to; this.#settled++) this.#settle(this.#groups[this.#settled]);
     }
+    if (this.#settled < this.#count) return false;
+    this.#settled = 0;
     this.#count = 0;
+    return true;
+  }
+
+  /** Lists the groups in their order, where they are many. */
+  #arrange(): void {
+    if (this.#count <= this.#groups.length / MANY) return;
+    for (let group = 0, listed = 0; listed < this.#count; group++) {
+      if (this.#sums[2 * group + 1] !== 0) this.#groups[listed++] = group;
+    }
+  }
+
+  /** Reads the cells of the groups that are listed there, so that they wait in the cache. The result means nothing. */
+  #warmCells(from: number, to: number): number {
+    let read = 0;
+    for (let k = from; k < to; k++) read += this.#cells.warm(this.#groups[k]);
+    return read;
   }
 
   #settle(group: number): void {
     const sums = this.#sums;
-    const impressions = sums[2 * group + 1];
-    if (impressions === 0) return;
-    this.#table.addTwo(this.#cells.at(group, this.#slot), sums[2 * group], impressions);
+    this.#table.addTwo(this.#cells.at(group, this.#slot), sums[2 * group], sums[2 * group + 1]);
     sums[2 * group] = 0;
     sums[2 * group + 1] = 0;
   }

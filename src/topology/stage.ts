@@ -26,7 +26,7 @@ export interface Stage<Out, Outcome> {
   readonly unfinished?: boolean;
   /**
    * Does a part of what `emit` will give; true while it should be called again first. Others may run before, but of this stage only
-   * `emit` may be called then, and `snapshotSlice`: what the emission says of its position is settled by the first part.
+   * `emit` may be called then, and `snapshotSlice`: the emission tells of one position.
    */
   prepare?(now: Now, feed: FeedStatus, force: boolean): boolean;
   /**

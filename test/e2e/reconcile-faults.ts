@@ -331,7 +331,7 @@ export class FaultStory {
     const id = this.campaigns.get('duplicate_suspected')!;
     const body = new PartialBody();
     for (const { hourMs, micros, impressions } of doubled) {
-      const out = body.cell('spend', 0, (_, to) => writeGroupName({ entity: id, version: 0, variant: '' }, to));
+      const out = body.cell(CELLS.spend.kind, 0, (_, to) => writeGroupName({ entity: id, version: 0, variant: '' }, to));
       for (const value of [hourMs / CELLS.spend.slotMs, micros, impressions]) out.varint(value);
     }
     const { partitions = 8 } = this.#plan.traffic;

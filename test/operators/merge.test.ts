@@ -19,7 +19,7 @@ test('sources add up; a repeat or an older value changes nothing and leaves noth
   expect(take(0, 10, 1)).toBe(true);
   expect(take(3, 5, 2)).toBe(true);
   expect(total()).toEqual([15, 3]);
-  sources.takeChanged(TO_COMMIT, () => {});
+  sources.takeChanged(TO_COMMIT);
   expect(take(0, 10, 1)).toBe(false);
   expect(take(3, 4, 1)).toBe(false);
   expect(total()).toEqual([15, 3]);

@@ -47,9 +47,8 @@ test('whatever is added, touched, taken and dropped, it answers as a plain map d
         } else if (one.do === 'take') {
           const name = one.purpose === TO_SEND ? 'send' : 'commit';
           const expected = [...model].filter(([, known]) => known[name]).map(([key]) => key);
-          const taken: string[] = [];
           expect(table.changed(one.purpose)).toBe(expected.length);
-          table.takeChanged(one.purpose, (index) => taken.push(keyOf(placeOf(index))));
+          const taken = Array.from(table.takeChanged(one.purpose), (index) => keyOf(placeOf(index)));
           expect(taken.sort()).toEqual(expected.sort());
           for (const known of model.values()) known[name] = false;
         } else {
@@ -113,8 +112,7 @@ test('dropped in steps, while others come and go, it ends as if it had been done
         }
         for (const key of model.keys()) if (isGone(key)) model.delete(key);
         expect(table.size).toBe(model.size);
-        const taken: string[] = [];
-        table.takeChanged(TO_SEND, (i) => taken.push([table.groupOf(i), table.memberOf(i), table.timeOf(i)].join()));
+        const taken = Array.from(table.takeChanged(TO_SEND), (i) => [table.groupOf(i), table.memberOf(i), table.timeOf(i)].join());
         expect(taken.sort()).toEqual([...listed].sort());
       },
     ),

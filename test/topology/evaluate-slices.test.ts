@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PartialBody, writeGroupName } from '../../src/topology/partial-body.ts';
+import { CELLS } from '../../src/topology/partials.ts';
 import { ListedBatch } from '../../src/topology/sources/listed-batch.ts';
 import { PARTIALS, SECOND, START, Story } from './drive.ts';
 import { Fed, limits } from './fed.ts';
@@ -8,7 +9,7 @@ import { Fed, limits } from './fed.ts';
 function record(position: number, campaigns: number, first = 0): Uint8Array {
   const body = new PartialBody();
   for (let i = 0; i < campaigns; i++) {
-    const out = body.cell('spend', i, (_, to) => writeGroupName({ entity: `c${first + i}`, version: 0, variant: '' }, to));
+    const out = body.cell(CELLS.spend.kind, i, (_, to) => writeGroupName({ entity: `c${first + i}`, version: 0, variant: '' }, to));
     for (const value of [Math.floor(START / 900_000), position, 1]) out.varint(value);
   }
   return body.take({
@@ -63,7 +64,7 @@ describe('a batch that is more than should be done in one go', () => {
 describe('groups of cells', () => {
   test('that a record does not name are refused: it is no partial', () => {
     const body = new PartialBody();
-    const out = body.cell('segmentUnits', 0, (_, to) => writeGroupName({ entity: 'e', version: 1, variant: 'a' }, to));
+    const out = body.cell(CELLS.segmentUnits.kind, 0, (_, to) => writeGroupName({ entity: 'e', version: 1, variant: 'a' }, to));
     for (const value of [9, 1]) out.varint(value); // the segment is the tenth group of one
     const mark = { topic: 'exposures', partition: 0, stream: 'exposures', partitions: 1, origin: 0, position: 1 } as const;
     const times = { watermarkMs: null, idle: false, endAgeMs: null, lastRecordMs: null, oldestRecordMs: null };

@@ -84,7 +84,7 @@ export class Fed {
       const time = body.time(name, name === 'segmentUnits' ? cells.length + i : plain, (_, to) =>
         writeGroupName({ entity: '', version: 0, variant: segment }, to),
       );
-      const out = body.cell(name, i, (_, to) => writeGroupName({ version: 0, variant: '', ...group }, to));
+      const out = body.cell(CELLS[name].kind, i, (_, to) => writeGroupName({ version: 0, variant: '', ...group }, to));
       for (const value of [time, ...values]) out.varint(value);
     });
     const { stream = 'impressions' } = given;

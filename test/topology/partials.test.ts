@@ -47,7 +47,7 @@ test('what is packed into a record is read out of it, every number and name', ()
       for (const { name, of, time, values } of cells) {
         const write: WriteName = (index, to) => writeGroupName(groups[index], to);
         const place = body.time(name, name === 'segmentUnits' ? time % 4 : time, write);
-        const out = body.cell(name, of, write);
+        const out = body.cell(CELLS[name].kind, of, write);
         for (const value of [place, ...values]) out.varint(value);
       }
       expect(body.empty).toBe(cells.length === 0);

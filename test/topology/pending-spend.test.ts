@@ -39,18 +39,19 @@ function count(pending: PendingSpend, block: readonly Impression[]): void {
 
 test('what is added up comes to what adding each to its cell does, whichever quarter hours and groups there are, and whenever it is settled', () => {
   let added = 0;
-  const rounds = fc.array(fc.tuple(fc.array(impression, { minLength: 1, maxLength: BLOCK }), fc.boolean()), { maxLength: 30 });
+  const portion = fc.constantFrom(0, 1, 5, 100, Number.POSITIVE_INFINITY);
+  const rounds = fc.array(fc.tuple(fc.array(impression, { minLength: 1, maxLength: BLOCK }), portion), { maxLength: 30 });
   fc.assert(
     fc.property(rounds, (blocks) => {
       const table = new CellTable(2);
       const alone = new CellTable(2);
       const pending = new PendingSpend(table);
-      for (const [block, isSettled] of blocks) {
+      for (const [block, settled] of blocks) {
         const before = table.size;
         count(pending, block);
         added += table.size === before ? 1 : 0;
         for (const one of block) alone.addTwo(alone.at(one.group, 0, Math.floor(timeOf(one) / SLOT_MS)), one.micros, 1);
-        if (isSettled) pending.settle();
+        pending.settleNext(settled);
       }
       pending.settle();
       expect(table.size).toBe(alone.size);
@@ -76,4 +77,17 @@ test('a sum that would not be exact any more is refused by name, in the cell and
   inCell.settle();
   count(inCell, [one]);
   expect(() => inCell.settle()).toThrow(overflow);
+});
+
+test('what is added between two portions of settling is not lost, though all groups that there is room for are listed', () => {
+  const table = new CellTable(2);
+  const pending = new PendingSpend(table);
+  const all = Array.from({ length: BLOCK }, (_, group) => ({ group, isNew: false, slot: 1, ms: 0, micros: 1 }));
+  pending.moveTo(timeOf(all[0]));
+  for (let round = 0; round < 3; round++) {
+    count(pending, all);
+    expect(pending.settleNext(10)).toBe(false);
+  }
+  pending.settle();
+  expect(all.map(({ group }) => table.get(table.find(group, 0, START_MS / SLOT_MS + 1), 0))).toEqual(all.map(() => 3));
 });
