@@ -145,7 +145,8 @@ test('suspects of older states, and of slices of another width, are known as lon
   const options = { limits, hash: new SeededHash(new Uint8Array(8)), budget: new MemoryBudget(), reasons: 0 };
   const wide = new IngestState({ time, ...options });
   wide.begin(0);
-  for (const key of [5, 6]) suspectedBefore(wide, key, key, startMs + 1000 * key);
+  // Of the first slice of the minute.
+  for (const key of [1, 2]) suspectedBefore(wide, key, key, startMs + 1000 * key);
   expect(wide.suspects.sliceMs).not.toBe(before.suspects.sliceMs);
   wide.observe(startMs + 7000);
   const commit = kept(wide.takeCommit());
@@ -162,8 +163,10 @@ test('suspects of older states, and of slices of another width, are known as lon
   for (const state of [snapshot(), before]) {
     expect(suspectedBefore(state, 7, 8, startMs)).toBe(true);
     expect(suspectedBefore(state, 9, 9, startMs + 59_000)).toBe(true);
-    expect(suspectedBefore(state, 6, 6, startMs + 6000)).toBe(true);
+    expect(suspectedBefore(state, 2, 2, startMs + 2000)).toBe(true);
     expect(suspectedBefore(state, 7, 7, startMs)).toBe(false);
+    state.observe(startMs + 60_000 + time.maxOutOfOrdernessMs + 900_000 - 1);
+    expect(suspectedBefore(state, 1, 1, startMs + 1000)).toBe(true);
     state.observe(startMs + 60_000 + time.maxOutOfOrdernessMs + 900_000);
     expect(suspectedBefore(state, 9, 9, startMs + 120_000)).toBe(false);
     expect(state.suspects.size).toBeLessThan(8);

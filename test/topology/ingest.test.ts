@@ -134,6 +134,19 @@ test('a copy is suspected also when a record right behind it closes the window o
   expect(story.side('late')).toMatchObject([{ offset: 3 }]);
 });
 
+test('a copy is suspected as long as its window takes records', async () => {
+  const story = new Story();
+  await story.started();
+  const shown = { user_id: 'u', surface: 's', spend_micros: 2 };
+  story.impression({ ...shown, at: 0 });
+  await story.pass(20 * 60 * SECOND);
+  story.impression({ at: CLOSES - 1 });
+  story.impression({ ...shown, at: 999 });
+  await story.pass(2 * SECOND);
+  expect(story.side('late')).toEqual([]);
+  expect(story.side('duplicates')).toMatchObject([{ offset: 2, reason: 'suspected_duplicate' }]);
+});
+
 test('a surface that is empty and one that is missing are not the same place', async () => {
   const story = new Story();
   await story.started();
