@@ -1,5 +1,6 @@
 /** Where the platform was told to run no compiled code (`node --jitless`), all is done by TypeScript, and nothing is lost but time. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { KEYS_OF_BLOCK, KeyBlock } from '../../src/state/key-block.ts';
 import type { ListedRecord } from '../../src/topology/sources/listed-batch.ts';
 import { STREAMS, type Stream } from '../../src/topology/types.ts';
 import { Staged } from './staged.ts';
@@ -56,4 +57,20 @@ test('a table keeps what is written while it grows; a large one asks for another
   }
   expect([1000, 60_000, 300_000, 900_000].map((size) => slots.words[2 * size - 1])).toEqual([1000, 60_000, 300_000, 900_000]);
   expect([slots.compiled, slots.words.filter((word) => word !== 0).length]).toEqual([null, 4]);
+});
+
+test('suspects stay where their tables are copied to another array as they become more', async () => {
+  const { SlicedKeys } = await import('../../src/state/sliced-keys.ts');
+  const store = new SlicedKeys({ sliceMs: 1000, ttlMs: 600_000 });
+  const block = new KeyBlock();
+  const addedOf = (from: number): number => {
+    block.clear();
+    for (let i = from; i < from + KEYS_OF_BLOCK; i++) block.push(i, Math.imul(i, 0x9e37_79b1) >>> 0, START_MS + i);
+    store.addBlock(block);
+    return block.added;
+  };
+  const many = 3000 * KEYS_OF_BLOCK;
+  for (let from = 0; from < many; from += KEYS_OF_BLOCK) expect(addedOf(from)).toBe(KEYS_OF_BLOCK);
+  for (let from = 0; from < many; from += KEYS_OF_BLOCK) expect(addedOf(from)).toBe(0);
+  expect(store.byteLength).toBeGreaterThan(2 ** 21);
 });
