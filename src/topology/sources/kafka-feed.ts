@@ -134,7 +134,7 @@ export class KafkaFeed implements PartitionFeed {
     this.#lost = true;
     this.#mailbox = [];
     this.#waitingBytes = 0;
-    this.#bell.ring();
+    this.#bell.close();
   }
 
   /** Takes what a fetch brought, if it is what comes next. */

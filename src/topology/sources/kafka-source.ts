@@ -233,7 +233,7 @@ export class KafkaSource implements Source, GroupObserver {
   #loseAll(): void {
     for (const feed of this.#feeds.values()) feed.lose();
     this.#feeds.clear();
-    this.#bell.ring();
+    this.#bell.close();
   }
 
   #fail(error: StreamError): void {
