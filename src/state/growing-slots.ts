@@ -12,6 +12,8 @@ export const SLOT_BYTES = 8;
 /** What compiled code has to itself, before the slots. */
 export const HEADER_BYTES = 4 * PAGE_BYTES;
 const SMALL_BYTES = 2 ** 19;
+/** What a memory grows to, times what is asked for. */
+const AHEAD = 2;
 
 const wide = (initial: number, maximum: number): MemoryDescriptor => ({
   address: 'i64',
@@ -80,12 +82,11 @@ export class GrowingSlots<Code> {
     this.#budget.reserve(bytes - before);
     try {
       if (this.#memory === null) this.#replace(bytes);
-      else this.#memory.grow(this.#isNarrow ? (bytes - before) / PAGE_BYTES : BigInt((bytes - before) / PAGE_BYTES));
+      else this.#reach(this.#memory, bytes);
     } catch (error) {
       this.#budget.release(bytes - before);
       throw error instanceof RangeError ? this.full(bytes) : error;
     }
-    if (this.#memory !== null) this.words = wordsOf(this.#memory);
     this.#byteLength = bytes;
   }
 
@@ -122,6 +123,23 @@ export class GrowingSlots<Code> {
     this.#memory = memory;
     if (isSmall) this.#mostBytes = Number.POSITIVE_INFINITY;
     else this.#mostBytes = reserved === null ? bytes : reserved.pages * PAGE_BYTES;
+  }
+
+  /**
+   * Goes ahead of what is asked for, where it can: that is not taken before it is touched, and V8, which has another buffer for all of the
+   * memory after each growth, takes that for so much made anew, and collects its whole heap for it.
+   */
+  #reach(memory: PagedMemory, bytes: number): void {
+    const has = memory.buffer.byteLength;
+    if (bytes <= has) return;
+    const ahead = Math.max(bytes, Math.min(this.#mostBytes, Math.ceil((AHEAD * bytes) / PAGE_BYTES) * PAGE_BYTES));
+    const grow = (to: number): void => memory.grow(this.#isNarrow ? (to - has) / PAGE_BYTES : BigInt((to - has) / PAGE_BYTES));
+    try {
+      grow(ahead);
+    } catch {
+      grow(bytes);
+    }
+    this.words = wordsOf(memory);
   }
 
   #compile(memory: PagedMemory): Code | null {

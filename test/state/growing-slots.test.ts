@@ -29,6 +29,21 @@ test('it grows in place: what was written stays, what is new is zero, and the bu
   expect(slots.words[0]).toBe(0);
 });
 
+test('a memory that grows by an eighth again and again becomes another for V8 a few times only, and the budget knows of what was asked for', () => {
+  const budget = new MemoryBudget();
+  const slots = new GrowingSlots(budget, () => null);
+  const buffers = new Set<ArrayBufferLike>();
+  let growths = 0;
+  for (let size = 100_000; size < MANY; size = Math.ceil(1.125 * size)) {
+    slots.grow(size);
+    growths++;
+    buffers.add(slots.words.buffer);
+    slots.words[2 * size - 1] = size;
+    expect(budget.usedBytes).toBeLessThan(size * SLOT_BYTES + 5 * 65_536);
+  }
+  expect([growths, buffers.size]).toEqual([29, 5]);
+});
+
 test('a refusal, by the budget or by the system, is named and changes nothing', () => {
   for (const [limit, size] of [
     [MANY * SLOT_BYTES, MANY + 1],
