@@ -65,7 +65,7 @@ test('suspects stay where their tables are copied to another array as they becom
   const block = new KeyBlock();
   const addedOf = (from: number): number => {
     block.clear();
-    for (let i = from; i < from + KEYS_OF_BLOCK; i++) block.push(i, Math.imul(i, 0x9e37_79b1) >>> 0, START_MS + i);
+    for (let i = from; i < from + KEYS_OF_BLOCK; i++) block.push(i, Math.imul(i, 0x9e37_79b1) >>> 0, START_MS + Math.floor(i / 20));
     store.addBlock(block);
     return block.added;
   };
