@@ -52,8 +52,11 @@ export class IngestStage implements Stage<Outgoing[], void> {
   readonly #block: IngestBlock;
   readonly #judge: BlockJudge;
   readonly #units: UnitCounter;
-  /** Of the block: accepted impressions, to be counted together. */
+  /** Of the block: accepted impressions that are valid, to be counted together, and how many they are. */
   readonly #spent = new Uint8Array(BLOCK);
+  #spending = 0;
+  /** The records that are looked at one by one. */
+  readonly #left = new Uint8Array(BLOCK);
   readonly #impressions: boolean;
   /** What `emit` gave last was an emission, not copies alone. */
   #emitted = false;
@@ -210,31 +213,43 @@ export class IngestStage implements Stage<Outgoing[], void> {
 
   /** What the records of the block that was judged add to, and where they are copied to. */
   #count(block: IngestBlock): void {
-    const { verdicts, suspected } = this.#judge;
+    const { verdicts } = this.#judge;
     const { dispositions } = this.#state.totals;
-    const { unique } = this.#options.outputs;
-    const { flags } = block.columns;
-    let spending = 0;
-    for (let i = 0; i < block.size; i++) {
-      const verdict = verdicts[i];
-      dispositions[verdict]++;
-      if (verdict !== VERDICT.accepted) {
-        this.#refuse(i, verdict);
-        continue;
-      }
-      if (unique !== null) this.#side.copy(block.record(i), unique, '');
-      if (suspected[i] === 1) this.#suspect(i);
-      if (!this.#impressions) this.#units.count(block, i, this.#judge.watermarksMs[i]);
-      else if ((flags[i] & FLAG.valid) !== 0) this.#spent[spending++] = i;
-      else this.#invalidTraffic(i);
+    const left = this.#sort(block);
+    dispositions[VERDICT.accepted] += block.size - left;
+    for (let k = 0; k < left; k++) {
+      const i = this.#left[k];
+      dispositions[verdicts[i]]++;
+      if (verdicts[i] === VERDICT.accepted) this.#accept(i);
+      else if (verdicts[i] === VERDICT.invalid) this.#invalid(i);
+      else if (verdicts[i] === VERDICT.duplicate) this.#duplicate(i);
+      else this.#late(i);
     }
-    this.#contribution.impressions(block, this.#spent, spending);
+    this.#contribution.impressions(block, this.#spent, this.#spending);
   }
 
-  #refuse(i: number, verdict: number): void {
-    if (verdict === VERDICT.invalid) this.#invalid(i);
-    else if (verdict === VERDICT.duplicate) this.#duplicate(i);
-    else this.#late(i);
+  /** Finds those that spend, and those of which something else is to be done: few, mostly. Returns how many the latter are. */
+  #sort({ size, columns: { flags } }: IngestBlock): number {
+    const { verdicts, suspected } = this.#judge;
+    const [spent, left] = [this.#spent, this.#left];
+    const isOnlySpent = this.#impressions && this.#options.outputs.unique === null;
+    let [spending, leftCount] = [0, 0];
+    for (let i = 0; i < size; i++) {
+      const spends = verdicts[i] === VERDICT.accepted && (flags[i] & FLAG.valid) !== 0;
+      if (spends) spent[spending++] = i;
+      if (!spends || suspected[i] === 1 || !isOnlySpent) left[leftCount++] = i;
+    }
+    this.#spending = this.#impressions ? spending : 0;
+    return leftCount;
+  }
+
+  #accept(i: number): void {
+    const { suspected, watermarksMs } = this.#judge;
+    const { unique } = this.#options.outputs;
+    if (unique !== null) this.#side.copy(this.#block.record(i), unique, '');
+    if (suspected[i] === 1) this.#suspect(i);
+    if (!this.#impressions) this.#units.count(this.#block, i, watermarksMs[i]);
+    else if ((this.#block.columns.flags[i] & FLAG.valid) === 0) this.#invalidTraffic(i);
   }
 
   #invalid(i: number): void {
