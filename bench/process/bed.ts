@@ -23,6 +23,8 @@ const SIDES = ['duplicates', 'late', 'invalid', 'violations'];
 const nothing = (): void => undefined;
 const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 const WORKER = join(import.meta.dirname, 'worker.ts');
+/** Threads of V8 as in the image: as many as there are cores for it. */
+const NODE_OPTIONS = ['--disable-warning=TimeoutNegativeWarning', '--v8-pool-size=0'];
 /** Where there are two cores and a way to choose: this process, and what it starts, stays off the measured ones. */
 const CAN_PIN = cpus().length > 1 && onPath('taskset') !== undefined;
 
@@ -199,7 +201,7 @@ export class Worker {
   }
 
   static async start(plan: WorkerPlan, core: number): Promise<Worker> {
-    const args = ['--disable-warning=TimeoutNegativeWarning', WORKER, JSON.stringify(plan)];
+    const args = [...NODE_OPTIONS, WORKER, JSON.stringify(plan)];
     const [command, all] = CAN_PIN ? ['taskset', ['-c', String(core), process.execPath, ...args]] : [process.execPath, args];
     const child = spawn(command as string, all as string[], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const worker = new Worker(child);
