@@ -104,6 +104,8 @@ export class KafkaLane {
   }
 
   async #sendAll(): Promise<void> {
+    // Never to its end before it returns: its promise is stored as #sending after that, and would stay there for ever.
+    await Promise.resolve();
     while (this.#waiting.length > 0) {
       const items = this.#free(this.#waiting);
       this.#waiting = [];

@@ -149,6 +149,41 @@ test('records without a partition keep their order behind one that is held up', 
   expect([...log.values()]).toEqual([['a', 'b']]);
 });
 
+test('a topic goes on after a call of which every record is queued behind a partition that takes nothing', async () => {
+  const { ill, log, clock, writer } = cluster();
+  await writer.send([record('late', 1, 'first')]);
+  ill.add('late/1');
+  const held = watched(writer.send([record('late', 1, 'a')]));
+  await clock.pass(50);
+  const behind = watched(writer.send([record('late', 1, 'b')]));
+  await clock.pass(50);
+  const other = watched(writer.send([record('late', 0, 'c')]));
+  await clock.pass(1000);
+  expect([held, behind, other].map(({ ended }) => ended)).toEqual([null, null, 'written']);
+  ill.clear();
+  await clock.pass(10_000);
+  expect([held, behind].map(({ ended }) => ended)).toEqual(['written', 'written']);
+  expect(log.get('late/1')).toEqual(['first', 'a', 'b']);
+});
+
+test('a topic whose replicas were too few for a while, with two calls waiting, takes what comes after', async () => {
+  const { ill, log, clock, writer } = cluster();
+  const places = Array.from({ length: PARTITIONS }, (_, i) => `late/${i}`);
+  const emission = (name: string): OutRecord[] => places.map((_, i) => record('late', i, name));
+  await writer.send(emission('first'));
+  for (const place of places) ill.add(place);
+  const held = watched(writer.send(emission('a')));
+  await clock.pass(50);
+  const behind = watched(writer.send(emission('b')));
+  await clock.pass(10_000);
+  ill.clear();
+  await clock.pass(10_000);
+  const next = watched(writer.send(emission('c')));
+  await clock.pass(10_000);
+  expect([held, behind, next].map(({ ended }) => ended)).toEqual(['written', 'written', 'written']);
+  expect(places.map((place) => log.get(place))).toEqual(places.map(() => ['first', 'a', 'b', 'c']));
+});
+
 test('closing rejects what is held up', async () => {
   const { ill, clock, writer } = cluster();
   ill.add('late/1');
