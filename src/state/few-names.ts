@@ -5,7 +5,8 @@
 import { lastViewOf, viewOf } from './last-view.ts';
 
 /** Of a slot: number + 1, 0 for an empty one; length of the name, and its words. */
-const SLOT_WORDS = 8;
+const SLOT_BITS = 3;
+const SLOT_WORDS = 1 << SLOT_BITS;
 const FIRST_SLOTS = 32;
 /** One slot in so many is taken at most: a name mostly stands where it is looked for first. */
 const SPARSE = 4;
@@ -38,7 +39,8 @@ export class FewNames {
     const second = view.getInt32(start + inner, true);
     const third = view.getInt32(end - 4 - inner, true);
     const fourth = view.getInt32(end - 4, true);
-    for (let at = slotOf(slots, mixed(first, second, third, fourth) + length); slots[at] !== 0; at = after(slots, at)) {
+    const between = length <= IN_WORDS ? length : mixedInside(view, start, end);
+    for (let at = slotOf(slots, mixed(first, second, third, fourth, between)); slots[at] !== 0; at = after(slots, at)) {
       const inside = (slots[at + 3] ^ second) | (slots[at + 4] ^ third);
       const differ = (slots[at + 1] ^ length) | (slots[at + 2] ^ first) | inside | (slots[at + 5] ^ fourth);
       if (differ === 0 && (length <= IN_WORDS || areSameInside(this.#names[slots[at] - 1], view, start))) return slots[at] - 1;
@@ -62,7 +64,7 @@ export class FewNames {
   #findShort(view: DataView, start: number, end: number): number {
     const slots = this.#slots;
     const word = shortWord(view, start, end);
-    for (let at = slotOf(slots, mixed(word, 0, 0, 0) + end - start); slots[at] !== 0; at = after(slots, at)) {
+    for (let at = slotOf(slots, mixed(word, 0, 0, 0, end - start)); slots[at] !== 0; at = after(slots, at)) {
       if (slots[at + 1] === end - start && slots[at + 2] === word) return slots[at] - 1;
     }
     return -1;
@@ -77,19 +79,28 @@ export class FewNames {
     const words = isShort
       ? [shortWord(view, 0, length), 0, 0, 0]
       : [0, inner, length - 4 - inner, length - 4].map((at) => view.getInt32(at, true));
-    let at = slotOf(slots, mixed(words[0], words[1], words[2], words[3]) + length);
+    const between = length <= IN_WORDS ? length : mixedInside(view, 0, length);
+    let at = slotOf(slots, mixed(words[0], words[1], words[2], words[3], between));
     while (slots[at] !== 0) at = after(slots, at);
     slots.set([number + 1, length, ...words], at);
   }
 }
 
-const slotOf = (slots: Int32Array, hash: number): number => Math.imul(hash, SLOT_WORDS) & (slots.length - 1);
+/** By the highest bits of a hash, which alone depend on every bit of the words. */
+const slotOf = (slots: Int32Array, hash: number): number => (hash >>> (Math.clz32(slots.length) + SLOT_BITS + 1)) * SLOT_WORDS;
 
 const after = (slots: Int32Array, slot: number): number => (slot + SLOT_WORDS) & (slots.length - 1);
 
-function mixed(first: number, second: number, third: number, fourth: number): number {
-  const h = Math.imul(first ^ Math.imul(second, 0x9e3779b1), 0xc2b2ae35) ^ Math.imul(third ^ Math.imul(fourth, 0x27d4eb2f), 0x85ebca6b);
-  return h ^ (h >>> 15);
+function mixed(first: number, second: number, third: number, fourth: number, between: number): number {
+  const begin = Math.imul(first ^ Math.imul(second, 0x9e3779b1), 0xc2b2ae35);
+  return begin ^ Math.imul(third ^ between ^ Math.imul(fourth, 0x27d4eb2f), 0x85ebca6b);
+}
+
+/** Of what `areSameInside` compares: a number may stand anywhere in names that are otherwise the same. */
+function mixedInside(view: DataView, start: number, end: number): number {
+  let mix = end - start;
+  for (let at = start + 8; at < end - 8; at += 4) mix = Math.imul(mix ^ view.getInt32(at, true), 0x9e3779b1);
+  return mix;
 }
 
 function shortWord(view: DataView, start: number, end: number): number {

@@ -44,3 +44,44 @@ test('names of all lengths that differ in one byte only are told apart, those th
   }
   for (const [number, text] of all.entries()) expect(names.find(utf8.encode(`yy${text}yy`), 2, 2 + text.length)).toBe(number);
 });
+
+test('names that have their number in the middle, or anywhere else, are compared with hardly any other', () => {
+  let reads = 0;
+  class Counted extends DataView<ArrayBuffer> {
+    override getInt32(at: number, isLittle?: boolean): number {
+      reads++;
+      return super.getInt32(at, isLittle);
+    }
+  }
+  const three = (number: number): string => String(number).padStart(3, '0');
+  const kinds = [
+    'homepage-#-banner-300x250',
+    'com.example.shop.homepage-#-banner-300x250',
+    'campaign-#-of-june',
+    '#-front-page-banner',
+    'front-page-banner-#',
+  ];
+  for (const kind of kinds) {
+    const names = new FewNames();
+    const all = Array.from({ length: 64 }, (_, number) => utf8.encode(kind.replace('#', three(number))));
+    for (const bytes of all) names.add(bytes, 0, bytes.length);
+    reads = 0;
+    for (const [number, bytes] of all.entries()) expect(names.findIn(new Counted(bytes.buffer), 0, bytes.length)).toBe(number);
+    // Four words at the ends, and what lies between once for the hash and once for the name that is found.
+    const least = 4 + 2 * Math.ceil((all[0].length - 16) / 4);
+    expect(reads / all.length).toBeLessThan(least + 1);
+  }
+});
+
+test('a name shorter than a word is another than the same with zeros after it', () => {
+  // So many that looks for one begin in slots of others.
+  const all = Array.from({ length: 256 }, (_, byte) => byte);
+  for (const length of [1, 2, 3]) {
+    const names = new FewNames();
+    for (const byte of all) names.add(Uint8Array.of(byte, 0, 0), 0, length);
+    for (const other of [1, 2, 3]) {
+      const numbers = all.map((byte) => names.find(Uint8Array.of(byte, 0, 0), 0, other));
+      expect(numbers).toEqual(other === length ? all : all.map(() => -1));
+    }
+  }
+});
