@@ -10,7 +10,7 @@ const OVERHEAD_BYTES = 200;
 /** source_topic, source_partition, source_offset. */
 const SOURCE_HEADERS = 3;
 
-/** Two of a topic, in turn: what was taken is sent before it is taken again. */
+/** Two of a topic, in turn: what was taken is sent before anything is taken again. */
 interface Packs {
   waiting: PackedRecords;
   taken: PackedRecords;
@@ -63,7 +63,7 @@ export class SideOutputs {
     this.#byteLength += (key === null ? 0 : keyEnd - keyStart) + (value === null ? 0 : kept) + OVERHEAD_BYTES;
   }
 
-  /** One a topic that has any, in the order of their names; their bytes are valid until the second `take` after this. */
+  /** One a topic that has any, in the order of their names; their bytes are valid until the next `take`. */
   take(): PackedRecords[] {
     const taken: PackedRecords[] = [];
     for (const packs of this.#packs.values()) {

@@ -49,8 +49,8 @@ export class KafkaLane {
   /** 0 before the first request. */
   #partitions = 0;
   #withoutKey = 0;
-  /** Of a request whose records kafkajs is to place itself. */
-  #placing = new Map<Message, Item>();
+  /** Of a request whose records kafkajs is to place itself; for as long as there is one. */
+  readonly #placing = new WeakMap<Message, Item>();
 
   constructor(kafka: Kafka, topic: string, options: LaneOptions) {
     this.#topic = topic;
@@ -222,9 +222,14 @@ export class KafkaLane {
   /** What kafkajs is given for these records, at every attempt the same: one message a partition, which stands for all that goes there. */
   #messages(chunk: readonly Item[]): Promise<Message[]> {
     if (this.#partitions === 0) {
-      this.#placing = new Map();
-      for (const item of chunk) if (!(item.record instanceof PackedRun)) this.#placing.set(messageOf(item.record, item.partition), item);
-      return Promise.resolve([...this.#placing.keys()]);
+      const messages: Message[] = [];
+      for (const item of chunk) {
+        if (item.record instanceof PackedRun) continue;
+        const message = messageOf(item.record, item.partition);
+        this.#placing.set(message, item);
+        messages.push(message);
+      }
+      return Promise.resolve(messages);
     }
     const { compression: codec, clock } = this.#options;
     const form = { timestampMs: clock.now().wallMs, codec };

@@ -7,6 +7,7 @@ import { batchBehind } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { RecordReader } from '../../../src/topology/sources/record-reader.ts';
 import { HEADER_BYTES } from '../../../src/topology/sources/record-set.ts';
 import type { OutRecord } from '../../../src/topology/types.ts';
+import { collectGarbage } from '../../state/collect.ts';
 import { HandClock } from '../hand-clock.ts';
 
 const nothing = (): void => undefined;
@@ -318,4 +319,17 @@ test('a call with nothing in it ends', async () => {
   const { writer, requests } = cluster();
   await writer.send([packed('late', [])]);
   expect(requests).toEqual([]);
+});
+
+test('a record of the first request of a topic is not kept in memory once it is written', async () => {
+  const { requests, writer } = cluster();
+  const send = async (): Promise<WeakRef<OutRecord>> => {
+    const first = record('late', null, 'a');
+    await writer.send([first]);
+    return new WeakRef(first);
+  };
+  const sent = await send();
+  requests.length = 0;
+  await collectGarbage();
+  expect(sent.deref()).toBe(undefined);
 });
