@@ -82,3 +82,16 @@ test('a part of a larger buffer is copied in and read out as a view', () => {
   expect([...reader.bytes(3)]).toEqual([2, 3, 4]);
   expect(reader.bytes(300)).toEqual(source);
 });
+
+test('digits are those of the number, at every length, also where they begin at the end of a buffer', () => {
+  const borders = Array.from({ length: 15 }, (_, i) => 10 ** (i + 1)).flatMap((power) => [power - 1, power, power + 1]);
+  for (const number of [0, 1, 100, ...borders, Number.MAX_SAFE_INTEGER]) {
+    for (const unit of [1, 2] as const) {
+      const writer = new ByteWriter(16);
+      writer.bytes(new Uint8Array(writer.capacity));
+      writer.digits(number, unit);
+      const text = String(number);
+      expect([...writer.take().subarray(16)]).toEqual([unit * text.length, ...Buffer.from(text)]);
+    }
+  }
+});

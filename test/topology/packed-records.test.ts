@@ -69,3 +69,13 @@ test('what was packed is read out again, and makes the batch that the records ma
     { numRuns: 100 },
   );
 });
+
+test('a run of so many records that the places of the last take three bytes makes the batch that they make one by one', async () => {
+  const pack = new PackedRecords('late');
+  const record = { topic: 'late', partition: null, key: null, value: Buffer.from('v') };
+  const given = Array.from({ length: 9000 }, () => record);
+  for (const one of given) addTo(pack, one);
+  const form = { timestampMs: 1_700_000_000_000, codec: 0 };
+  const batch = await writeRecordBatch([new PackedRun(pack, [...given.keys()])], form);
+  expect(batch.equals(await writeRecordBatch(given, form))).toBe(true);
+});
