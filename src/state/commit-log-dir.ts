@@ -111,10 +111,13 @@ export class DirCommitLog implements CommitLog {
     return earlier.reduce((sum, { bytes }) => sum + bytes, this.#end);
   }
 
-  async close(): Promise<void> {
-    const file = this.#file;
-    this.#file = null;
-    await file?.close();
+  /** After what is under way. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      const file = this.#file;
+      this.#file = null;
+      await file?.close();
+    });
   }
 
   /** One after the other, whatever became of the one before. */

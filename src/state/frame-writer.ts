@@ -44,7 +44,7 @@ export class FrameWriter {
   readonly file: FileHandle;
   readonly #staging: Staging;
   /** The same file, past the cache; undefined before it is wanted, null where it cannot be had. */
-  #direct: FileHandle | null | undefined;
+  #direct: Promise<FileHandle | null> | undefined;
 
   /** `file` is closed with the writer. */
   constructor(file: FileHandle, staging: Staging) {
@@ -63,9 +63,10 @@ export class FrameWriter {
     await this.file.datasync();
   }
 
+  /** The file keeps its number while another handle is opened by that. */
   async close(): Promise<void> {
-    await this.#direct?.close();
-    await this.file.close();
+    const direct = await this.#direct;
+    await Promise.all([direct?.close(), this.file.close()]);
   }
 
   /** Its blocks first: their checksum is known only then, and it stands in front of them. */
@@ -92,25 +93,39 @@ export class FrameWriter {
   }
 
   async #writeBlocks(blocks: Uint8Array, offset: number): Promise<void> {
+    const direct = await this.#opened();
     try {
-      if (this.#direct) return await writeAll(this.#direct, [blocks], offset);
+      if (direct) return await writeAll(direct, [blocks], offset);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      await this.#direct?.close();
-      this.#direct = null;
+      await direct?.close();
+      this.#direct = Promise.resolve(null);
     }
     await writeAll(this.file, [blocks], offset);
   }
 
-  /** By its number, not its name: it is this file whatever has become of that. */
-  async #opened(): Promise<FileHandle | null> {
-    if (this.#direct !== undefined) return this.#direct;
-    this.#direct = null;
-    const { O_DIRECT, O_WRONLY } = constants;
-    if (O_DIRECT) this.#direct = await open(`/proc/self/fd/${this.file.fd}`, O_WRONLY | O_DIRECT).catch(() => null);
+  #opened(): Promise<FileHandle | null> {
+    this.#direct ??= openDirect(this.file);
     return this.#direct;
   }
 }
+
+/** By its number, not its name: it is this file whatever has become of that. Null where that cannot be had. */
+async function openDirect(file: FileHandle): Promise<FileHandle | null> {
+  const { O_DIRECT, O_WRONLY } = constants;
+  if (!O_DIRECT) return null;
+  const direct = await open(`/proc/self/fd/${file.fd}`, O_WRONLY | O_DIRECT).catch(() => null);
+  if (direct === null || (await areSame(direct, file))) return direct;
+  await direct.close();
+  return null;
+}
+
+/** A number may be another file's as soon as its own is closed; a closed one is no file's. */
+const areSame = (one: FileHandle, other: FileHandle): Promise<boolean> =>
+  Promise.all([one.stat({ bigint: true }), other.stat({ bigint: true })]).then(
+    ([a, b]) => a.dev === b.dev && a.ino === b.ino,
+    () => false,
+  );
 
 const isRefusal = (error: unknown): boolean => REFUSALS.has((error as NodeJS.ErrnoException).code ?? '');
 
