@@ -16,6 +16,9 @@
 @inline const MASKS: usize = 768;
 // @ts-ignore: decorator
 @inline const OUTCOMES: usize = 1024;
+/** Keys of each part of a table that was divided. */
+// @ts-ignore: decorator
+@inline const PARTS: usize = 640;
 /** The hashes of those that were added, and how many. */
 // @ts-ignore: decorator
 @inline const ADDED: usize = 4096;
@@ -108,9 +111,28 @@ export function spread(from: u32, lines: u32, to: u32): void {
   const mask = 2 * bytes - 64;
   for (let slot = source; slot < source + bytes; slot += 8) {
     const key = load<i64>(slot);
-    if (key == 0) continue;
-    let at = homeOf(key, mask);
-    while (load<i64>(target + at) != 0) at = (at + 8) & (2 * bytes - 1);
-    store<i64>(target + at, key);
+    if (key != 0) put(target, mask, key);
   }
+}
+
+/** Copies them into eight empty tables of `partLines` lines each, by the three bits of their upper words that `shift` comes to. */
+export function divide(from: u32, lines: u32, to: u32, partLines: u32, shift: u32): void {
+  const source = LINES + (<usize>from << 6);
+  const target = LINES + (<usize>to << 6);
+  const bytes = <usize>partLines << 6;
+  memory.fill(PARTS, 0, 32);
+  for (let slot = source; slot < source + (<usize>lines << 6); slot += 8) {
+    const key = load<i64>(slot);
+    if (key == 0) continue;
+    const part = <usize>((<u32>key >>> shift) & 7);
+    put(target + part * bytes, bytes - 64, key);
+    store<u32>(PARTS + (part << 2), load<u32>(PARTS + (part << 2)) + 1);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function put(table: usize, mask: usize, key: i64): void {
+  let at = homeOf(key, mask);
+  while (load<i64>(table + at) != 0) at = (at + 8) & (mask | 63);
+  store<i64>(table + at, key);
 }

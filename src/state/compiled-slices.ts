@@ -1,7 +1,7 @@
 /** What works on the tables of slices, compiled (native/slices.ts), in one memory. */
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { NATIVE_CODE } from './native-slices.ts';
-import type { SliceCode, SliceTable } from './slice-tables.ts';
+import { partLinesOf, type SliceCode, type SliceTable } from './slice-tables.ts';
 import { Instance, Module, type PagedMemory } from './web-assembly.ts';
 
 /** As native/slices.ts has them, in bytes. */
@@ -9,10 +9,12 @@ const KEYS = 1024;
 const COLUMN = 256;
 const ADDED = 4096;
 const ADDED_KEYS = 512;
+const PARTS = 640;
 
 interface Code {
   enterAll(count: number): number;
   spread(from: number, lines: number, to: number): void;
+  divide(from: number, lines: number, to: number, partLines: number, shift: number): void;
 }
 
 let compiled: object | null = null;
@@ -31,9 +33,7 @@ export class CompiledSlices implements SliceCode {
   }
 
   enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void {
-    // A memory that has grown has another buffer.
-    if (this.#views.his.length === 0) this.#views = viewsOf(this.#memory.buffer);
-    const { his, los, starts, masks, outcomes, added, addedKeys } = this.#views;
+    const { his, los, starts, masks, outcomes, added, addedKeys } = this.#viewsNow();
     his.set(keys.his);
     los.set(keys.los);
     for (let i = 0; i < keys.size; i++) {
@@ -49,6 +49,17 @@ export class CompiledSlices implements SliceCode {
   spread({ start, lines }: SliceTable, to: number): void {
     this.#code.spread(start, lines, to);
   }
+
+  divide(table: SliceTable, to: number): Uint32Array {
+    this.#code.divide(table.start, table.lines, to, partLinesOf(table), table.shift);
+    return this.#viewsNow().parts;
+  }
+
+  /** A memory that has grown has another buffer. */
+  #viewsNow(): ReturnType<typeof viewsOf> {
+    if (this.#views.his.length === 0) this.#views = viewsOf(this.#memory.buffer);
+    return this.#views;
+  }
 }
 
 const column = (buffer: ArrayBuffer, index: number): Uint32Array => new Uint32Array(buffer, KEYS + index * COLUMN, KEYS_OF_BLOCK);
@@ -61,4 +72,5 @@ const viewsOf = (buffer: ArrayBuffer) => ({
   outcomes: new Int32Array(buffer, KEYS + 4 * COLUMN, KEYS_OF_BLOCK),
   added: new Uint8Array(buffer, ADDED, 8 * KEYS_OF_BLOCK),
   addedKeys: new Uint32Array(buffer, ADDED_KEYS, 1),
+  parts: new Uint32Array(buffer, PARTS, 8),
 });

@@ -10,6 +10,12 @@ import type { KeyBlock } from './key-block.ts';
 export const LINE = 8;
 const LINE_WORDS = 2 * LINE;
 const LEAST_LINES = 16;
+/** A table of so many is divided when it is full, so that no step takes long: a MiB. */
+export const MOST_LINES = 2 ** 14;
+/** Into so many, by bits of the upper word, the highest first. */
+const PARTS = 8;
+const FIRST_SHIFT = 29;
+const PART_BITS = 3;
 /** Beyond this share of used slots a table is made anew. */
 const LOAD = 0.8;
 
@@ -21,9 +27,25 @@ export class SliceTable {
   used = 0;
   /** So many keys may be in it. */
   limit = 0;
+  /** Which have its keys, once it was divided. */
+  parts: readonly SliceTable[] | null = null;
+  /** Which bits of an upper word name the part; none are left below 0. */
+  readonly shift: number;
 
-  constructor(slice: number) {
+  constructor(slice: number, shift = FIRST_SHIFT) {
     this.slice = slice;
+    this.shift = shift;
+  }
+
+  partOf(hi: number): SliceTable {
+    let table: SliceTable = this;
+    while (table.parts !== null) table = table.parts[(hi >>> table.shift) & (PARTS - 1)];
+    return table;
+  }
+
+  /** It, or its parts, and theirs. */
+  leaves(): SliceTable[] {
+    return this.parts === null ? [this] : this.parts.flatMap((part) => part.leaves());
   }
 
   lie(start: number, lines: number): void {
@@ -31,7 +53,22 @@ export class SliceTable {
     this.lines = lines;
     this.limit = lines * LINE * LOAD;
   }
+
+  /** Of lines that were its own once, so many keys to a part. */
+  divide(start: number, lines: number, keys: ArrayLike<number>): void {
+    this.parts = Array.from({ length: PARTS }, (_, i) => {
+      const part = new SliceTable(this.slice, this.shift - PART_BITS);
+      part.lie(start + i * lines, lines);
+      part.used = keys[i];
+      return part;
+    });
+    this.lie(0, 0);
+    this.used = 0;
+  }
 }
+
+/** The lines of a part of such a table: all of them have twice its own. */
+export const partLinesOf = ({ lines }: SliceTable): number => (2 * lines) / PARTS;
 
 /** The lines for so many keys. */
 export function linesFor(keys: number): number {
@@ -46,6 +83,8 @@ export interface SliceCode {
   enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void;
   /** Copies all keys of a table into lines from there on, twice as many and empty. */
   spread(table: SliceTable, to: number): void;
+  /** Copies them into parts that lie one behind the other from there on, and are empty. Returns how many went into each. */
+  divide(table: SliceTable, to: number): ArrayLike<number>;
 }
 
 /** The same in TypeScript: for small ones, and where there is no WebAssembly. */
@@ -65,6 +104,19 @@ export class PlainSlices implements SliceCode {
     }
   }
 
+  divide(table: SliceTable, to: number): number[] {
+    const { words } = this;
+    const { start, lines, shift } = table;
+    const keys = new Array<number>(PARTS).fill(0);
+    for (let i = start * LINE_WORDS; i < (start + lines) * LINE_WORDS; i += 2) {
+      if (words[i] === 0 && words[i + 1] === 0) continue;
+      const part = (words[i] >>> shift) & (PARTS - 1);
+      this.#enter({ start: to + part * partLinesOf(table), lines: partLinesOf(table) }, words[i], words[i + 1]);
+      keys[part]++;
+    }
+    return keys;
+  }
+
   #enter({ start, lines }: Pick<SliceTable, 'start' | 'lines'>, upper: number, lo: number): AddOutcome {
     const { words } = this;
     const hi = upper === 0 && lo === 0 ? 1 : upper;
@@ -79,4 +131,30 @@ export class PlainSlices implements SliceCode {
       return ADDED;
     }
   }
+}
+
+/** Keys of a slice: the hashes of so many, two words each, the upper one first. */
+export type KeysOfSlice = (slice: number, words: Int32Array, keys: number) => void;
+
+/** So many at once. */
+const RUN = 512;
+const run = new Int32Array(2 * RUN);
+
+/** Visits the keys in lines `from` to `to` (exclusive) of a table. */
+export function visitKeys(
+  words: Int32Array,
+  { slice, start }: SliceTable,
+  { from, to }: { from: number; to: number },
+  visit: KeysOfSlice,
+): void {
+  let keys = 0;
+  for (let i = (start + from) * LINE_WORDS; i < (start + to) * LINE_WORDS; i += 2) {
+    if (words[i] === 0 && words[i + 1] === 0) continue;
+    run[2 * keys] = words[i];
+    run[2 * keys++ + 1] = words[i + 1];
+    if (keys < RUN) continue;
+    visit(slice, run, keys);
+    keys = 0;
+  }
+  if (keys > 0) visit(slice, run, keys);
 }

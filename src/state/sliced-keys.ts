@@ -9,7 +9,17 @@ import { CompiledSlices } from './compiled-slices.ts';
 import { GrowingSlots, type SlotsOptions } from './growing-slots.ts';
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { MemoryBudget } from './memory-budget.ts';
-import { LINE, linesFor, PlainSlices, type SliceCode, SliceTable } from './slice-tables.ts';
+import {
+  type KeysOfSlice,
+  LINE,
+  linesFor,
+  MOST_LINES,
+  PlainSlices,
+  partLinesOf,
+  type SliceCode,
+  SliceTable,
+  visitKeys,
+} from './slice-tables.ts';
 
 /** By the lower bits of their number, slices that were asked for. A power of two. */
 const NEAR = 64;
@@ -23,8 +33,6 @@ const EARLY_LINES = 2 ** 13;
 /** Below this share in use, what is used moves together, where memory is worth it. */
 const SPARSE = 1 / 8;
 const WORTH_LINES = 2 ** 16;
-/** Keys that a walk gives at once. */
-const RUN = 512;
 
 export interface SlicedKeysOptions {
   /** A key belongs to slice floor(ts / sliceMs), */
@@ -34,15 +42,12 @@ export interface SlicedKeysOptions {
   budget?: MemoryBudget;
 }
 
-/** Keys of a slice: the hashes of so many, two words each, the upper one first. */
-export type KeysOfSlice = (slice: number, words: Int32Array, keys: number) => void;
-
 /** Where a walk is. */
 export class SliceWalk {
-  /** Those that it has still to visit, the one under way last; null before it has begun. */
-  slices: number[] | null = null;
+  /** What it has still to visit, the one under way last; null before it has begun. */
+  tables: SliceTable[] | null = null;
   line = 0;
-  /** Of the table under way; another number means that it was made anew. */
+  /** Of the one under way; another number means that it was made anew. */
   lines = 0;
 }
 
@@ -59,11 +64,12 @@ export class SlicedKeys {
   #slots: GrowingSlots<CompiledSlices>;
   #places = new Buddies();
   readonly #plain = new PlainSlices();
-  /** Lines that there is memory for. */
+  /** Lines that there is memory for, */
   #room = 0;
+  /** and those that tables have. */
+  #taken = 0;
   /** None lives before this one. */
   #oldest = Number.NEGATIVE_INFINITY;
-  readonly #run = new Int32Array(2 * RUN);
 
   constructor({ sliceMs, ttlMs, budget = new MemoryBudget() }: SlicedKeysOptions, options: SlotsOptions = {}) {
     this.sliceMs = sliceMs;
@@ -86,12 +92,13 @@ export class SlicedKeys {
     keys.added = 0;
     if (size === 0) return;
     const slice = keys.bucketOfAll(this.sliceMs);
-    const isOne = !Number.isNaN(slice);
-    if (isOne) tables.fill(this.#roomIn(this.#tableOf(slice), size), 0, size);
+    const only = Number.isNaN(slice) ? null : this.#roomIn(this.#tableOf(slice), keys.his[0], size);
+    const isOne = only !== null && this.#slices.get(slice) === only;
+    if (isOne) tables.fill(only, 0, size);
     else this.#findEach(keys);
     this.#code.enterAll(keys, tables);
     this.size += keys.added;
-    if (isOne) tables[0].used += keys.added;
+    if (isOne) only.used += keys.added;
     else for (let i = 0; i < size; i++) if (keys.outcomes[i] === ADDED) tables[i].used++;
   }
 
@@ -114,32 +121,37 @@ export class SlicedKeys {
    * is visited, once or more; one added meanwhile perhaps.
    */
   walk(place: SliceWalk, slots: number, visit: KeysOfSlice): boolean {
-    place.slices ??= [...this.#slices.keys()].sort((a, b) => b - a);
+    place.tables ??= [...this.#slices.values()];
     for (let left = slots; left > 0; ) {
-      const slice = place.slices.at(-1);
-      if (slice === undefined) return true;
-      const table = this.#slices.get(slice) ?? NO_SLICE;
+      const table = place.tables.at(-1);
+      if (table === undefined) return true;
+      if (table.parts !== null) {
+        place.tables.splice(-1, 1, ...table.parts);
+        [place.line, place.lines] = [0, 0];
+        continue;
+      }
       if (table.lines !== place.lines) [place.line, place.lines] = [0, table.lines];
       const lines = Math.min(table.lines - place.line, Math.ceil(left / LINE));
-      this.#visit(table, place.line, place.line + lines, visit);
+      visitKeys(this.#slots.words, table, { from: place.line, to: place.line + lines }, visit);
       left -= lines * LINE;
       place.line += lines;
       if (place.line < table.lines) continue;
-      place.slices.pop();
+      place.tables.pop();
       [place.line, place.lines] = [0, 0];
       left--;
     }
-    return place.slices.length === 0;
+    return place.tables.length === 0;
   }
 
   /** Forgets all keys, and gives memory up; the watermark stays. */
   clear(): void {
-    this.#slices.clear();
+    for (const slice of this.#slices.keys()) this.#drop(slice);
     this.#near.fill(NO_SLICE);
     this.#tables.fill(NO_SLICE);
     this.#slots.release();
     this.#places = new Buddies();
     this.#room = 0;
+    this.#taken = 0;
     this.size = 0;
     this.#plain.words = this.#slots.words;
   }
@@ -148,13 +160,13 @@ export class SlicedKeys {
     return this.#slots.compiled ?? this.#plain;
   }
 
-  #findEach({ times, size }: KeyBlock): void {
+  #findEach({ his, times, size }: KeyBlock): void {
     const tables = this.#tables;
     const near = this.#near;
     for (let i = 0; i < size; i++) {
       const slice = Math.floor(times[i] / this.sliceMs);
       const known = near[slice & (NEAR - 1)];
-      tables[i] = this.#roomIn(known.slice === slice ? known : this.#tableOf(slice), size);
+      tables[i] = this.#roomIn(known.slice === slice ? known : this.#tableOf(slice), his[i], size);
     }
   }
 
@@ -170,25 +182,38 @@ export class SlicedKeys {
     return table;
   }
 
-  /** With room for so many keys more, be they all absent. */
-  #roomIn(table: SliceTable, keys: number): SliceTable {
-    if (table.used + keys > table.limit) this.#grow(table, keys);
+  /** It, or where it was divided the part of that upper word, with room for so many keys more, be they all absent. */
+  #roomIn(slice: SliceTable, hi: number, keys: number): SliceTable {
+    let table = slice.parts === null ? slice : slice.partOf(hi);
+    while (table.used + keys > table.limit) {
+      if (table.lines === 0) this.#begin(table, keys);
+      else if (table.lines < MOST_LINES || table.shift < 0) this.#grow(table);
+      else this.#divide(table);
+      table = table.partOf(hi);
+    }
     return table;
   }
 
-  #grow(table: SliceTable, keys: number): void {
-    if (table.lines === 0) {
-      // About as many will come as came before.
-      const lines = linesFor(Math.max(keys, this.#slices.get(table.slice - BEFORE)?.used ?? 0));
-      table.lie(this.#take(lines), lines);
-    }
-    while (table.used + keys > table.limit) {
-      const { start, lines } = table;
-      const next = this.#take(2 * lines);
-      this.#code.spread(table, next);
-      table.lie(next, 2 * lines);
-      this.#places.give(start, lines);
-    }
+  #begin(table: SliceTable, keys: number): void {
+    // About as many will come as came before.
+    const expected = this.#slices.get(table.slice - BEFORE)?.used ?? 0;
+    const lines = Math.min(MOST_LINES, linesFor(Math.max(keys, expected)));
+    table.lie(this.#take(lines), lines);
+  }
+
+  #grow(table: SliceTable): void {
+    const { start, lines } = table;
+    const next = this.#take(2 * lines);
+    this.#code.spread(table, next);
+    table.lie(next, 2 * lines);
+    this.#give(start, lines);
+  }
+
+  #divide(table: SliceTable): void {
+    const { start, lines } = table;
+    const next = this.#take(2 * lines);
+    table.divide(next, partLinesOf(table), this.#code.divide(table, next));
+    this.#give(start, lines);
   }
 
   /** So many empty lines. */
@@ -197,7 +222,13 @@ export class SlicedKeys {
     if (end > this.#room) this.#reach(end);
     const start = this.#places.take(lines);
     this.#slots.words.fill(0, start * LINE * 2, (start + lines) * LINE * 2);
+    this.#taken += lines;
     return start;
+  }
+
+  #give(start: number, lines: number): void {
+    this.#places.give(start, lines);
+    this.#taken -= lines;
   }
 
   #reach(end: number): void {
@@ -222,19 +253,23 @@ export class SlicedKeys {
     if (table === undefined) return;
     this.#slices.delete(slice);
     if (this.#near[slice & (NEAR - 1)] === table) this.#near[slice & (NEAR - 1)] = NO_SLICE;
-    if (table.lines > 0) this.#places.give(table.start, table.lines);
-    this.size -= table.used;
+    for (const leaf of table.leaves()) {
+      this.size -= leaf.used;
+      if (leaf.lines > 0) this.#give(leaf.start, leaf.lines);
+      // For a walk that is there.
+      leaf.lie(0, 0);
+    }
   }
 
   /** Where little of the memory is used, moves that into another; not when that cannot be had. */
   #gather(): void {
-    let lines = 0;
-    for (const table of this.#slices.values()) lines += table.lines;
+    const lines = this.#taken;
     if (lines > this.#places.end * SPARSE) return;
     const [slots, places] = [this.#newSlots(), new Buddies()];
     if (!growTo(slots, lines)) return;
     // In order of length nothing between them is lost.
-    for (const table of [...this.#slices.values()].sort((a, b) => b.lines - a.lines)) {
+    const tables = [...this.#slices.values()].flatMap((table) => table.leaves());
+    for (const table of tables.sort((a, b) => b.lines - a.lines)) {
       if (table.lines === 0) continue;
       const start = places.take(table.lines);
       slots.words.set(this.#slots.words.subarray(table.start * LINE * 2, (table.start + table.lines) * LINE * 2), start * LINE * 2);
@@ -242,21 +277,6 @@ export class SlicedKeys {
     }
     this.#places = places;
     this.#move(slots, lines);
-  }
-
-  #visit({ slice, start }: SliceTable, from: number, to: number, visit: KeysOfSlice): void {
-    const { words } = this.#slots;
-    const run = this.#run;
-    let keys = 0;
-    for (let i = (start + from) * LINE * 2; i < (start + to) * LINE * 2; i += 2) {
-      if (words[i] === 0 && words[i + 1] === 0) continue;
-      run[2 * keys] = words[i];
-      run[2 * keys++ + 1] = words[i + 1];
-      if (keys < RUN) continue;
-      visit(slice, run, keys);
-      keys = 0;
-    }
-    if (keys > 0) visit(slice, run, keys);
   }
 }
 

@@ -164,6 +164,32 @@ test('a key that was ahead of a walk, and lies behind it once its table is large
   for (let i = 0; i < 8; i++) expect(found).toContain(`${100 + i}/4@${START / SECOND}`);
 });
 
+test.each([
+  { by: 'compiled code', options: {}, count: 1_000_000 },
+  { by: 'TypeScript', options: { compiles: false }, count: 300_000 },
+])('by $by, more keys of one second than a table takes are divided, and told by a walk that was there', ({ options, count }) => {
+  const budget = new MemoryBudget();
+  const store = storeOf(options, budget);
+  const keys = keysOf(7, count, START);
+  const early = keys.slice(0, 100_000);
+  expect(enter(store, early).every((outcome) => outcome === ADDED)).toBe(true);
+  let rest: Key[] | null = [...early.slice(0, 100), ...keys.slice(early.length)];
+  const found = new Set(
+    walked(store, 20_000, () => {
+      if (rest !== null) expect(enter(store, rest).map((outcome) => outcome === ADDED)).toEqual(rest.map((_, i) => i >= 100));
+      rest = null;
+    }),
+  );
+  for (const [hi, lo] of early) if (!found.has(`${hi}/${lo}@${START / SECOND}`)) expect.fail(`${hi}/${lo} was not told`);
+  expect(store.size).toBe(count);
+  expect(enter(store, keys).every((outcome) => outcome === PRESENT)).toBe(true);
+  expect(new Set(walked(store)).size).toBe(count);
+  enter(store, [[1, 2, START + 100 * SECOND]]);
+  store.advance(START + TTL + SECOND);
+  expect(store.size).toBe(1);
+  expect(budget.usedBytes).toBeLessThan(100_000);
+});
+
 test('memory of which little is used any more is given back, and what is in it stays', () => {
   const budget = new MemoryBudget();
   const store = storeOf({}, budget);
