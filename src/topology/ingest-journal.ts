@@ -24,13 +24,16 @@ const OP = {
   suspectRun: 13,
   slice: 14,
   slices: 15,
+  olderSuspect: 16,
 } as const;
 
 /** Receives the changes. Buckets are numbers, experiments indices. */
 export interface JournalVisitor {
   dedup(hi: number, lo: number, bucket: number): void;
-  /** Of a bucket of theirs: from before there were slices. */
+  /** Of a bucket of theirs, whose width was that of the settings: from before there were slices. */
   suspect(hi: number, lo: number, bucket: number): void;
+  /** Of a bucket of so many seconds. */
+  olderSuspect(hi: number, lo: number, bucket: number, seconds: number): void;
   /** Of a slice, of so many seconds each. */
   suspectOfSlice(hi: number, lo: number, slice: number, seconds: number): void;
   unit(experiment: number, hi: number, lo: number, payload: number): void;
@@ -42,7 +45,7 @@ export interface JournalVisitor {
   lossy(): void;
   /** The next variant of an experiment, or one that is known. */
   variant(experiment: number, id: ByteRef): void;
-  /** A snapshot begins: so many keys follow. In order of the hash they would crowd in one place of a table that is too small for all. */
+  /** A snapshot begins: so many keys follow, of suspects those of which no slice is known. In order of the hash they would crowd in one place of a table that is too small for all. */
   room(dedupKeys: number, suspectKeys: number): void;
   /** And so many units of an experiment. */
   unitsRoom(experiment: number, units: number): void;
@@ -52,7 +55,7 @@ const SECOND_MS = 1000;
 /** Slices of a block that are told by a byte. */
 const MOST_DISTANT = 255;
 
-export class IngestJournal implements Omit<JournalVisitor, 'suspectOfSlice'>, SuspectVisitor {
+export class IngestJournal implements Omit<JournalVisitor, 'suspect' | 'suspectOfSlice'>, SuspectVisitor {
   #out = new ByteWriter(64 * 1024);
   /** Holds the commit taken last. */
   #taken = new ByteWriter(64 * 1024);
@@ -67,8 +70,9 @@ export class IngestJournal implements Omit<JournalVisitor, 'suspectOfSlice'>, Su
     this.#out.tagged(OP.dedup, hi, lo, bucket);
   }
 
-  suspect(hi: number, lo: number, bucket: number): void {
-    this.#out.tagged(OP.suspect, hi, lo, bucket);
+  olderSuspect(hi: number, lo: number, bucket: number, seconds: number): void {
+    this.#out.tagged(OP.olderSuspect, hi, lo, bucket);
+    this.#out.varint(seconds);
   }
 
   /** Those of the block that were added. */
@@ -214,6 +218,7 @@ export function readJournal(from: ByteReader, to: JournalVisitor): 1 | 2 | null 
     if (op === OP.dedup) to.dedup(from.u32(), from.u32(), from.varint());
     else if (op === OP.suspect) to.suspect(from.u32(), from.u32(), from.varint());
     else if (op === OP.dedupRun) left -= eachOf(from, (hi, lo, bucket) => to.dedup(hi, lo, bucket));
+    else if (op === OP.olderSuspect) to.olderSuspect(from.u32(), from.u32(), from.varint(), from.varint());
     else if (op === OP.suspectRun) left -= eachOf(from, (hi, lo, bucket) => to.suspect(hi, lo, bucket));
     else if (op === OP.slice || op === OP.slices) left -= slicesOf(from, op === OP.slice, to);
     else if (op === OP.unit) to.unit(from.varint(), from.u32(), from.u32(), from.u16());

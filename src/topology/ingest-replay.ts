@@ -5,6 +5,8 @@ import type { IngestState } from './ingest-state.ts';
 import type { ByteRef } from './types.ts';
 
 const SECOND_MS = 1000;
+/** Longer than lateness is allowed, and far less than what other settings make of a time. */
+const LIKELY_MS = 30 * 24 * 3_600_000;
 
 /** Keys on their way into their store, a block at a time. */
 class Keys {
@@ -30,17 +32,20 @@ export class Replay implements JournalVisitor {
   readonly #state: IngestState;
   readonly #dedup: Keys;
   readonly #suspects: Keys;
+  readonly #older: Keys;
 
   constructor(state: IngestState) {
     this.#state = state;
     this.#dedup = new Keys(state.dedup);
     this.#suspects = new Keys(state.suspects);
+    this.#older = new Keys({ addBlock: (keys) => state.suspects.addOlder(keys) });
   }
 
   /** What was told of is in the stores then. */
   flush(): void {
     this.#dedup.flush();
     this.#suspects.flush();
+    this.#older.flush();
   }
 
   dedup(hi: number, lo: number, bucket: number): void {
@@ -48,15 +53,22 @@ export class Replay implements JournalVisitor {
   }
 
   suspect(hi: number, lo: number, bucket: number): void {
-    const { suspects } = this.#state;
-    suspects.addOlder(hi, lo, bucket * suspects.bucketMs);
+    const { suspects, watermark } = this.#state;
+    const ts = bucket * suspects.bucketMs;
+    // Under other settings it is another time: as the key was live, it was about that of the watermark.
+    const isLikely = watermark.ms === Number.NEGATIVE_INFINITY || Math.abs(ts - watermark.ms) < LIKELY_MS;
+    this.#older.add(hi, lo, isLikely ? ts : watermark.ms);
+  }
+
+  olderSuspect(hi: number, lo: number, bucket: number, seconds: number): void {
+    this.#older.add(hi, lo, (bucket + 1) * SECOND_MS * seconds - 1);
   }
 
   suspectOfSlice(hi: number, lo: number, slice: number, seconds: number): void {
     const { suspects } = this.#state;
     const sliceMs = SECOND_MS * seconds;
     if (sliceMs === suspects.sliceMs) this.#suspects.add(hi, lo, slice * sliceMs);
-    else suspects.addOlder(hi, lo, (slice + 1) * sliceMs - 1);
+    else this.#older.add(hi, lo, (slice + 1) * sliceMs - 1);
   }
 
   unit(experiment: number, hi: number, lo: number, payload: number): void {
@@ -80,8 +92,9 @@ export class Replay implements JournalVisitor {
     this.#state.variants.intern(experiment, id);
   }
 
-  room(dedupKeys: number): void {
+  room(dedupKeys: number, suspectKeys: number): void {
     this.#state.dedup.reserve(dedupKeys);
+    this.#state.suspects.expectOlder(suspectKeys);
   }
 
   unitsRoom(experiment: number, units: number): void {

@@ -203,7 +203,7 @@ export class IngestState {
     for (const ids of [this.entities, this.groups]) ids.rewind();
     const cells = CELL_NAMES.map((name) => ({ name, index: 0, generation: -1 }));
     this.#snapshot = { dedup: new TableWalk(), suspects: new SuspectWalk(), units: new UnitWalk(), cells };
-    this.#journal.room(this.dedup.size, this.suspects.size);
+    this.#journal.room(this.dedup.size, this.suspects.older);
     this.units.eachSize((experiment, units) => this.#journal.unitsRoom(experiment, units));
     this.variants.visit((experiment, id) => this.#journal.variant(experiment, { bytes: id, start: 0, end: id.length }));
     for (let experiment = 0; experiment < this.entities.size; experiment++) {

@@ -35,7 +35,7 @@ import type {
 import { STREAMS } from './types.ts';
 
 /** Raised when what a commit means has changed; older states are read, newer ones refused. */
-export const STATE_FORMAT = 4;
+export const STATE_FORMAT = 5;
 const REGISTRY_RETRY_MS = 1000;
 /** How long ingest waits for the epoch before it begins without. */
 const EPOCH_PATIENCE_MS = 3000;

@@ -15,7 +15,8 @@ const MAX_BUCKETS = 48;
 export interface SuspectVisitor {
   /** Some keys of a slice: two words each, the upper one first. */
   suspectsOfSlice(slice: { slice: number; sliceMs: number }, words: Int32Array, keys: number): void;
-  suspect(hi: number, lo: number, bucket: number): void;
+  /** One whose slice is not known, but a bucket, of whole seconds. */
+  olderSuspect(hi: number, lo: number, bucket: number, seconds: number): void;
 }
 
 export class SuspectWalk {
@@ -25,18 +26,21 @@ export class SuspectWalk {
 
 export class Suspects {
   readonly #slices: SlicedKeys;
-  /** Of those that came before slices. */
+  /** Of states from before there were slices, under the same settings. */
   readonly bucketMs: number;
   readonly #newOlder: () => FingerprintStore;
-  /** Those of states from before there were slices, or with slices of another width; null when none is left. */
+  /** Those of such states, or with slices of another width; null when none is left. */
   #older: FingerprintStore | null = null;
+  /** How many a snapshot has of them. */
+  #olderExpected = 0;
 
-  constructor({ windowMs, allowedLatenessMs }: TimeSettings, budget: MemoryBudget) {
+  constructor({ windowMs, allowedLatenessMs, maxOutOfOrdernessMs }: TimeSettings, budget: MemoryBudget) {
     const ttlMs = windowMs + allowedLatenessMs;
+    const secondsLive = (ttlMs + maxOutOfOrdernessMs) / SECOND_MS;
     // Whole seconds, for a key is of one: whatever its time, it is looked for in one slice.
-    this.#slices = new SlicedKeys({ sliceMs: SECOND_MS * Math.ceil(ttlMs / SECOND_MS / SLICES), ttlMs, budget });
+    this.#slices = new SlicedKeys({ sliceMs: SECOND_MS * Math.ceil(secondsLive / SLICES), ttlMs, budget });
     this.bucketMs = windowMs * Math.ceil(allowedLatenessMs / windowMs / MAX_BUCKETS);
-    this.#newOlder = () => new FingerprintStore({ bucketMs: this.bucketMs, ttlMs: allowedLatenessMs, budget });
+    this.#newOlder = () => new FingerprintStore({ bucketMs: wholeSeconds(this.bucketMs), ttlMs: allowedLatenessMs, budget });
   }
 
   get size(): number {
@@ -62,10 +66,25 @@ export class Suspects {
     for (let i = 0; i < keys.size; i++) if (this.#older.has(keys.his[i] | 0, keys.los[i] | 0)) keys.outcomes[i] = PRESENT;
   }
 
-  /** A key of which no slice is known, but a time of its bucket. */
-  addOlder(hi: number, lo: number, ts: number): void {
-    this.#older ??= this.#newOlder();
-    this.#older.addIfAbsent(hi | 0, lo | 0, ts);
+  /** How many keys a snapshot has of which no slice is known. */
+  get older(): number {
+    return this.#older?.size ?? 0;
+  }
+
+  /** So many of those will come, perhaps. */
+  expectOlder(keys: number): void {
+    this.#olderExpected = keys;
+    this.#older?.reserve(keys);
+  }
+
+  /** Keys of which no slice is known, with times of their buckets. */
+  addOlder(keys: KeyBlock): void {
+    if (keys.size === 0) return;
+    if (this.#older === null) {
+      this.#older = this.#newOlder();
+      this.#older.reserve(this.#olderExpected);
+    }
+    this.#older.addBlock(keys);
   }
 
   advance(watermarkMs: number): void {
@@ -79,11 +98,16 @@ export class Suspects {
   walk(place: SuspectWalk, slots: number, to: SuspectVisitor): boolean {
     const { sliceMs } = this;
     const isDone = this.#slices.walk(place.slices, slots, (slice, words, keys) => to.suspectsOfSlice({ slice, sliceMs }, words, keys));
-    return isDone && (this.#older?.walk(place.older, slots, (hi, lo, bucket) => to.suspect(hi, lo, bucket)) ?? true);
+    const older = this.#older;
+    if (!isDone || older === null) return isDone;
+    return older.walk(place.older, slots, (hi, lo, bucket) => to.olderSuspect(hi, lo, bucket, older.bucketMs / SECOND_MS));
   }
 
   clear(): void {
     this.#slices.clear();
     this.#older?.clear();
+    this.#older = null;
   }
 }
+
+const wholeSeconds = (ms: number): number => SECOND_MS * Math.ceil(ms / SECOND_MS);

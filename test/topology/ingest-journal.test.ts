@@ -7,7 +7,7 @@ import { IngestJournal, type JournalVisitor, readJournal } from '../../src/topol
 
 const HOUR_MS = 3_600_000;
 
-/** As it lies in logs since format 4: keys of one bucket in a run, those of several one by one; and the end. */
+/** As it lies in logs: keys of one bucket in a run, those of several one by one; and the end. */
 const BYTES =
   '0c2c02785634120df0adba01000080ffffffff' + // A run in hour 44 of two keys,
   '0e022d010300000004000000' + // a suspect in a slice of two seconds, number 45,
@@ -15,7 +15,7 @@ const BYTES =
   '01050000000600000001' + // a key in hour 1
   '01070000000800000002' + // and one in hour 2,
   '09'; // the end.
-/** Suspects of before there were slices. */
+/** Suspects of before there were slices, up to format 4. */
 const OLDER = '0d2d0203000000040000000500000006000000' + '0207000000080000002e' + '09';
 
 /** Enters keys into a store of its own; of every block the second is a duplicate. */
@@ -31,6 +31,7 @@ function readAll(hex: string): unknown[] {
   const visitor = {
     dedup: (...key: number[]) => void told.push(['dedup', ...key]),
     suspect: (...key: number[]) => void told.push(['suspect', ...key]),
+    olderSuspect: (...key: number[]) => void told.push(['older', ...key]),
     suspectOfSlice: (...key: number[]) => void told.push(['slice', ...key]),
   } as Partial<JournalVisitor> as JournalVisitor;
   expect(readJournal(new ByteReader(Buffer.from(hex, 'hex')), visitor)).toBe(2);
@@ -47,7 +48,7 @@ test('keys that were added are written in runs of a bucket, and nothing of those
   expect(Buffer.from(journal.take()).toString('hex')).toBe(BYTES);
 });
 
-test('what logs of format 4 hold is read', () => {
+test('what logs hold is read', () => {
   expect(readAll(BYTES)).toEqual([
     ['dedup', 0x1234_5678, 0xbaad_f00d, 44],
     ['dedup', 0x8000_0001, 0xffff_ffff, 44],
@@ -87,11 +88,13 @@ test('suspects of slices that are far from each other, or begin at whole ones, a
   }
 });
 
-test('a snapshot writes the keys of a slice in runs, which are read the same', () => {
+test('a snapshot writes the keys of a slice in runs, and those of none by themselves, which are read the same', () => {
   const journal = new IngestJournal();
+  journal.olderSuspect(1, -2, 500_000, 60);
   journal.suspectsOfSlice({ slice: 300, sliceMs: 7000 }, new Int32Array([1, -2, 3, 4, 99, 99]), 2);
   journal.end();
   expect(readAll(Buffer.from(journal.take()).toString('hex'))).toEqual([
+    ['older', 1, 0xffff_fffe, 500_000, 60],
     ['slice', 1, 0xffff_fffe, 300, 7],
     ['slice', 3, 4, 300, 7],
   ]);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FILE_SCHEMA } from '../../src/config.ts';
+import { FILE_SCHEMA, type TimeSettings } from '../../src/config.ts';
 import { TO_COMMIT } from '../../src/state/cells.ts';
 import { PRESENT } from '../../src/state/fingerprints.ts';
 import { SeededHash } from '../../src/state/hash.ts';
@@ -171,4 +171,78 @@ test('suspects of older states, and of slices of another width, are known as lon
     expect(suspectedBefore(state, 9, 9, startMs + 120_000)).toBe(false);
     expect(state.suspects.size).toBeLessThan(8);
   }
+});
+
+const timeOf = (allowedLatenessMs: number): TimeSettings => FILE_SCHEMA.parse({ time: { allowedLatenessMs } }).time;
+
+/** A state under these settings, restored from commits. */
+function stateUnder(time: TimeSettings, commits: readonly Commit[] = []): IngestState {
+  const { limits } = FILE_SCHEMA.parse({});
+  const state = new IngestState({ time, limits, hash: new SeededHash(new Uint8Array(8)), budget: new MemoryBudget(), reasons: 0 });
+  if (commits.length === 0) state.begin(0);
+  for (const commit of commits) for (const _ of state.restore(commit));
+  return state;
+}
+
+function snapshotOf(state: IngestState): Commit[] {
+  state.beginSnapshot();
+  const commits: Commit[] = [];
+  for (let done = false; !done; commits.push(kept(state.takeCommit()))) done = state.snapshotSlice(50_000);
+  return commits;
+}
+
+const QUARTER_MS = 900_000;
+
+test.each([
+  [QUARTER_MS, 4 * QUARTER_MS],
+  [4 * QUARTER_MS, QUARTER_MS],
+])('suspects are known, and go in time, though lateness of %i ms becomes %i and again what it was', (first, second) => {
+  const startMs = 500_000 * HOUR_MS;
+  const before = stateUnder(timeOf(first));
+  for (let key = 0; key < 100; key++) suspectedBefore(before, key, key, startMs + 500 * key);
+  before.observe(startMs + 50_000);
+  const between = stateUnder(timeOf(second), snapshotOf(before));
+  const after = stateUnder(timeOf(first), snapshotOf(between));
+  for (const state of [between, after]) {
+    for (let key = 0; key < 100; key++) expect(suspectedBefore(state, key, key, startMs + 500 * key)).toBe(true);
+    state.observe(startMs + 4 * HOUR_MS);
+    expect([state.suspects.size, state.suspects.byteLength]).toEqual([0, 0]);
+  }
+});
+
+test('an older state under other settings keeps no suspect for ever', () => {
+  const minute = 30_000_000;
+  // As many suspects of a bucket that was half an hour then, which is thirty years from now by minutes.
+  const highest = (minute * 60_000) / 30;
+  const older = Buffer.from('0d8087a70e0107000000080000000', 'hex');
+  const state = stateUnder(timeOf(QUARTER_MS));
+  state.observe(highest);
+  const begun = kept(state.takeCommit());
+  const next = kept(state.takeCommit());
+  const restored = stateUnder(timeOf(QUARTER_MS), [begun, { ...next, changes: Buffer.concat([older, next.changes]) }]);
+  expect(suspectedBefore(restored, 7, 8, highest)).toBe(true);
+  restored.observe(highest + 2 * HOUR_MS);
+  expect(restored.suspects.size).toBe(0);
+});
+
+test('a snapshot of many suspects without slices finds room for all, and their room is given back', () => {
+  const many = 400_000;
+  const startMs = 500_000 * HOUR_MS;
+  const wide = stateUnder(timeOf(4 * QUARTER_MS));
+  const block = new KeyBlock();
+  for (let from = 0; from < many; from += 64) {
+    block.clear();
+    for (let i = from; i < from + 64; i++)
+      block.push(Math.imul(i + 1, 0x9e37_79b1) >>> 0, Math.imul(i, 0x85eb_ca6b) >>> 0, startMs + (from >> 3));
+    wide.enterSuspects(block);
+  }
+  wide.observe(startMs + 60_000);
+  const narrow = stateUnder(timeOf(QUARTER_MS), snapshotOf(wide));
+  const budget = new MemoryBudget();
+  const { limits } = FILE_SCHEMA.parse({});
+  const after = new IngestState({ time: timeOf(QUARTER_MS), limits, hash: new SeededHash(new Uint8Array(8)), budget, reasons: 0 });
+  for (const commit of snapshotOf(narrow)) for (const _ of after.restore(commit)) expect(after.suspects.byteLength).toBeLessThan(13 * many);
+  expect(after.suspects.size).toBe(many);
+  after.dispose();
+  expect(budget.usedBytes).toBe(0);
 });
