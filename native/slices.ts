@@ -115,18 +115,25 @@ export function spread(from: u32, lines: u32, to: u32): void {
   }
 }
 
-/** Copies them into eight empty tables of `partLines` lines each, by the three bits of their upper words that `shift` comes to. */
+/** Counts them by the three bits of their upper words that `shift` comes to. */
+export function countParts(from: u32, lines: u32, shift: u32): void {
+  const source = LINES + (<usize>from << 6);
+  memory.fill(PARTS, 0, 32);
+  for (let slot = source; slot < source + (<usize>lines << 6); slot += 8) {
+    const key = load<i64>(slot);
+    const count = PARTS + (<usize>((<u32>key >>> shift) & 7) << 2);
+    store<u32>(count, load<u32>(count) + <u32>(key != 0));
+  }
+}
+
+/** Copies them into eight empty tables of `partLines` lines each, by those bits. */
 export function divide(from: u32, lines: u32, to: u32, partLines: u32, shift: u32): void {
   const source = LINES + (<usize>from << 6);
   const target = LINES + (<usize>to << 6);
   const bytes = <usize>partLines << 6;
-  memory.fill(PARTS, 0, 32);
   for (let slot = source; slot < source + (<usize>lines << 6); slot += 8) {
     const key = load<i64>(slot);
-    if (key == 0) continue;
-    const part = <usize>((<u32>key >>> shift) & 7);
-    put(target + part * bytes, bytes - 64, key);
-    store<u32>(PARTS + (part << 2), load<u32>(PARTS + (part << 2)) + 1);
+    if (key != 0) put(target + <usize>((<u32>key >>> shift) & 7) * bytes, bytes - 64, key);
   }
 }
 

@@ -14,6 +14,7 @@ const PARTS = 640;
 interface Code {
   enterAll(count: number): number;
   spread(from: number, lines: number, to: number): void;
+  countParts(from: number, lines: number, shift: number): void;
   divide(from: number, lines: number, to: number, partLines: number, shift: number): void;
 }
 
@@ -50,9 +51,13 @@ export class CompiledSlices implements SliceCode {
     this.#code.spread(start, lines, to);
   }
 
-  divide(table: SliceTable, to: number): Uint32Array {
+  countParts({ start, lines, shift }: SliceTable): Uint32Array {
+    this.#code.countParts(start, lines, shift);
+    return this.#viewsNow().parts.slice();
+  }
+
+  divide(table: SliceTable, to: number): void {
     this.#code.divide(table.start, table.lines, to, partLinesOf(table), table.shift);
-    return this.#viewsNow().parts;
   }
 
   /** A memory that has grown has another buffer. */

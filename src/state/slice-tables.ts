@@ -55,7 +55,7 @@ export class SliceTable {
   }
 
   /** Of lines that were its own once, so many keys to a part. */
-  divide(start: number, lines: number, keys: ArrayLike<number>): void {
+  divide(start: number, lines: number, keys: Uint32Array): void {
     this.parts = Array.from({ length: PARTS }, (_, i) => {
       const part = new SliceTable(this.slice, this.shift - PART_BITS);
       part.lie(start + i * lines, lines);
@@ -70,6 +70,10 @@ export class SliceTable {
 /** The lines of a part of such a table: all of them have twice its own. */
 export const partLinesOf = ({ lines }: SliceTable): number => (2 * lines) / PARTS;
 
+/** Whether these parts of it have room, as those of hashes do: chance gives one a few hundred keys more than another. */
+export const canDivide = (table: SliceTable, keys: Uint32Array): boolean =>
+  table.shift >= 0 && Math.max(...keys) < partLinesOf(table) * LINE * LOAD;
+
 /** The lines for so many keys. */
 export function linesFor(keys: number): number {
   let lines = LEAST_LINES;
@@ -83,8 +87,10 @@ export interface SliceCode {
   enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void;
   /** Copies all keys of a table into lines from there on, twice as many and empty. */
   spread(table: SliceTable, to: number): void;
-  /** Copies them into parts that lie one behind the other from there on, and are empty. Returns how many went into each. */
-  divide(table: SliceTable, to: number): ArrayLike<number>;
+  /** How many of its keys would go into each part. */
+  countParts(table: SliceTable): Uint32Array;
+  /** Copies them into parts that lie one behind the other from there on, are empty, and have room. */
+  divide(table: SliceTable, to: number): void;
 }
 
 /** The same in TypeScript: for small ones, and where there is no WebAssembly. */
@@ -104,17 +110,23 @@ export class PlainSlices implements SliceCode {
     }
   }
 
-  divide(table: SliceTable, to: number): number[] {
+  countParts({ start, lines, shift }: SliceTable): Uint32Array {
+    const { words } = this;
+    const keys = new Uint32Array(PARTS);
+    for (let i = start * LINE_WORDS; i < (start + lines) * LINE_WORDS; i += 2) {
+      if (words[i] !== 0 || words[i + 1] !== 0) keys[(words[i] >>> shift) & (PARTS - 1)]++;
+    }
+    return keys;
+  }
+
+  divide(table: SliceTable, to: number): void {
     const { words } = this;
     const { start, lines, shift } = table;
-    const keys = new Array<number>(PARTS).fill(0);
     for (let i = start * LINE_WORDS; i < (start + lines) * LINE_WORDS; i += 2) {
       if (words[i] === 0 && words[i + 1] === 0) continue;
       const part = (words[i] >>> shift) & (PARTS - 1);
       this.#enter({ start: to + part * partLinesOf(table), lines: partLinesOf(table) }, words[i], words[i + 1]);
-      keys[part]++;
     }
-    return keys;
   }
 
   #enter({ start, lines }: Pick<SliceTable, 'start' | 'lines'>, upper: number, lo: number): AddOutcome {

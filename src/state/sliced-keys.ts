@@ -10,6 +10,7 @@ import { GrowingSlots, type SlotsOptions } from './growing-slots.ts';
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import {
+  canDivide,
   type KeysOfSlice,
   LINE,
   linesFor,
@@ -187,8 +188,7 @@ export class SlicedKeys {
     let table = slice.parts === null ? slice : slice.partOf(hi);
     while (table.used + keys > table.limit) {
       if (table.lines === 0) this.#begin(table, keys);
-      else if (table.lines < MOST_LINES || table.shift < 0) this.#grow(table);
-      else this.#divide(table);
+      else if (table.lines < MOST_LINES || !this.#divide(table)) this.#grow(table);
       table = table.partOf(hi);
     }
     return table;
@@ -209,11 +209,15 @@ export class SlicedKeys {
     this.#give(start, lines);
   }
 
-  #divide(table: SliceTable): void {
+  #divide(table: SliceTable): boolean {
     const { start, lines } = table;
+    const keys = this.#code.countParts(table);
+    if (!canDivide(table, keys)) return false;
     const next = this.#take(2 * lines);
-    table.divide(next, partLinesOf(table), this.#code.divide(table, next));
+    this.#code.divide(table, next);
+    table.divide(next, partLinesOf(table), keys);
     this.#give(start, lines);
+    return true;
   }
 
   /** So many empty lines. */

@@ -198,6 +198,13 @@ test.each([
   expect(budget.usedBytes).toBeLessThan(100_000);
 });
 
+test.each([{}, { compiles: false }])('keys that chance never gives, all of one part, are not divided (%o)', (options) => {
+  const store = storeOf(options);
+  const keys = keysOf(7, 150_000, START).map(([hi, lo, ts]): Key => [hi & 0xffff, lo, ts]);
+  expect(enter(store, keys).every((outcome) => outcome === ADDED)).toBe(true);
+  expect(enter(store, keys).every((outcome) => outcome === PRESENT)).toBe(true);
+});
+
 test('memory of which little is used any more is given back, and what is in it stays', () => {
   const budget = new MemoryBudget();
   const store = storeOf({}, budget);
