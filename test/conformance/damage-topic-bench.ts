@@ -42,7 +42,7 @@ const silent = { info: () => undefined, warn: () => undefined };
 /** The most that a test has. */
 const PROCESSES = 4;
 /** No commit is so small. */
-const FEW_BYTES = 250;
+const FEW_BYTES = 120;
 export const CODEC = new RecordCodec(NAME);
 
 /** Where the task's records are, and what they say. */
