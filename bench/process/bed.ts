@@ -23,7 +23,7 @@ const SIDES = ['duplicates', 'late', 'invalid', 'violations'];
 const nothing = (): void => undefined;
 const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 const WORKER = join(import.meta.dirname, 'worker.ts');
-/** Threads of V8 as in the image: as many as there are cores for it. */
+/** Threads of V8 as in the image: one on one core. */
 const NODE_OPTIONS = ['--disable-warning=TimeoutNegativeWarning', '--v8-pool-size=0'];
 /** Where there are two cores and a way to choose: this process, and what it starts, stays off the measured ones. */
 const CAN_PIN = cpus().length > 1 && onPath('taskset') !== undefined;

@@ -132,7 +132,7 @@ export class GrowingSlots<Code> {
   #reach(memory: PagedMemory, bytes: number): void {
     const has = memory.buffer.byteLength;
     if (bytes <= has) return;
-    const ahead = Math.max(bytes, Math.min(this.#mostBytes, Math.ceil((AHEAD * bytes) / PAGE_BYTES) * PAGE_BYTES));
+    const ahead = Math.max(bytes, Math.min(this.#mostBytes, AHEAD * bytes));
     const grow = (to: number): void => memory.grow(this.#isNarrow ? (to - has) / PAGE_BYTES : BigInt((to - has) / PAGE_BYTES));
     try {
       grow(ahead);

@@ -48,6 +48,11 @@ export class SliceTable {
     return this.parts === null ? [this] : this.parts.flatMap((part) => part.leaves());
   }
 
+  /** In it, or in its parts. */
+  get keys(): number {
+    return this.leaves().reduce((sum, { used }) => sum + used, 0);
+  }
+
   lie(start: number, lines: number): void {
     this.start = start;
     this.lines = lines;

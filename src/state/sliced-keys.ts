@@ -196,7 +196,7 @@ export class SlicedKeys {
 
   #begin(table: SliceTable, keys: number): void {
     // About as many will come as came before.
-    const expected = this.#slices.get(table.slice - BEFORE)?.used ?? 0;
+    const expected = this.#slices.get(table.slice - BEFORE)?.keys ?? 0;
     const lines = Math.min(MOST_LINES, linesFor(Math.max(keys, expected)));
     table.lie(this.#take(lines), lines);
   }

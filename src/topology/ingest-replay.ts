@@ -54,7 +54,7 @@ export class Replay implements JournalVisitor {
 
   suspect(hi: number, lo: number, bucket: number): void {
     const { suspects, watermark } = this.#state;
-    const ts = bucket * suspects.bucketMs;
+    const ts = (bucket + 1) * suspects.bucketMs - 1;
     // Under other settings it is another time: as the key was live, it was about that of the watermark.
     const isLikely = watermark.ms === Number.NEGATIVE_INFINITY || Math.abs(ts - watermark.ms) < LIKELY_MS;
     this.#older.add(hi, lo, isLikely ? ts : watermark.ms);

@@ -40,7 +40,7 @@ export class Suspects {
     // Whole seconds, for a key is of one: whatever its time, it is looked for in one slice.
     this.#slices = new SlicedKeys({ sliceMs: SECOND_MS * Math.ceil(secondsLive / SLICES), ttlMs, budget });
     this.bucketMs = windowMs * Math.ceil(allowedLatenessMs / windowMs / MAX_BUCKETS);
-    this.#newOlder = () => new FingerprintStore({ bucketMs: wholeSeconds(this.bucketMs), ttlMs: allowedLatenessMs, budget });
+    this.#newOlder = () => new FingerprintStore({ bucketMs: wholeSeconds(this.bucketMs), ttlMs, budget });
   }
 
   get size(): number {

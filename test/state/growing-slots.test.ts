@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { StreamError } from '../../src/errors.ts';
 import { GrowingSlots, SLOT_BYTES } from '../../src/state/growing-slots.ts';
 import { MemoryBudget } from '../../src/state/memory-budget.ts';
+import { Memory, type PagedMemory } from '../../src/state/web-assembly.ts';
 
 const MANY = 3_000_000;
 
@@ -42,6 +43,23 @@ test('a memory that grows by an eighth again and again becomes another for V8 a 
     expect(budget.usedBytes).toBeLessThan(size * SLOT_BYTES + 5 * 65_536);
   }
   expect([growths, buffers.size]).toEqual([29, 5]);
+});
+
+test('where the system gives what is asked for, but no more, that is taken', () => {
+  const slots = new GrowingSlots(new MemoryBudget(), () => null);
+  slots.grow(700_000);
+  slots.words[1999] = 9;
+  const memories = Object.getPrototypeOf(new Memory({ initial: 0, maximum: 1 })) as PagedMemory;
+  const { grow } = memories;
+  const most = 1_000_000 * SLOT_BYTES + 6 * 65_536;
+  const refusing = vi.spyOn(memories, 'grow').mockImplementation(function (this: PagedMemory, pages) {
+    if (this.buffer.byteLength + Number(pages) * 65_536 > most) throw new RangeError('no more');
+    return grow.call(this, pages);
+  });
+  for (const size of [800_000, 1_000_000]) slots.grow(size);
+  expect(() => slots.grow(1_200_000)).toThrow(expect.objectContaining({ code: 'state_memory_full' }));
+  refusing.mockRestore();
+  expect([slots.words[1999], slots.words.length >= 2_000_000]).toEqual([9, true]);
 });
 
 test('a refusal, by the budget or by the system, is named and changes nothing', () => {

@@ -198,6 +198,39 @@ test.each([
   expect(budget.usedBytes).toBeLessThan(100_000);
 });
 
+test('a divided slice that stays while much else goes is moved with all its parts, a walk in the middle or not', () => {
+  const budget = new MemoryBudget();
+  const store = storeOf({}, budget);
+  const block = new KeyBlock();
+  const fill = (keys: Key[]): number => {
+    let added = 0;
+    for (let from = 0; from < keys.length; from += KEYS_OF_BLOCK) {
+      block.clear();
+      for (const key of keys.slice(from, from + KEYS_OF_BLOCK)) block.push(...key);
+      store.addBlock(block);
+      added += block.added;
+    }
+    return added;
+  };
+  const stays = [...keysOf(2, 150_000, START + 5 * SECOND), ...keysOf(3, 400, START + 6 * SECOND)];
+  fill(keysOf(1, 2_500_000, START));
+  fill(stays);
+  const full = budget.usedBytes;
+  const found = new Set<string>();
+  const place = new SliceWalk();
+  const walk = (): boolean =>
+    store.walk(place, 40_000, (slice, words, keys) => {
+      for (let i = 0; i < keys; i++) if (slice > START / SECOND) found.add(`${words[2 * i] >>> 0}/${words[2 * i + 1] >>> 0}`);
+    });
+  walk();
+  walk();
+  store.advance(START + TTL + SECOND);
+  expect(budget.usedBytes).toBeLessThan(full / 5);
+  while (!walk());
+  for (const [hi, lo] of stays) if (!found.has(`${hi}/${lo}`)) expect.fail(`${hi}/${lo} was not told`);
+  expect([fill(stays), store.size]).toEqual([0, stays.length]);
+});
+
 test.each([{}, { compiles: false }])('keys that chance never gives, all of one part, are not divided (%o)', (options) => {
   const store = storeOf(options);
   const keys = keysOf(7, 150_000, START).map(([hi, lo, ts]): Key => [hi & 0xffff, lo, ts]);

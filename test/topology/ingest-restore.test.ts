@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { FILE_SCHEMA, type TimeSettings } from '../../src/config.ts';
+import { windowEndMs } from '../../src/operators/window.ts';
+import { ByteWriter } from '../../src/state/bytes.ts';
 import { TO_COMMIT } from '../../src/state/cells.ts';
 import { PRESENT } from '../../src/state/fingerprints.ts';
 import { SeededHash } from '../../src/state/hash.ts';
@@ -167,7 +169,7 @@ test('suspects of older states, and of slices of another width, are known as lon
     expect(suspectedBefore(state, 7, 7, startMs)).toBe(false);
     state.observe(startMs + 60_000 + time.maxOutOfOrdernessMs + 900_000 - 1);
     expect(suspectedBefore(state, 1, 1, startMs + 1000)).toBe(true);
-    state.observe(startMs + 60_000 + time.maxOutOfOrdernessMs + 900_000);
+    state.observe(startMs + 120_000 + time.maxOutOfOrdernessMs + 900_000);
     expect(suspectedBefore(state, 9, 9, startMs + 120_000)).toBe(false);
     expect(state.suspects.size).toBeLessThan(8);
   }
@@ -245,4 +247,38 @@ test('a snapshot of many suspects without slices finds room for all, and their r
   expect(after.suspects.size).toBe(many);
   after.dispose();
   expect(budget.usedBytes).toBe(0);
+});
+
+test.each([1500, 60_000])('a suspect of an older state is known until its window of %i ms takes no more', (windowMs) => {
+  const { time } = FILE_SCHEMA.parse({ time: { windowMs } });
+  const { bucketMs } = stateUnder(time).suspects;
+  const bucket = Math.ceil((500_000 * HOUR_MS) / bucketMs);
+  // The last moment of the bucket.
+  const ts = (bucket + 1) * bucketMs - 1;
+  const out = new ByteWriter();
+  out.u8(2);
+  for (const word of [7, 8]) out.u32(word);
+  out.varint(bucket);
+  const state = stateUnder(time);
+  state.observe(ts);
+  const begun = kept(state.takeCommit());
+  const next = kept(state.takeCommit());
+  const restored = stateUnder(time, [begun, { ...next, changes: Buffer.concat([out.take(), next.changes]) }]);
+  restored.observe(windowEndMs(ts, windowMs) + time.allowedLatenessMs + time.maxOutOfOrdernessMs - 1);
+  expect(suspectedBefore(restored, 7, 8, ts)).toBe(true);
+});
+
+test('a snapshot in many steps tells suspects of slices, and then those of none', () => {
+  const startMs = 500_000 * HOUR_MS;
+  const wide = stateUnder(timeOf(4 * QUARTER_MS));
+  for (let key = 0; key < 300; key++) suspectedBefore(wide, key, key, startMs + 100 * key);
+  wide.observe(startMs + 50_000);
+  const both = stateUnder(timeOf(QUARTER_MS), snapshotOf(wide));
+  for (let key = 300; key < 600; key++) suspectedBefore(both, key, key, startMs + 100 * (key - 300));
+  both.beginSnapshot();
+  const commits: Commit[] = [];
+  for (let done = false; !done; commits.push(kept(both.takeCommit()))) done = both.snapshotSlice(200);
+  expect(commits.length).toBeGreaterThan(10);
+  const after = stateUnder(timeOf(QUARTER_MS), commits);
+  for (let key = 0; key < 600; key++) expect(suspectedBefore(after, key, key, startMs + 100 * (key % 300))).toBe(true);
 });

@@ -35,6 +35,17 @@ test('a bell wakes all who sleep, and not those who sleep later', async () => {
   expect(awake.at(-1)).toBe('late');
 });
 
+test('who has slept out sleeps again, and wakes again', async () => {
+  const clock = new HandClock(0);
+  const bell = new Bell(clock);
+  const awake: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    void bell.sleep(10).then(() => awake.push(i));
+    await clock.pass(10);
+    expect(awake).toHaveLength(i + 1);
+  }
+});
+
 test('thousands of sleeps that a ring ends set the clock a few times, and who is not rung wakes on time', async () => {
   const clock = new HandClock(0);
   const { bell, signals } = heard(clock);
