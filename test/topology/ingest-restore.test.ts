@@ -276,6 +276,7 @@ test('a snapshot in many steps tells suspects of slices, and then those of none'
   const both = stateUnder(timeOf(QUARTER_MS), snapshotOf(wide));
   // Of tables that take longer than that of the others.
   for (let key = 300; key < 600; key++) suspectedBefore(both, key, key, startMs + 1000 * (key - 300));
+  both.takeCommit();
   both.beginSnapshot();
   const commits: Commit[] = [];
   for (let done = false; !done; commits.push(kept(both.takeCommit()))) done = both.snapshotSlice(200);
