@@ -5,7 +5,7 @@ import { type GateAnswer, openGate } from '../gate/index.ts';
 import { PACE_FIELDS, type PaceFields, paceKey } from '../gate/pace-fields.ts';
 import { parsePace, SEPARATOR } from '../gate/pace-text.ts';
 import { ageMs, projectedMicros } from '../gate/projection.ts';
-import { openRedis } from '../sinks/redis-client.ts';
+import { connected, openRedis } from '../sinks/redis-client.ts';
 import { type CommonOptions, type Host, printJson, settingsOf } from './host.ts';
 
 const WITHIN_MS = 5000;
@@ -55,6 +55,8 @@ async function ask(host: Host, campaignId: string, options: CommonOptions): Prom
   });
   try {
     if (!(await gate.preload([campaignId], WITHIN_MS))) throw new Error(failure);
+    // The gate has a connection of its own, which may be there before this one.
+    await connected(redis, WITHIN_MS);
     const raw = await redis.hgetall(paceKey(keyPrefix, campaignId));
     const [seconds, micros] = (await redis.time()).map(Number);
     const text = PACE_FIELDS.map((field) => raw[field] ?? '').join(SEPARATOR);

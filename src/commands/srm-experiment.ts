@@ -1,7 +1,7 @@
 /** What evaluate knows of a running experiment: the report it keeps in Redis. */
 import type { Settings } from '../config.ts';
 import { asError, StreamError } from '../errors.ts';
-import { openRedis } from '../sinks/redis-client.ts';
+import { connected, openRedis } from '../sinks/redis-client.ts';
 import { reportKey } from '../srm/reports.ts';
 import { grouped, percent, probability, timesText } from '../srm/words.ts';
 
@@ -35,11 +35,7 @@ export async function readReport(settings: Settings, experimentId: string): Prom
   // Told by the command that fails.
   redis.on('error', () => {});
   try {
-    await new Promise<void>((resolve, reject) => {
-      const timer = AbortSignal.timeout(PATIENCE_MS);
-      timer.addEventListener('abort', () => reject(new Error(`no connection within ${PATIENCE_MS} ms`)));
-      redis.once('ready', () => resolve());
-    });
+    await connected(redis, PATIENCE_MS);
     const text = await redis.hget(`${settings.env.REDIS_KEY_PREFIX}${reportKey(experimentId)}`, 'report');
     return text === null ? null : (JSON.parse(text) as ExperimentReport);
   } catch (cause) {

@@ -15,3 +15,11 @@ export const openRedis = (url: string): RedisClient => {
     throw new StreamError('bad_setting', 'REDIS_URL is not a URL (redis://host:port, comma list for a cluster).');
   }
 };
+
+/** Resolves when there is a connection: a command before that is refused at once. Rejects after so long without one. */
+export const connected = (redis: RedisClient, withinMs: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (redis.status === 'ready') resolve();
+    redis.once('ready', () => resolve());
+    AbortSignal.timeout(withinMs).addEventListener('abort', () => reject(new Error(`no connection within ${withinMs} ms`)));
+  });
