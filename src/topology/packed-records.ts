@@ -7,8 +7,9 @@ import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { OutRecord } from './types.ts';
 
 const FIRST_ROOM_BYTES = 4096;
-/** With less than this share of it filled, room is given back. */
+/** With less than this share of it filled, so many times in a row, room is given back: between two that are full there may be small ones. */
 const LEAST_FILLED = 1 / 8;
+const MOST_QUIET = 8;
 /** Of what is made for as many as there were, for some more. */
 const SLACK = 9 / 8;
 /** A number that is not negative is written as so many times itself. */
@@ -23,6 +24,7 @@ export class PackedRecords {
   /** Null before the first, and after it was given back. */
   #out: ByteWriter | null = null;
   #expectedBytes = FIRST_ROOM_BYTES;
+  #quiet = 0;
   #size = 0;
   /** By record; of the first `#size`. */
   readonly #keyStarts: number[] = [];
@@ -109,14 +111,16 @@ export class PackedRecords {
     });
   }
 
-  /** For others: memory stays while there were about as many, and what is made anew is made for as many. */
+  /** For others: memory stays while there are about as many now and then, and what is made anew is made for as many. */
   clear(expectedBytes: number): void {
     const isQuiet = this.#out !== null && this.#out.length < LEAST_FILLED * this.#out.capacity;
+    this.#quiet = isQuiet ? this.#quiet + 1 : 0;
     this.#expectedBytes = Math.max(FIRST_ROOM_BYTES, Math.ceil(SLACK * expectedBytes));
     this.#size = 0;
     this.#out?.reset();
-    if (!isQuiet) return;
+    if (this.#quiet < MOST_QUIET) return;
     this.#out = null;
+    this.#quiet = 0;
     for (const column of [this.#keyStarts, this.#keyEnds, this.#ends]) column.length = 0;
   }
 
