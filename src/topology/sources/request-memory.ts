@@ -5,8 +5,8 @@
 
 /** Smaller ones are made and forgotten. */
 const LEAST_BYTES = 1 << 14;
-/** What waits for its next use: no more than that, the latest. */
-const MOST_WAITING_BYTES = 1 << 23;
+/** What waits for its next use: no more than that, the latest. Partials of 100,000 campaigns and copies of a second, each as a batch and as a request. */
+const MOST_WAITING_BYTES = 1 << 25;
 
 const waiting: Buffer[] = [];
 let waitingBytes = 0;
