@@ -19,6 +19,9 @@
 @inline const ADDED_KEYS: usize = 76;
 // @ts-ignore: decorator
 @inline const TOOK_EMPTY: usize = 80;
+/** And how many have no room. */
+// @ts-ignore: decorator
+@inline const CROWDED: usize = 84;
 /** How many slots of each line are taken that keys are moved to, a byte each. */
 // @ts-ignore: decorator
 @inline const COUNTS: usize = 128;
@@ -124,18 +127,21 @@ export function enterAll(count: u32): u32 {
   const read = readHomes(end);
   let added = ADDED;
   let empties: u32 = 0;
+  let crowded: u32 = 0;
   for (let key: usize = KEYS; key < end; key += 4) {
     const hi = load<u32>(key);
     const lo = load<u32>(key, LOWER);
     const entered = enterFrom(<usize>load<u32>(key, HOMES), hi, lo, load<u32>(key, TAGS));
     store<i32>(key, min(entered, 0), TAGS);
     empties += <u32>(entered > 0);
+    crowded += <u32>(entered == NO_ROOM);
     // Written also where it is not kept.
     store<u64>(added, (<u64>lo << 32) | <u64>hi);
     added += <usize>(entered >= 0) << 3;
   }
   store<u32>(ADDED_KEYS, <u32>((added - ADDED) >> 3));
   store<u32>(TOOK_EMPTY, empties);
+  store<u32>(CROWDED, crowded);
   return read;
 }
 

@@ -71,11 +71,10 @@ export class BucketedTable {
 
   /** As `enter` for each key; false, and nothing entered, when one of their buckets is gone or has no tag. To be asked `isReadyFor` before. */
   enterBlock(keys: KeyBlock): boolean {
-    const { size } = keys;
     const tags = this.#blockTags;
     if (!this.tags.tagAll(keys, this.#bucketMs, tags)) return false;
     this.untilWork -= this.table.enterAll(keys, tags);
-    if (keys.added === size && !Number.isNaN(keys.bucketOfAll(this.#bucketMs))) this.tags.count(tags[0], size);
+    if (keys.withoutRoom === 0 && !Number.isNaN(keys.bucketOfAll(this.#bucketMs))) this.tags.count(tags[0], keys.added);
     else this.#countEach(keys);
     return true;
   }

@@ -19,6 +19,7 @@ const KEY_TAGS = KEYS + 2048;
 const ADDED = KEYS + 5120;
 const ADDED_KEYS = 19;
 const TOOK_EMPTY = 20;
+const CROWDED = 21;
 /** So many lines of keys fit between. */
 export const MOST_LINES = Math.floor((HEADER_BYTES - 4 * KEYS) / (12 * LINE));
 
@@ -95,6 +96,7 @@ export class CompiledLines {
     keys.outcomes.set(views.tags);
     keys.addedBytes.set(views.added);
     keys.added = this.#header[ADDED_KEYS];
+    keys.withoutRoom = this.#header[CROWDED];
     return this.#header[TOOK_EMPTY];
   }
 

@@ -1,7 +1,7 @@
 /** What works on the tables of slices, compiled (native/slices.ts), in one memory. */
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
 import { NATIVE_CODE } from './native-slices.ts';
-import { partLinesOf, type SliceCode, type SliceTable } from './slice-tables.ts';
+import { type Places, partLinesOf, type SliceCode, type SliceTable } from './slice-tables.ts';
 import { Instance, Module, type PagedMemory } from './web-assembly.ts';
 
 /** As native/slices.ts has them, in bytes. */
@@ -33,14 +33,12 @@ export class CompiledSlices implements SliceCode {
     this.#views = viewsOf(memory.buffer);
   }
 
-  enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void {
+  enterAll(keys: KeyBlock, places: Places): void {
     const { his, los, starts, masks, outcomes, added, addedKeys } = this.#viewsNow();
     his.set(keys.his);
     los.set(keys.los);
-    for (let i = 0; i < keys.size; i++) {
-      starts[i] = tables[i].start;
-      masks[i] = tables[i].lines - 1;
-    }
+    starts.set(places.starts);
+    masks.set(places.masks);
     this.#code.enterAll(keys.size);
     keys.outcomes.set(outcomes);
     keys.addedBytes.set(added);

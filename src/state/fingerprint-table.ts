@@ -21,6 +21,7 @@ import {
   type LiveTags,
   lift,
   lineOf,
+  NO_ROOM,
   put,
   type Stretch,
   slotFor,
@@ -123,6 +124,7 @@ export class FingerprintTable {
     } else {
       this.warm(keys.his, 0, keys.size);
       keys.enterEach((hi, lo, i) => Math.min(this.enter(hi, lo, tags[i]), 0));
+      for (let i = 0; i < keys.size; i++) if (keys.outcomes[i] === NO_ROOM) keys.withoutRoom++;
     }
     return this.used - before;
   }

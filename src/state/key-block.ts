@@ -31,6 +31,8 @@ export class KeyBlock implements HashWords, Span {
   added = 0;
   /** and the hashes of these, two words each, the upper one first, as bytes (little-endian); those without room in the table last. */
   readonly addedBytes = new Uint8Array(8 * KEYS_OF_BLOCK);
+  /** How many found no room in a table's reach: outcomes of its own stand there until others have taken these keys. */
+  withoutRoom = 0;
   readonly #addedView = new DataView(this.addedBytes.buffer);
 
   get full(): boolean {
@@ -61,6 +63,31 @@ export class KeyBlock implements HashWords, Span {
     this.latestMs = latestMs;
   }
 
+  /** Those of `from` to `to` (exclusive) that are chosen (1, else 0), in place of what was there. */
+  select({ his, los }: HashWords, times: Float64Array, chosen: Uint8Array, { from, to }: { from: number; to: number }): void {
+    let key = 0;
+    for (let i = from; i < to; i++) {
+      // Written also where it is not kept: a branch taken at random costs more.
+      this.his[key] = his[i];
+      this.los[key] = los[i];
+      this.times[key] = times[i];
+      key += chosen[i];
+    }
+    this.size = key;
+    this.#bound();
+  }
+
+  #bound(): void {
+    let [earliestMs, latestMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (let i = 0; i < this.size; i++) {
+      const ms = this.times[i];
+      if (ms < earliestMs) earliestMs = ms;
+      if (ms > latestMs) latestMs = ms;
+    }
+    this.earliestMs = earliestMs;
+    this.latestMs = latestMs;
+  }
+
   /** The bucket of all, NaN where there are several. */
   bucketOfAll(bucketMs: number): number {
     const bucket = Math.floor(this.earliestMs / bucketMs);
@@ -70,6 +97,7 @@ export class KeyBlock implements HashWords, Span {
   /** Enters one after the other. @param enter returns an AddOutcome, 0 where it has added the key */
   enterEach(enter: (hi: number, lo: number, i: number) => number): void {
     this.added = 0;
+    this.withoutRoom = 0;
     for (let i = 0; i < this.size; i++) {
       this.outcomes[i] = enter(this.his[i] | 0, this.los[i] | 0, i);
       if (this.outcomes[i] === 0) this.tellAdded(i);

@@ -43,6 +43,11 @@ export class SliceTable {
     return table;
   }
 
+  /** Whether there are others of its slice. */
+  get isPart(): boolean {
+    return this.shift !== FIRST_SHIFT;
+  }
+
   /** It, or its parts, and theirs. */
   leaves(): SliceTable[] {
     return this.parts === null ? [this] : this.parts.flatMap((part) => part.leaves());
@@ -86,10 +91,16 @@ export function linesFor(keys: number): number {
   return lines;
 }
 
+/** By key of a block: where its table begins, in lines, and how many lines that has, less one. */
+export interface Places {
+  starts: Uint32Array;
+  masks: Uint32Array;
+}
+
 /** What works on tables, of lines from the beginning of an array on. */
 export interface SliceCode {
   /** Enters the keys of a block, each into its table, one after the other, as KeyBlock tells. There must be room. */
-  enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void;
+  enterAll(keys: KeyBlock, places: Places): void;
   /** Copies all keys of a table into lines from there on, twice as many and empty. */
   spread(table: SliceTable, to: number): void;
   /** How many of its keys would go into each part. */
@@ -103,8 +114,8 @@ export class PlainSlices implements SliceCode {
   /** To be told anew whenever it is another. */
   words: Int32Array = new Int32Array(0);
 
-  enterAll(keys: KeyBlock, tables: readonly SliceTable[]): void {
-    keys.enterEach((hi, lo, i) => this.#enter(tables[i], hi, lo));
+  enterAll(keys: KeyBlock, { starts, masks }: Places): void {
+    keys.enterEach((hi, lo, i) => this.#enter({ start: starts[i], lines: masks[i] + 1 }, hi, lo));
   }
 
   spread({ start, lines }: SliceTable, to: number): void {

@@ -3,11 +3,11 @@
  * the cache, answer for all. A slice expires as a whole: nothing is swept. Keys are 64-bit seeded hashes.
  */
 import { StreamError } from '../errors.ts';
-import { ADDED } from './add-outcome.ts';
+import { BlockTables } from './block-tables.ts';
 import { Buddies } from './buddies.ts';
 import { CompiledSlices } from './compiled-slices.ts';
 import { GrowingSlots, type SlotsOptions } from './growing-slots.ts';
-import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
+import type { KeyBlock } from './key-block.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import {
   canDivide,
@@ -59,8 +59,7 @@ export class SlicedKeys {
   readonly #ttlMs: number;
   readonly #slices = new Map<number, SliceTable>();
   readonly #near: SliceTable[] = new Array<SliceTable>(NEAR).fill(NO_SLICE);
-  /** By key of a block. */
-  readonly #tables: SliceTable[] = new Array<SliceTable>(KEYS_OF_BLOCK).fill(NO_SLICE);
+  readonly #block: BlockTables;
   readonly #newSlots: () => GrowingSlots<CompiledSlices>;
   #slots: GrowingSlots<CompiledSlices>;
   #places = new Buddies();
@@ -75,6 +74,7 @@ export class SlicedKeys {
   constructor({ sliceMs, ttlMs, budget = new MemoryBudget() }: SlicedKeysOptions, options: SlotsOptions = {}) {
     this.sliceMs = sliceMs;
     this.#ttlMs = ttlMs;
+    this.#block = new BlockTables(sliceMs, (slice, hi, keys) => this.#roomIn(this.#tableOf(slice), hi, keys));
     this.#newSlots = () => new GrowingSlots(budget, (memory) => new CompiledSlices(memory), options);
     this.#slots = this.#newSlots();
   }
@@ -88,19 +88,12 @@ export class SlicedKeys {
    * block then. Throws `state_memory_full`, with nothing entered.
    */
   addBlock(keys: KeyBlock): void {
-    const tables = this.#tables;
-    const { size } = keys;
     keys.added = 0;
-    if (size === 0) return;
-    const slice = keys.bucketOfAll(this.sliceMs);
-    const only = Number.isNaN(slice) ? null : this.#roomIn(this.#tableOf(slice), keys.his[0], size);
-    const isOne = only !== null && this.#slices.get(slice) === only;
-    if (isOne) tables.fill(only, 0, size);
-    else this.#findEach(keys);
-    this.#code.enterAll(keys, tables);
+    if (keys.size === 0) return;
+    this.#block.find(keys);
+    this.#code().enterAll(keys, this.#block);
+    this.#block.count(keys);
     this.size += keys.added;
-    if (isOne) only.used += keys.added;
-    else for (let i = 0; i < size; i++) if (keys.outcomes[i] === ADDED) tables[i].used++;
   }
 
   /** Moves the watermark: slices that it has passed are gone. */
@@ -148,7 +141,7 @@ export class SlicedKeys {
   clear(): void {
     for (const slice of this.#slices.keys()) this.#drop(slice);
     this.#near.fill(NO_SLICE);
-    this.#tables.fill(NO_SLICE);
+    this.#block.clear();
     this.#slots.release();
     this.#places = new Buddies();
     this.#room = 0;
@@ -157,21 +150,13 @@ export class SlicedKeys {
     this.#plain.words = this.#slots.words;
   }
 
-  get #code(): SliceCode {
+  #code(): SliceCode {
     return this.#slots.compiled ?? this.#plain;
   }
 
-  #findEach({ his, times, size }: KeyBlock): void {
-    const tables = this.#tables;
-    const near = this.#near;
-    for (let i = 0; i < size; i++) {
-      const slice = Math.floor(times[i] / this.sliceMs);
-      const known = near[slice & (NEAR - 1)];
-      tables[i] = this.#roomIn(known.slice === slice ? known : this.#tableOf(slice), his[i], size);
-    }
-  }
-
   #tableOf(slice: number): SliceTable {
+    const known = this.#near[slice & (NEAR - 1)];
+    if (known.slice === slice) return known;
     let table = this.#slices.get(slice);
     if (table === undefined) {
       table = new SliceTable(slice);
@@ -204,17 +189,17 @@ export class SlicedKeys {
   #grow(table: SliceTable): void {
     const { start, lines } = table;
     const next = this.#take(2 * lines);
-    this.#code.spread(table, next);
+    this.#code().spread(table, next);
     table.lie(next, 2 * lines);
     this.#give(start, lines);
   }
 
   #divide(table: SliceTable): boolean {
     const { start, lines } = table;
-    const keys = this.#code.countParts(table);
+    const keys = this.#code().countParts(table);
     if (!canDivide(table, keys)) return false;
     const next = this.#take(2 * lines);
-    this.#code.divide(table, next);
+    this.#code().divide(table, next);
     table.divide(next, partLinesOf(table), keys);
     this.#give(start, lines);
     return true;

@@ -63,11 +63,16 @@ export class BlockJudge {
   #enterIds({ size, reasons, columns: { ids, eventTs } }: IngestBlock, from: number, to: number): void {
     const { verdicts } = this;
     const keys = this.#keys;
-    keys.clear();
-    if (this.#good.size === size && to - from === size) keys.set(ids, eventTs, this.#good);
-    else for (let i = from; i < to; i++) if (reasons[i] === 0) keys.push(ids.his[i], ids.los[i], eventTs[i]);
-    this.#state.enterIds(keys);
     const { outcomes } = keys;
+    if (this.#good.size === size && to - from === size) {
+      keys.set(ids, eventTs, this.#good);
+      this.#state.enterIds(keys);
+      for (let i = 0; i < size; i++) verdicts[i] = outcomes[i] === PRESENT ? VERDICT.duplicate : VERDICT.accepted;
+      return;
+    }
+    keys.clear();
+    for (let i = from; i < to; i++) if (reasons[i] === 0) keys.push(ids.his[i], ids.los[i], eventTs[i]);
+    this.#state.enterIds(keys);
     let key = 0;
     for (let i = from; i < to; i++) {
       if (reasons[i] !== 0) verdicts[i] = VERDICT.invalid;
@@ -95,19 +100,18 @@ export class BlockJudge {
     return highestMs;
   }
 
-  #enterSuspects({ size, columns: { suspects, flags, eventTs } }: IngestBlock, from: number, to: number): void {
+  #enterSuspects({ columns: { suspects, flags, eventTs } }: IngestBlock, from: number, to: number): void {
     const { verdicts, suspected } = this;
     const keys = this.#keys;
-    let asked = 0;
-    for (let i = from; i < to; i++) {
-      suspected[i] = verdicts[i] === VERDICT.accepted && (flags[i] & FLAG.tied) !== 0 ? 1 : 0;
-      asked += suspected[i];
-    }
-    keys.clear();
-    if (asked === size && to - from === size) keys.set(suspects, eventTs, this.#good);
-    else for (let i = from; i < to; i++) if (suspected[i] === 1) keys.push(suspects.his[i], suspects.los[i], eventTs[i]);
+    for (let i = from; i < to; i++) suspected[i] = verdicts[i] === VERDICT.accepted && (flags[i] & FLAG.tied) !== 0 ? 1 : 0;
+    keys.select(suspects, eventTs, suspected, { from, to });
     this.#state.enterSuspects(keys);
+    const { outcomes } = keys;
     let key = 0;
-    for (let i = from; i < to; i++) if (suspected[i] === 1 && keys.outcomes[key++] !== PRESENT) suspected[i] = 0;
+    for (let i = from; i < to; i++) {
+      const wasAsked = suspected[i];
+      suspected[i] = outcomes[key] === PRESENT ? wasAsked : 0;
+      key += wasAsked;
+    }
   }
 }

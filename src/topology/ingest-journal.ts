@@ -86,7 +86,7 @@ export class IngestJournal implements Omit<JournalVisitor, 'suspect' | 'suspectO
     }
     this.#out.u8(OP.dedupRun);
     this.#run(bucket, added);
-    this.#out.bytes(keys.addedBytes, 0, 8 * added);
+    this.#out.beginOf(keys.addedBytes, 8 * added);
   }
 
   suspectBlock(keys: KeyBlock, sliceMs: number): void {
@@ -110,8 +110,8 @@ export class IngestJournal implements Omit<JournalVisitor, 'suspect' | 'suspectO
     this.#out.u8(OP.slices);
     this.#out.varint(sliceMs / SECOND_MS);
     this.#run(first, added);
-    this.#out.bytes(distances, 0, added);
-    this.#out.bytes(addedBytes, 0, 8 * added);
+    this.#out.beginOf(distances, added);
+    this.#out.beginOf(addedBytes, 8 * added);
   }
 
   #sliceEach({ times, outcomes, size, addedBytes }: KeyBlock, sliceMs: number): void {

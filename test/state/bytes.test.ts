@@ -73,6 +73,16 @@ test('bytes that end early are a RangeError, never undefined', () => {
   expect(() => new ByteReader(new Uint8Array(4), 0, 2).u32()).toThrow(RangeError);
 });
 
+test('the beginning of an array is written, and what comes next stands right behind it, also where the buffer grows', () => {
+  const source = Uint8Array.from({ length: 40 }, (_, i) => i + 1);
+  const writer = new ByteWriter(16);
+  for (const length of [0, 1, 39, 40]) {
+    writer.beginOf(source, length);
+    writer.u8(99);
+  }
+  expect([...writer.take()]).toEqual([99, 1, 99, ...source.subarray(0, 39), 99, ...source, 99]);
+});
+
 test('a part of a larger buffer is copied in and read out as a view', () => {
   const writer = new ByteWriter(16);
   const source = new Uint8Array(300).map((_, i) => i);

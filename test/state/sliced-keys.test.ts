@@ -61,6 +61,8 @@ const step = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant('few' as const),
       keys: fc.array(fc.tuple(fc.nat(2), fc.nat(2), fc.nat(700)), { maxLength: 70 }),
+      /** Up to 64 slices of a block are told by their distance. */
+      seconds: fc.constantFrom(3, 64, 65, 701),
     }),
   },
   {
@@ -99,7 +101,7 @@ test.each([
       };
       add(keysOf(77, first, START + 650 * SECOND));
       for (const one of steps) {
-        if (one.op === 'few') add(one.keys.map(([hi, lo, second]) => [hi, lo, watermark + (second - 600) * SECOND + 7]));
+        if (one.op === 'few') add(one.keys.map(([hi, lo, second]) => [hi, lo, watermark + ((second % one.seconds) - 600) * SECOND + 7]));
         if (one.op === 'many') add(keysOf(one.seed, one.count, watermark + (one.second - 600) * SECOND, one.isCrowded));
         if (one.op === 'advance') {
           watermark += one.seconds * SECOND;
@@ -192,8 +194,19 @@ test.each([
   expect(store.size).toBe(count);
   expect(enter(store, keys).every((outcome) => outcome === PRESENT)).toBe(true);
   expect(new Set(walked(store)).size).toBe(count);
-  enter(store, [[1, 2, START + 100 * SECOND]]);
+  // In one block with keys of other slices.
+  const mixed = keys.slice(0, 96).flatMap(([hi, lo, ts]): Key[] => [
+    [hi, lo, ts],
+    [hi, lo, ts + SECOND],
+    [hi, lo, ts],
+  ]);
+  expect(enter(store, mixed)).toEqual(mixed.map(([, , ts]) => (ts === START ? PRESENT : ADDED)));
+  expect(enter(store, mixed).every((outcome) => outcome === PRESENT)).toBe(true);
+  expect([store.size, new Set(walked(store)).size]).toEqual([count + 96, count + 96]);
   store.advance(START + TTL + SECOND);
+  expect(store.size).toBe(96);
+  enter(store, [[1, 2, START + 100 * SECOND]]);
+  store.advance(START + TTL + 2 * SECOND);
   expect(store.size).toBe(1);
   expect(budget.usedBytes).toBeLessThan(100_000);
 });
