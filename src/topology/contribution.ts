@@ -9,6 +9,7 @@ import type { IngestBlock } from './ingest-block.ts';
 import type { IngestState } from './ingest-state.ts';
 import { LastCells } from './last-cells.ts';
 import { CELLS, type CellName } from './partials.ts';
+import { PendingEvidence } from './pending-evidence.ts';
 import { PendingSpend } from './pending-spend.ts';
 import { SegmentValues } from './segment-values.ts';
 import { SurfaceSpend } from './surface-spend.ts';
@@ -45,6 +46,7 @@ export class Contribution {
   readonly #surfaces: SurfaceSpend;
   readonly #campaigns: CampaignBlock;
   readonly #spend: PendingSpend;
+  readonly #evidence: PendingEvidence;
   readonly #unitCells: LastCells;
   /** Of exposures, or of assignments. */
   readonly #totalCells: LastCells;
@@ -68,6 +70,7 @@ export class Contribution {
     this.#surfaces = new SurfaceSpend(state);
     this.#campaigns = new CampaignBlock(state);
     this.#spend = new PendingSpend(state.cells.spend);
+    this.#evidence = new PendingEvidence(options.stream === 'impressions' ? state.cells.spendEvidence : state.cells.exposureEvidence);
     this.#unitCells = new LastCells(state.cells.units);
     this.#totalCells = new LastCells(options.stream === 'exposures' ? state.cells.unitsTotal : state.cells.assigned);
     this.sample = new UnitSample(options.srm.unitsSampled);
@@ -114,6 +117,7 @@ export class Contribution {
   settleNext(most: number): boolean {
     if (!this.#spend.settleNext(most)) return false;
     this.#surfaces.settle();
+    this.#evidence.settle();
     return true;
   }
 
@@ -153,16 +157,11 @@ export class Contribution {
       return;
     }
     if (stream === 'impressions') {
-      const cells = this.#state.cells.spendEvidence;
-      const index = cells.at(this.#campaigns.group(block, i), 0, Math.floor(eventTs[i] / CELLS.spendEvidence.slotMs));
-      cells.add(index, kind * 2, 1);
-      cells.add(index, kind * 2 + 1, spendMicros[i]);
-      cells.touch(index);
+      const hour = Math.floor(eventTs[i] / CELLS.spendEvidence.slotMs);
+      this.#evidence.add({ group: this.#campaigns.group(block, i), hour, column: kind * 2 }, spendMicros[i]);
     } else if (stream === 'exposures') {
-      const cells = this.#state.cells.exposureEvidence;
-      const index = cells.at(this.#groupOf(block.event(i)), 0, Math.floor(eventTs[i] / CELLS.exposureEvidence.slotMs));
-      cells.add(index, kind, 1);
-      cells.touch(index);
+      const hour = Math.floor(eventTs[i] / CELLS.exposureEvidence.slotMs);
+      this.#evidence.add({ group: this.#groupOf(block.event(i)), hour, column: kind });
     }
   }
 
