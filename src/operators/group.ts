@@ -92,7 +92,7 @@ export class GroupTable {
     const { bytes, start, end } = ref;
     // A short id, a short version and no variant: most are campaigns.
     if (bytes[start] <= SHORT && end - start === bytes[start] + 2) {
-      to.bytes(bytes, start, end);
+      this.#ids.write(group, to);
       to.u8(0);
       return;
     }

@@ -114,6 +114,18 @@ export class ByteWriter {
     this.#length += length;
   }
 
+  /** The same of what a view shows, four bytes at a time (of the last some may come twice): for short ones whose view is there. */
+  words(source: DataView, start: number, end: number): void {
+    this.#reserve(end - start);
+    const at = this.#length;
+    const view = this.#view;
+    const last = end - start - 4;
+    for (let i = 0; i < last; i += 4) view.setInt32(at + i, source.getInt32(start + i));
+    if (last >= 0) view.setInt32(at + last, source.getInt32(start + last));
+    else for (let i = start; i < end; i++) view.setUint8(at + i - start, source.getUint8(i));
+    this.#length = at + end - start;
+  }
+
   /** All that another writer holds. */
   written(by: ByteWriter): void {
     this.bytes(by.#buffer, 0, by.#length);

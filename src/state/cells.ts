@@ -23,6 +23,8 @@ const WARMED_FROM = 8192;
 export const ROW = { group: 0, member: 1, time: 2, columns: 3 } as const;
 /** Places that are asked for at once. */
 export const CELL_BLOCK = 32;
+/** So many cells are read together at most. */
+export const ROWS = 64;
 
 /** Where a walk over a table is. */
 export interface CellWalk {
@@ -36,7 +38,7 @@ export class CellTable {
   generation = 0;
   #size = 0;
   readonly #rows: CellRows;
-  readonly #row: Float64Array;
+  readonly #block: Float64Array;
   #slots: Int32Array = new Int32Array(FIRST_CELLS * 2 * SLOT_WORDS);
   /** The larger table, while it is being filled: with the first `#moved` cells. The one in use has all. */
   #next: Int32Array | null = null;
@@ -46,7 +48,7 @@ export class CellTable {
   constructor(columns: number) {
     this.columns = columns;
     this.#rows = new CellRows(columns);
-    this.#row = new Float64Array(ROW.columns + columns);
+    this.#block = new Float64Array(ROWS * (ROW.columns + columns));
   }
 
   get size(): number {
@@ -167,11 +169,15 @@ export class CellTable {
     return this.#changes.take(purpose, most);
   }
 
-  /** Their number, and each as `write` does; they are changed no more. */
+  /** Their number, and each as `rows` has it; they are changed no more. */
   writeChanged(purpose: Purpose, to: ByteWriter): void {
     const indices = this.takeChanged(purpose);
+    const width = ROW.columns + this.columns;
     to.varint(indices.length);
-    for (let i = 0; i < indices.length; i++) this.write(indices[i], to);
+    for (let from = 0; from < indices.length; from += ROWS) {
+      const some = indices.subarray(from, from + ROWS);
+      to.varints(this.rows(some), 0, some.length * width);
+    }
   }
 
   /** Before changed cells are taken in portions: what lies side by side is then met once. */
@@ -214,18 +220,13 @@ export class CellTable {
     return walk.left === 0;
   }
 
-  /** Group, member, time and columns of one cell. */
-  write(index: number, to: ByteWriter): void {
-    to.varints(this.row(index), 0, this.#row.length);
+  /** Group, member, time and columns of each of these cells, ROWS at most, to be changed as one likes; they last until the next call, and until cells are written. */
+  rows(indices: Int32Array): Float64Array {
+    this.#rows.read(indices, this.#block);
+    return this.#block;
   }
 
-  /** The same numbers, to be changed as one likes; they last until the next call, and until a cell is written. */
-  row(index: number): Float64Array {
-    this.#rows.read(index, this.#row);
-    return this.#row;
-  }
-
-  /** Sets the cell that `write` wrote; returns its index, listed as changed for nothing. */
+  /** Sets a cell that `writeChanged` wrote; returns its index, listed as changed for nothing. */
   read(from: ByteReader): number {
     const index = this.at(from.varint(), from.varint(), from.varint());
     for (let c = 0; c < this.columns; c++) this.#rows.set(index, c, from.varint());

@@ -90,6 +90,13 @@ export class Interner {
     ref.end = ref.start + this.#spans[2 * index + 1] - start;
   }
 
+  /** Writes the bytes of an id. */
+  write(index: number, to: ByteWriter): void {
+    const start = this.#spans[2 * index];
+    const from = start & (PIECE_BYTES - 1);
+    to.words(this.#views[start >>> PIECE_SHIFT], from, from + this.#spans[2 * index + 1] - start);
+  }
+
   intern(bytes: Uint8Array, start: number, end: number): number {
     return this.internHashed(this.#hashOf(bytes, start, end), bytes, start, end);
   }

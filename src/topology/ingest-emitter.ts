@@ -1,6 +1,6 @@
 /** When and what ingest sends to `.partials`: to each partition a mark, and the changed cells whose entities hash there. */
 import type { PaceSettings, TimeSettings } from '../config.ts';
-import { type CellTable, ROW, TO_SEND } from '../state/cells.ts';
+import { ROW, ROWS, TO_SEND } from '../state/cells.ts';
 import type { IngestState } from './ingest-state.ts';
 import { GroupNumbers, PartialBody, type WriteName } from './partial-body.ts';
 import { CELL_NAMES, CELLS, type CellName, type Mark } from './partials.ts';
@@ -18,8 +18,6 @@ const MAX_RECORD_BYTES = 128 * 1024;
 
 /** So many cells are written in some 5 ms, where none of them is in the cache. */
 const CELLS_AT_ONCE = 16_384;
-/** So many are asked for together: their misses overlap. */
-const WARMED_AT_ONCE = 64;
 
 export interface EmitterOptions {
   stream: Stream;
@@ -53,7 +51,7 @@ export class Emitter {
   readonly #counted: Counted;
   readonly #partitionOfGroup: number[] = [];
   /** Groups of the cells that are written next. */
-  readonly #warmed = new Int32Array(WARMED_AT_ONCE);
+  readonly #groups = new Int32Array(ROWS);
   /** By partition and part. */
   readonly #bodies: PartialBody[][] = [];
   readonly #numbers = new GroupNumbers();
@@ -171,26 +169,37 @@ export class Emitter {
   #writeCells(bodies: PartialBody[][], name: CellName, indices: Int32Array): void {
     const cells = this.#state.cells[name];
     const { kind } = CELLS[name];
-    for (let i = 0; i < indices.length; i++) {
-      if (i % WARMED_AT_ONCE === 0) this.#warm(cells, indices.subarray(i, i + WARMED_AT_ONCE));
-      const row = cells.row(indices[i]);
-      const group = row[ROW.group];
-      const partition = this.#partitionOf(group);
-      const parts = bodies[partition];
-      if (parts[parts.length - 1].byteLength > MAX_RECORD_BYTES) parts.push(this.#body(partition, parts.length));
-      const body = parts[parts.length - 1];
-      row[ROW.time] = body.time(name, row[ROW.time], this.#writeName);
-      body.cell(kind, group, this.#writeName).varints(row, ROW.time, row.length);
+    const width = ROW.columns + cells.columns;
+    for (let from = 0; from < indices.length; from += ROWS) {
+      const some = indices.subarray(from, from + ROWS);
+      const rows = cells.rows(some);
+      for (let i = 0; i < some.length; i++) this.#groups[i] = rows[i * width + ROW.group];
+      this.#warm(some.length);
+      for (let i = 0, at = 0; i < some.length; i++, at += width) {
+        const body = this.#bodyOf(bodies, this.#groups[i]);
+        rows[at + ROW.time] = body.time(name, rows[at + ROW.time], this.#writeName);
+        body.cell(kind, this.#groups[i], this.#writeName).varints(rows, at + ROW.time, at + width);
+      }
     }
   }
 
-  /** Reads what is asked about the groups of these cells, so that it waits in the cache: of all of them at once. The result means nothing. */
-  #warm(cells: CellTable, indices: Int32Array): number {
-    const groups = this.#warmed;
+  /** What is written of a group next. */
+  #bodyOf(bodies: PartialBody[][], group: number): PartialBody {
+    const partition = this.#partitionOf(group);
+    const parts = bodies[partition];
+    const last = parts[parts.length - 1];
+    if (last.byteLength <= MAX_RECORD_BYTES) return last;
+    const next = this.#body(partition, parts.length);
+    parts.push(next);
+    return next;
+  }
+
+  /** Reads what is asked about the first of the groups, so that it waits in the cache: of all of them at once, so that their misses overlap. The result means nothing. */
+  #warm(count: number): number {
+    const groups = this.#groups;
     let read = 0;
-    for (let i = 0; i < indices.length; i++) groups[i] = cells.groupOf(indices[i]);
-    for (let i = 0; i < indices.length; i++) read += this.#partitionOf(groups[i]) + this.#numbers.warm(groups[i]);
-    return read + this.#state.groups.warm(groups, indices.length);
+    for (let i = 0; i < count; i++) read += this.#partitionOf(groups[i]) + this.#numbers.warm(groups[i]);
+    return read + this.#state.groups.warm(groups, count);
   }
 
   #records({ mark, bodies }: Begun): OutRecord[] {

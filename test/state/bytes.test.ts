@@ -93,6 +93,17 @@ test('a part of a larger buffer is copied in and read out as a view', () => {
   expect(reader.bytes(300)).toEqual(source);
 });
 
+test('words of a view are its bytes, however many, and nothing beside them is written', () => {
+  const shown = new DataView(Uint8Array.from({ length: 40 }, (_, i) => i + 1).buffer, 3, 30);
+  for (let length = 0; length <= 25; length++) {
+    const writer = new ByteWriter(16);
+    writer.u8(99);
+    writer.words(shown, 5, 5 + length);
+    writer.u8(98);
+    expect([...writer.take()]).toEqual([99, ...Array.from({ length }, (_, i) => i + 9), 98]);
+  }
+});
+
 test('digits are those of the number, at every length, also where they begin at the end of a buffer', () => {
   const borders = Array.from({ length: 15 }, (_, i) => 10 ** (i + 1)).flatMap((power) => [power - 1, power, power + 1]);
   for (const number of [0, 1, 100, ...borders, Number.MAX_SAFE_INTEGER]) {
