@@ -23,7 +23,7 @@ export interface GroupName {
 export class GroupTable {
   readonly #hash: SeededHash;
   readonly #ids: Interner;
-  readonly #ref: IdRef = { bytes: NOTHING.bytes, start: 0, end: 0 };
+  readonly #ref: IdRef = { view: new DataView(NOTHING.bytes.buffer), start: 0, end: 0 };
 
   /** @param maxIds how many groups are taken before StreamError too_many_ids */
   constructor(hash: SeededHash, maxIds: number) {
@@ -80,7 +80,7 @@ export class GroupTable {
     let read = 0;
     for (let i = 0; i < count; i++) {
       this.#ids.refer(groups[i], ref);
-      read ^= ref.bytes[ref.start];
+      read ^= ref.view.getUint8(ref.start);
     }
     return read;
   }
@@ -89,10 +89,11 @@ export class GroupTable {
   writeName(group: number, to: ByteWriter): void {
     const ref = this.#ref;
     this.#ids.refer(group, ref);
-    const { bytes, start, end } = ref;
+    const { view, start, end } = ref;
+    const length = view.getUint8(start);
     // A short id, a short version and no variant: most are campaigns.
-    if (bytes[start] <= SHORT && end - start === bytes[start] + 2) {
-      this.#ids.write(group, to);
+    if (length <= SHORT && end - start === length + 2) {
+      to.words(view, start, end);
       to.u8(0);
       return;
     }

@@ -27,9 +27,9 @@ const NO_SLOTS = new Int32Array(0);
 /** Of a block of ids. */
 const firsts = new Int32Array(ID_BLOCK);
 
-/** Where an id lies in somebody's buffer. */
+/** Where an id lies in what a view shows. */
 export interface IdRef {
-  bytes: Uint8Array;
+  view: DataView;
   start: number;
   end: number;
 }
@@ -85,16 +85,9 @@ export class Interner {
   /** The same, into `ref`: makes nothing. */
   refer(index: number, ref: IdRef): void {
     const start = this.#spans[2 * index];
-    ref.bytes = this.#pieces[start >>> PIECE_SHIFT];
+    ref.view = this.#views[start >>> PIECE_SHIFT];
     ref.start = start & (PIECE_BYTES - 1);
     ref.end = ref.start + this.#spans[2 * index + 1] - start;
-  }
-
-  /** Writes the bytes of an id. */
-  write(index: number, to: ByteWriter): void {
-    const start = this.#spans[2 * index];
-    const from = start & (PIECE_BYTES - 1);
-    to.words(this.#views[start >>> PIECE_SHIFT], from, from + this.#spans[2 * index + 1] - start);
   }
 
   intern(bytes: Uint8Array, start: number, end: number): number {
