@@ -34,4 +34,4 @@ test('evidence that waits comes to what putting each into its cell at once does,
 });
 
 const rowsOf = (table: CellTable): number[][] =>
-  Array.from({ length: table.size }, (_, index) => [...table.row(index).subarray(0, ROW.columns + table.columns)]);
+  Array.from({ length: table.size }, (_, index) => [...table.rows(Int32Array.of(index)).subarray(0, ROW.columns + table.columns)]);
