@@ -61,6 +61,16 @@ const UNSURE: usize = 0;
 /** What `digitsEnd` has read, and where the value begins that `find` has found. */
 let integer: i64 = 0;
 let valueAt: usize = 0;
+/**
+ * Not 0 once something was read that is not what it should be. What comes next is read nevertheless, and asks only where: it need not
+ * wait for that.
+ */
+let odd: u32 = 0;
+
+/** What is looked for in texts, in memory: a vector that is written into the code is made anew each time it is used. */
+const QUOTES: usize = memory.data<u64>([0x2222222222222222, 0x2222222222222222], 16);
+const ESCAPES: usize = memory.data<u64>([0x5c5c5c5c5c5c5c5c, 0x5c5c5c5c5c5c5c5c], 16);
+const SPACES: usize = memory.data<u64>([0x2020202020202020, 0x2020202020202020], 16);
 
 /**
  * Reads `size` values, whose spans stand at `values`; those of the keys at `keys`, and Kafka's times at `times`. Where a record's flags
@@ -104,13 +114,16 @@ function decode(config: usize, record: usize, doubles: usize, start: usize, end:
   let unlisted = UNLISTED;
   let place = NONE;
   let i = start;
+  odd = 0;
   do {
-    const length = separatorAt(config, place, i);
-    let follows: u32 = load<u8>(config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE + 1);
+    const known = config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE;
+    const length: usize = load<u8>(known);
+    let follows: u32 = load<u8>(known + 1);
     // What had another value last time may have a text now.
-    if (length !== 0 && (follows >= UNLISTED || load<u8>(i + length) !== 0x22)) {
+    if (length !== 0 && isSeparatorAt(known, i) && (follows >= UNLISTED || load<u8>(i + length) !== 0x22)) {
       i += length;
     } else {
+      if (odd !== 0) return false;
       follows = find(config, place, i, end);
       if (follows > (QUOTED | UNLISTED)) return false;
       i = valueAt;
@@ -130,18 +143,17 @@ function decode(config: usize, record: usize, doubles: usize, start: usize, end:
     }
     if (i === UNSURE || i >= end) return false;
   } while (load<u8>(i) !== 0x7d);
-  return i + 1 === end && (seen & required) === required;
+  return i + 1 === end && odd === 0 && (seen & required) === required;
 }
 
-/** How long the separator that is known for the place is, when it lies there; else 0. */
+/** Whether the separator that is known lies there. */
 // @ts-ignore: decorator
 @inline
-function separatorAt(config: usize, place: u32, at: usize): usize {
-  const known = config + SEPARATORS + (<usize>place) * SEPARATOR_SIZE;
+function isSeparatorAt(known: usize, at: usize): bool {
   const mask = load<i32>(known + 4);
   const low = i8x16.bitmask(i8x16.eq(v128.load(at), v128.load(known + 16)));
   const high = i8x16.bitmask(i8x16.eq(v128.load(at + 16), v128.load(known + 32)));
-  return ((low | (high << 16)) & mask) === mask ? load<u8>(known) : 0;
+  return ((low | (high << 16)) & mask) === mask;
 }
 
 /** Reads what lies between two values, and remembers it: returns what follows, at `valueAt`, or more than that can be. */
@@ -149,7 +161,7 @@ function find(config: usize, place: u32, from: usize, end: usize): u32 {
   if (load<u8>(from) !== (place === NONE ? 0x7b : 0x2c) || load<u8>(from + 1) !== 0x22) return u32.MAX_VALUE;
   const nameAt = from + 2;
   const nameEnd = textEnd(nameAt, end);
-  if (nameEnd === UNSURE || load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
+  if (odd !== 0 || load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
   let follows = fieldOf(config, nameAt, nameEnd - nameAt);
   let i = nameEnd + 2;
   if (follows !== UNLISTED && load<u8>(i) === 0x22) {
@@ -178,30 +190,35 @@ function fieldOf(config: usize, at: usize, length: usize): u32 {
   return UNLISTED;
 }
 
-/** The quote that ends a text of plain ASCII. */
+/** The quote that ends a text of plain ASCII; `odd` where there is none before `end`. */
+// @ts-ignore: decorator
+@inline
 function textEnd(at: usize, end: usize): usize {
+  const quotes = v128.load(QUOTES);
+  const escapes = v128.load(ESCAPES);
+  const spaces = v128.load(SPACES);
   let i = at;
-  while (i < end) {
+  let mask = 0;
+  while (true) {
     const bytes = v128.load(i);
     // As signed bytes all that is no ASCII is below a space, too.
-    const odd = v128.or(v128.or(i8x16.eq(bytes, i8x16.splat(0x22)), i8x16.eq(bytes, i8x16.splat(0x5c))), i8x16.lt_s(bytes, i8x16.splat(0x20)));
-    const mask = i8x16.bitmask(odd);
-    if (mask !== 0) {
-      const found = i + ctz(mask);
-      return found < end && load<u8>(found) === 0x22 ? found : UNSURE;
-    }
+    mask = i8x16.bitmask(v128.or(v128.or(i8x16.eq(bytes, quotes), i8x16.eq(bytes, escapes)), i8x16.lt_s(bytes, spaces)));
+    if (mask !== 0 || i >= end) break;
     i += 16;
   }
-  return UNSURE;
+  // Without any, 32 bytes on: beyond the end.
+  const found = i + ctz(mask);
+  odd |= (<u32>load<u8>(found) ^ 0x22) | <u32>(found >= end);
+  return found;
 }
 
 /** Of a listed field whose value begins with a quote, before `at`. */
 // @ts-ignore: decorator
 @inline
 function listedTextEnd(record: usize, target: u32, at: usize, end: usize): usize {
+  if (target > LAST_TEXT) return UNSURE;
   const close = textEnd(at, end);
-  if (close === UNSURE || target > LAST_TEXT) return UNSURE;
-  if (target <= LAST_ID && (close === at || close - at > MAX_ID)) return UNSURE;
+  if (target <= LAST_ID && close - at - 1 >= MAX_ID) return UNSURE;
   if (close - at > MAX_TEXT) return UNSURE;
   store<i32>(record + TEXTS + TEXT_SIZE * target, <i32>at);
   store<i32>(record + TEXTS + TEXT_SIZE * target + ENDS, <i32>close);
@@ -238,19 +255,21 @@ function otherEnd(config: usize, record: usize, doubles: usize, target: u32, at:
   return after;
 }
 
-/** A number written as 1 to 15 digits and nothing else; eight at a time. Where they end is known before what they are worth. */
+/** A number written as 1 to 15 digits and nothing else, or it is `odd`; eight at a time. Where they end is known before what they are worth. */
 function digitsEnd(at: usize): usize {
   const first = load<u64>(at) ^ ZEROS;
-  const odd = notDigits(first);
-  if (odd !== 0) {
-    const count = ctz(odd) >> 3;
+  const others = notDigits(first);
+  if (others !== 0) {
+    const count = ctz(others) >> 3;
     integer = worthOf(first, count);
-    return count === 0 || (count > 1 && load<u8>(at) === 0x30) ? UNSURE : at + <usize>count;
+    odd |= <u32>(count === 0) | (<u32>(count > 1) & <u32>(load<u8>(at) === 0x30));
+    return at + <usize>count;
   }
   const second = load<u64>(at + 8) ^ ZEROS;
   const rest = ctz(notDigits(second)) >> 3;
   integer = worthOf(first, 8) * load<i64>(POWERS_OF_TEN + 8 * <usize>rest) + worthOf(second, rest);
-  return rest === 8 || load<u8>(at) === 0x30 ? UNSURE : at + 8 + <usize>rest;
+  odd |= <u32>(rest === 8) | <u32>(load<u8>(at) === 0x30);
+  return at + 8 + <usize>rest;
 }
 
 /** In each byte that is no digit the highest bit: one above 9 has it, or gets it. Digits stand as numbers. */
@@ -278,7 +297,7 @@ function valueEnd(at: usize, end: usize): usize {
   while (i < end) {
     if (load<u8>(i) !== 0x22) return UNSURE;
     const close = textEnd(i + 1, end);
-    if (close === UNSURE || load<u8>(close + 1) !== 0x3a) return UNSURE;
+    if (odd !== 0 || load<u8>(close + 1) !== 0x3a) return UNSURE;
     i = scalarEnd(close + 2, end);
     if (i === UNSURE) return UNSURE;
     if (load<u8>(i) === 0x7d) return i + 1;
@@ -289,10 +308,7 @@ function valueEnd(at: usize, end: usize): usize {
 }
 
 function scalarEnd(at: usize, end: usize): usize {
-  if (load<u8>(at) === 0x22) {
-    const close = textEnd(at + 1, end);
-    return close === UNSURE ? UNSURE : close + 1;
-  }
+  if (load<u8>(at) === 0x22) return textEnd(at + 1, end) + 1;
   const word = load<u32>(at);
   if (word === 0x65757274 || word === 0x6c6c756e) return at + 4;
   if (word === 0x736c6166) return load<u8>(at + 4) === 0x65 ? at + 5 : UNSURE;
