@@ -4,7 +4,7 @@ import type { Clock, PartitionBounds, PartitionFeed, RecordBatch } from '../type
 import { Bell } from './bell.ts';
 import { type ColumnBatch, slicesOf } from './column-batch.ts';
 import type { KafkaLogger } from './kafka-client.ts';
-import type { ConsumerGroup, FetchedPartition, OffsetManager } from './kafkajs-internals.ts';
+import type { FetchedPartition, OffsetManager } from './kafkajs-groups.ts';
 import { unreadable } from './record-set.ts';
 
 /** A fetch tells the end at least this often; a partition that is not fetched (its task is slow, its sink away) is asked about. */
@@ -32,7 +32,6 @@ export class KafkaFeed implements PartitionFeed {
   readonly topic: string;
   readonly partition: number;
   readonly #home: FeedHome;
-  readonly #group: ConsumerGroup;
   /** Of this assignment's generation: the broker refuses its commits when that is over (#1046). */
   readonly #offsets: OffsetManager;
   #lost = false;
@@ -50,14 +49,12 @@ export class KafkaFeed implements PartitionFeed {
   #askingEnd = false;
   readonly #bell: Bell;
 
-  constructor(home: FeedHome, group: ConsumerGroup, place: { topic: string; partition: number }) {
+  constructor(home: FeedHome, offsets: OffsetManager, place: { topic: string; partition: number }) {
     this.#home = home;
     this.#bell = new Bell(home.clock);
-    this.#group = group;
-    this.#offsets = group.offsetManager;
+    this.#offsets = offsets;
     this.topic = place.topic;
     this.partition = place.partition;
-    this.#group.pause([{ topic: this.topic, partitions: [this.partition] }]);
   }
 
   get lost(): boolean {
@@ -65,7 +62,12 @@ export class KafkaFeed implements PartitionFeed {
   }
 
   get fetching(): boolean {
-    return !this.#paused && !this.#lost;
+    return this.wantedFrom !== null;
+  }
+
+  /** Where the next fetch is to begin; null when there is to be none. */
+  get wantedFrom(): number | null {
+    return this.#paused || this.#lost ? null : this.#fetchOffset;
   }
 
   get full(): boolean {
@@ -84,7 +86,6 @@ export class KafkaFeed implements PartitionFeed {
     this.#waitingBytes = 0;
     this.#failure = null;
     this.#fetchOffset = offset;
-    this.#fetchFrom(offset);
     this.#resume();
   }
 
@@ -139,9 +140,8 @@ export class KafkaFeed implements PartitionFeed {
 
   /** Takes what a fetch brought, if it is what comes next. */
   deliver(fetched: FetchedPartition, sentMs: number): void {
-    if (this.#lost || this.#fetchOffset === null) return;
-    if (fetched.fetchOffset !== this.#fetchOffset) {
-      this.#fetchFrom(this.#fetchOffset);
+    if (this.#lost || fetched.fetchOffset !== this.#fetchOffset) {
+      fetched.release();
       return;
     }
     this.#contactMs = this.#home.clock.now().monotonicMs;
@@ -154,7 +154,6 @@ export class KafkaFeed implements PartitionFeed {
       return;
     }
     this.#fetchOffset = nextOffset;
-    this.#offsets.resolveOffset({ topic, partition, offset: String(nextOffset - 1) });
     const slices = slicesOf({ topic, partition, nextOffset, endOffset: lastStableOffset, byteLength }, fetched.records);
     for (const [i, batch] of slices.entries()) this.#mailbox.push({ batch, release: i === slices.length - 1 ? fetched.release : null });
     this.#waitingBytes += byteLength;
@@ -223,19 +222,12 @@ export class KafkaFeed implements PartitionFeed {
     if (this.#lost) throw new StreamError('partition_lost', `${this.topic}/${this.partition} was assigned elsewhere.`);
   }
 
-  #fetchFrom(offset: number): void {
-    this.#group.seek({ topic: this.topic, partition: this.partition, offset: String(offset) });
-  }
-
   #pause(): void {
-    if (this.#paused || this.#lost) return;
     this.#paused = true;
-    this.#group.pause([{ topic: this.topic, partitions: [this.partition] }]);
   }
 
   #resume(): void {
     if (this.#lost) return;
-    if (this.#paused) this.#group.resume([{ topic: this.topic, partitions: [this.partition] }]);
     this.#paused = false;
     this.#home.wake();
   }

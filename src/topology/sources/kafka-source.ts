@@ -1,12 +1,13 @@
 import { type Consumer, type Kafka, PartitionAssigners } from 'kafkajs';
 import { asError, type StreamError } from '../../errors.ts';
-import type { AssignmentListener, Clock, Source } from '../types.ts';
+import type { AssignmentListener, Clock, Now, Source } from '../types.ts';
 import { Bell } from './bell.ts';
 import { Absence } from './kafka-absence.ts';
 import { GroupBounds } from './kafka-bounds.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import { type FeedHome, KafkaFeed } from './kafka-feed.ts';
-import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed } from './kafkajs-internals.ts';
+import type { Wanted } from './kafkajs-fetching.ts';
+import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed, type TopicPartitions } from './kafkajs-groups.ts';
 import { type LastAssignment, stickyAssigner } from './sticky-assigner.ts';
 
 export interface KafkaSourceOptions {
@@ -53,6 +54,7 @@ export class KafkaSource implements Source, GroupObserver {
   readonly #bell: Bell;
   readonly #home: FeedHome;
   #retryMs = FIRST_RETRY_MS;
+  #fetches = 0;
   /** Outlives membership: what was here is still in memory or in the folder. */
   #last: LastAssignment | null = null;
 
@@ -191,21 +193,30 @@ export class KafkaSource implements Source, GroupObserver {
     };
     for (const { topic, partitions } of assigned) {
       for (const partition of partitions) {
-        this.#feeds.set(`${topic}/${partition}`, new KafkaFeed(this.#home, group, { topic, partition }));
+        this.#feeds.set(`${topic}/${partition}`, new KafkaFeed(this.#home, group.offsetManager, { topic, partition }));
       }
     }
     this.#options.logger.info({ groupId: this.#options.groupId, partitions: [...this.#feeds.keys()] }, 'partitions assigned');
     this.#listener?.assigned([...this.#feeds.values()]);
   }
 
-  nowMs(): number {
-    return this.#options.clock.now().monotonicMs;
+  now(): Now {
+    return this.#options.clock.now();
   }
 
-  async wanted(): Promise<boolean> {
-    const anyFetching = (): boolean => [...this.#feeds.values()].some((feed) => feed.fetching);
-    await this.#until(anyFetching, this.#options.maxWaitMs);
-    return anyFetching();
+  async wanted(partitions: readonly TopicPartitions[]): Promise<Wanted[]> {
+    const feeds = partitions.flatMap(({ topic, partitions: numbers }) => numbers.map((number) => this.#feeds.get(`${topic}/${number}`)));
+    await this.#until(() => feeds.some((feed) => feed?.fetching), this.#options.maxWaitMs);
+    return this.#inTurn(feeds).flatMap((feed) => {
+      const offset = feed?.wantedFrom ?? null;
+      return feed === undefined || offset === null ? [] : { topic: feed.topic, partition: feed.partition, offset };
+    });
+  }
+
+  /** Each begins once: a broker fills an answer from its beginning on. */
+  #inTurn<T>(all: readonly T[]): T[] {
+    const first = this.#fetches++ % Math.max(1, all.length);
+    return [...all.slice(first), ...all.slice(0, first)];
   }
 
   async fetched(partitions: FetchedPartition[], sentMs: number): Promise<void> {
@@ -222,9 +233,9 @@ export class KafkaSource implements Source, GroupObserver {
 
   /** Resolves when the condition holds (looked at on every wake) or the time is over. */
   async #until(holds: () => boolean, ms: number): Promise<void> {
-    const deadlineMs = this.nowMs() + ms;
+    const deadlineMs = this.now().monotonicMs + ms;
     while (!holds() && !this.#stopping.signal.aborted) {
-      const leftMs = deadlineMs - this.nowMs();
+      const leftMs = deadlineMs - this.now().monotonicMs;
       if (leftMs <= 0) return;
       await this.#bell.sleep(leftMs);
     }

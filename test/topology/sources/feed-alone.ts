@@ -4,7 +4,7 @@ import { HandClock } from '../hand-clock.ts';
 const nothing = (): void => undefined;
 const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** A feed of t/0 whose group and broker only listen. `end` is what the broker says when it is asked. */
+/** A feed of t/0 whose broker only listens. `end` is what the broker says when it is asked. */
 export const feedOf = (wake = nothing) => {
   const broker = { end: 0, asked: 0 };
   const clock = new HandClock(1_700_000_000_000);
@@ -18,7 +18,6 @@ export const feedOf = (wake = nothing) => {
     },
     wake,
   };
-  const offsetManager = { resolveOffset: nothing, commitOffsets: async () => undefined };
-  const group = { assigners: [], generationId: 1, offsetManager, assigned: () => [], pause: nothing, resume: nothing, seek: nothing };
-  return { feed: new KafkaFeed(home, group, { topic: 't', partition: 0 }), clock, broker };
+  const offsets = { commitOffsets: async () => undefined };
+  return { feed: new KafkaFeed(home, offsets, { topic: 't', partition: 0 }), clock, broker };
 };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { asError, codeOf } from '../../../src/errors.ts';
 import type { KafkaFeed } from '../../../src/topology/sources/kafka-feed.ts';
-import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-internals.ts';
+import type { FetchedPartition } from '../../../src/topology/sources/kafkajs-groups.ts';
 import { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { recordsOf } from '../../conformance/source.ts';
 import { feedOf } from './feed-alone.ts';
@@ -184,4 +184,31 @@ test('memory that a task may still read is never given back when its partition i
   feed.deliver(fetched(7, 9, { release }), 0);
   feed.lose();
   expect(released).toBe(1);
+});
+
+test('what a fetch brings from elsewhere than was asked for is not taken, and its memory is given back', async () => {
+  const { feed } = feedOf();
+  let released = 0;
+  const release = (): void => void released++;
+  feed.deliver(fetched(0, 7, { release }), 0);
+  feed.seek(20);
+  expect(feed.wantedFrom).toBe(20);
+  feed.deliver(fetched(0, 7, { release }), 0);
+  expect([await feed.poll(0), feed.wantedFrom, released]).toEqual([null, 20, 2]);
+  feed.deliver(fetched(20, 27, { release }), 0);
+  expect([(await feed.poll(0))?.nextOffset, feed.wantedFrom, released]).toEqual([27, 27, 2]);
+});
+
+test('nothing is wanted before the first seek, while its mailbox is too full for a while, and once the partition is lost', async () => {
+  const { feed } = feedOf();
+  expect(feed.wantedFrom).toBeNull();
+  feed.seek(0);
+  feed.deliver(fetched(0, 7, { byteLength: 100 }), 0);
+  expect(feed.wantedFrom).toBe(7);
+  feed.pauseIfFull();
+  expect(feed.wantedFrom).toBeNull();
+  await feed.poll(0);
+  expect(feed.wantedFrom).toBe(7);
+  feed.lose();
+  expect(feed.wantedFrom).toBeNull();
 });
