@@ -13,7 +13,7 @@ export const SLOT_BYTES = 8;
 export const HEADER_BYTES = 4 * PAGE_BYTES;
 const SMALL_BYTES = 2 ** 19;
 /** What a memory grows to, times what is asked for. */
-const AHEAD = 2;
+const AHEAD = 4;
 
 const wide = (initial: number, maximum: number): MemoryDescriptor => ({
   address: 'i64',
