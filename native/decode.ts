@@ -190,7 +190,7 @@ function fieldOf(config: usize, at: usize, length: usize): u32 {
   return UNLISTED;
 }
 
-/** The quote that ends a text of plain ASCII; `odd` where there is none before `end`. */
+/** The quote that ends a text of plain ASCII; where there is none, something `odd`, or a place that is not before `end`. */
 // @ts-ignore: decorator
 @inline
 function textEnd(at: usize, end: usize): usize {
@@ -208,7 +208,7 @@ function textEnd(at: usize, end: usize): usize {
   }
   // Without any, 32 bytes on: beyond the end.
   const found = i + ctz(mask);
-  odd |= (<u32>load<u8>(found) ^ 0x22) | <u32>(found >= end);
+  odd |= <u32>load<u8>(found) ^ 0x22;
   return found;
 }
 
