@@ -122,6 +122,21 @@ test.each(
   }
 });
 
+test.each(STREAMS)('of no record of %s in which a quote is another byte is the compiled code sure, nor does it learn from it', (stream) => {
+  const paths = new BothPaths(stream);
+  const text = JSON.stringify({ ...usual[stream], unknown: 'text', nested: { a: 'b', c: 1 } });
+  const quotes = [...text].flatMap((character, i) => (character === '"' ? [i] : []));
+  for (const at of quotes) {
+    for (const byte of [0x00, 0x1f, 0x20, 0x5c, 0x61, 0x80, 0xff]) {
+      paths.native(recordOf(text));
+      const bytes = Buffer.from(text);
+      bytes[at] = byte;
+      expect([at, byte, paths.native(recordOf(bytes))]).toEqual([at, byte, null]);
+      expect(paths.native(recordOf(text))).toMatchObject(paths.slow(recordOf(text)));
+    }
+  }
+});
+
 test.each([
   ['null', { user_id: null }],
   ['a number', { user_id: 5 }],
