@@ -123,6 +123,7 @@ function decode(config: usize, record: usize, doubles: usize, start: usize, end:
     if (length !== 0 && isSeparatorAt(known, i) && (follows >= UNLISTED || load<u8>(i + length) !== 0x22)) {
       i += length;
     } else {
+      // Of something odd nothing is learned.
       if (odd !== 0) return false;
       follows = find(config, place, i, end);
       if (follows > (QUOTED | UNLISTED)) return false;
@@ -161,7 +162,7 @@ function find(config: usize, place: u32, from: usize, end: usize): u32 {
   if (load<u8>(from) !== (place === NONE ? 0x7b : 0x2c) || load<u8>(from + 1) !== 0x22) return u32.MAX_VALUE;
   const nameAt = from + 2;
   const nameEnd = textEnd(nameAt, end);
-  if (odd !== 0 || load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
+  if (load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
   let follows = fieldOf(config, nameAt, nameEnd - nameAt);
   let i = nameEnd + 2;
   if (follows !== UNLISTED && load<u8>(i) === 0x22) {
@@ -297,7 +298,7 @@ function valueEnd(at: usize, end: usize): usize {
   while (i < end) {
     if (load<u8>(i) !== 0x22) return UNSURE;
     const close = textEnd(i + 1, end);
-    if (odd !== 0 || load<u8>(close + 1) !== 0x3a) return UNSURE;
+    if (load<u8>(close + 1) !== 0x3a) return UNSURE;
     i = scalarEnd(close + 2, end);
     if (i === UNSURE) return UNSURE;
     if (load<u8>(i) === 0x7d) return i + 1;
