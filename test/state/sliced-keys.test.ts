@@ -116,6 +116,24 @@ test.each([
   );
 });
 
+test.each([
+  { by: 'compiled code', first: 60_000 },
+  { by: 'TypeScript', first: 0 },
+])('by $by, a block of keys of two slices is answered, however far these are from each other', ({ first }) => {
+  const store = storeOf();
+  enter(store, keysOf(1, first, START - SECOND));
+  for (const apart of [1, 62, 63, 64, 65, 127, 128, 255, 256, 257, 500]) {
+    const [early, late] = [START + 2 * apart * SECOND, START + 3 * apart * SECOND];
+    const keys = keysOf(apart, 64, early).map(([hi, lo, ts], i): Key => [hi, lo, i % 3 === 0 ? ts : late]);
+    expect(enter(store, keys).every((outcome) => outcome === ADDED)).toBe(true);
+    expect(enter(store, [...keys.slice(1), [7, 7, early]])).toEqual([...keys.slice(1).map(() => PRESENT), ADDED]);
+    const told = new Set(walked(store));
+    for (const [hi, lo, ts] of keys) expect(told.has(`${hi}/${lo}@${ts / SECOND}`)).toBe(true);
+  }
+  store.advance(START + 5000 * SECOND);
+  expect(store.size).toBe(0);
+});
+
 test('traffic is answered by compiled code as it comes, and takes no more memory after an hour than after a quarter', () => {
   const budget = new MemoryBudget();
   const store = storeOf({}, budget);
