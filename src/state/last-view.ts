@@ -13,6 +13,6 @@ export function lastViewOf(bytes: Uint8Array): DataView {
   return last;
 }
 
-export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+export function viewOf({ buffer, byteOffset, byteLength }: ArrayBufferView): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }

@@ -147,6 +147,29 @@ test('ids with the same hash are told apart, framed or not, wherever one byte di
   });
 });
 
+test('ids of every length to 130 are found, and are what they were, with the bytes of all others around: those that lie in their row, and longer ones', () => {
+  const table = new Interner((_bytes, start, end) => (end - start) % 3, 1_000_000);
+  const text = utf8.encode('abcdefghij'.repeat(13));
+  const contents = Array.from({ length: 131 }, (_, length) => text.subarray(0, length));
+  const framed = (content: Uint8Array): Uint8Array => Uint8Array.of(content.length, ...content, 0);
+  const ids = contents
+    .flatMap((content) => [content, framed(content)])
+    .flatMap((one) => (one.length < 2 ? [one] : [one, one.with(-2, 0x7a)]));
+  for (const _ of ['new', 'known']) for (const [i, bytes] of ids.entries()) expect(enter(table, bytes)).toBe(i);
+  for (const [i, bytes] of ids.entries()) expect([...table.bytesOf(i)]).toEqual([...bytes]);
+  const block = makeIdBlock();
+  for (const content of contents.slice(1, 128)) {
+    block.bytes = Uint8Array.of(9, ...content, 9);
+    block.size = 2;
+    block.starts.set([1, 1]);
+    block.ends.set([1 + content.length, content.length]);
+    block.hashes.set([(content.length + 2) % 3, (content.length + 1) % 3]);
+    table.findAllFramed(block, 127);
+    const found = [...block.indices.subarray(0, 2)].map((index) => (index === -1 ? [] : [...table.bytesOf(index)]));
+    expect(found).toEqual([[...framed(content)], content.length === 1 ? [] : [...framed(content.subarray(0, -1))]]);
+  }
+});
+
 test('what is as long as a framed id and has its hash is none when its first byte or its last is another', () => {
   const table = new Interner(() => 7, 1_000_000);
   for (const id of [Uint8Array.of(2, 0x61, 0x62, 0), Uint8Array.of(3, 0x61, 0x62, 0x63, 1), Uint8Array.of(2, 0x61, 0x62, 0x63, 0)])
