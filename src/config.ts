@@ -69,7 +69,12 @@ const fileSchema = z.strictObject({
         .positive()
         .default(2_000_000)
         .describe('Distinct ids of campaigns, experiments and variants in one partition.'),
-      fetchBytes: z.number().int().min(65_536).default(1_048_576).describe('Bytes of one partition in one fetch.'),
+      fetchBytes: z
+        .number()
+        .int()
+        .min(65_536)
+        .default(1_048_576)
+        .describe('Bytes of one fetch, of all partitions that a broker leads: those with more to give take turns.'),
       evidenceMs: ms(8 * day, 'Hours older than this (by the watermark) get no more late and duplicate evidence.'),
       snapshotBytes: z
         .number()

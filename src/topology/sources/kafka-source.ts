@@ -7,7 +7,7 @@ import { GroupBounds } from './kafka-bounds.ts';
 import type { KafkaLogger } from './kafka-client.ts';
 import { type FeedHome, KafkaFeed } from './kafka-feed.ts';
 import type { Wanted } from './kafkajs-fetching.ts';
-import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed, type TopicPartitions } from './kafkajs-groups.ts';
+import { type ConsumerGroup, type FetchedPartition, type GroupObserver, observed, placeName } from './kafkajs-groups.ts';
 import { type LastAssignment, stickyAssigner } from './sticky-assigner.ts';
 
 export interface KafkaSourceOptions {
@@ -16,7 +16,7 @@ export interface KafkaSourceOptions {
   clock: Clock;
   logger: KafkaLogger;
   decoder?: GroupObserver['decoder'];
-  /** One fetch of one partition. */
+  /** One fetch, of all its partitions. */
   fetchBytes?: number;
   /** How long the broker may hold an empty fetch. Also how late a heartbeat may be. */
   maxWaitMs?: number;
@@ -50,11 +50,11 @@ export class KafkaSource implements Source, GroupObserver {
   readonly #absence: Absence;
   #listener: AssignmentListener | null = null;
   #running: Promise<void> = Promise.resolve();
+  /** By their names, in turn: a broker fills an answer from its beginning on. */
   #feeds = new Map<string, KafkaFeed>();
   readonly #bell: Bell;
   readonly #home: FeedHome;
   #retryMs = FIRST_RETRY_MS;
-  #fetches = 0;
   /** Outlives membership: what was here is still in memory or in the folder. */
   #last: LastAssignment | null = null;
 
@@ -162,7 +162,9 @@ export class KafkaSource implements Source, GroupObserver {
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,
       heartbeatInterval: Math.floor(sessionTimeoutMs / 5),
+      // No more for several partitions, which take turns: what one fetch brings is to stay in the processor's cache until it is judged.
       maxBytesPerPartition: fetchBytes,
+      maxBytes: fetchBytes,
       maxWaitTimeInMs: maxWaitMs,
       readUncommitted: false,
       allowAutoTopicCreation: false,
@@ -193,7 +195,7 @@ export class KafkaSource implements Source, GroupObserver {
     };
     for (const { topic, partitions } of assigned) {
       for (const partition of partitions) {
-        this.#feeds.set(`${topic}/${partition}`, new KafkaFeed(this.#home, group.offsetManager, { topic, partition }));
+        this.#feeds.set(placeName(topic, partition), new KafkaFeed(this.#home, group.offsetManager, { topic, partition }));
       }
     }
     this.#options.logger.info({ groupId: this.#options.groupId, partitions: [...this.#feeds.keys()] }, 'partitions assigned');
@@ -204,23 +206,20 @@ export class KafkaSource implements Source, GroupObserver {
     return this.#options.clock.now();
   }
 
-  async wanted(partitions: readonly TopicPartitions[]): Promise<Wanted[]> {
-    const feeds = partitions.flatMap(({ topic, partitions: numbers }) => numbers.map((number) => this.#feeds.get(`${topic}/${number}`)));
-    await this.#until(() => feeds.some((feed) => feed?.fetching), this.#options.maxWaitMs);
-    return this.#inTurn(feeds).flatMap((feed) => {
-      const offset = feed?.wantedFrom ?? null;
-      return feed === undefined || offset === null ? [] : { topic: feed.topic, partition: feed.partition, offset };
-    });
-  }
-
-  /** Each begins once: a broker fills an answer from its beginning on. */
-  #inTurn<T>(all: readonly T[]): T[] {
-    const first = this.#fetches++ % Math.max(1, all.length);
-    return [...all.slice(first), ...all.slice(0, first)];
+  async wanted(led: ReadonlySet<string>): Promise<Wanted[]> {
+    const found = (): Wanted[] => {
+      const wanted: Wanted[] = [];
+      for (const [name, { topic, partition, wantedFrom }] of this.#feeds) {
+        if (wantedFrom !== null && led.has(name)) wanted.push({ topic, partition, offset: wantedFrom });
+      }
+      return wanted;
+    };
+    await this.#until(() => found().length > 0, this.#options.maxWaitMs);
+    return found();
   }
 
   async fetched(partitions: FetchedPartition[], sentMs: number): Promise<void> {
-    for (const fetched of partitions) this.#feeds.get(`${fetched.topic}/${fetched.partition}`)?.deliver(fetched, sentMs);
+    for (const fetched of partitions) this.#deliver(fetched, sentMs);
     const full = [...this.#feeds.values()].filter((feed) => feed.fetching && feed.full);
     if (full.length === 0) return;
     await this.#until(() => !full.some((feed) => feed.full), PATIENCE_MS);
@@ -228,7 +227,22 @@ export class KafkaSource implements Source, GroupObserver {
   }
 
   outOfRange(topic: string, partition: number): void {
-    void this.#feeds.get(`${topic}/${partition}`)?.outOfRange();
+    void this.#feeds.get(placeName(topic, partition))?.outOfRange();
+  }
+
+  #deliver(fetched: FetchedPartition, sentMs: number): void {
+    const name = placeName(fetched.topic, fetched.partition);
+    const feed = this.#feeds.get(name);
+    if (feed === undefined) {
+      fetched.release();
+      return;
+    }
+    if (fetched.nextOffset > fetched.fetchOffset) {
+      // To the end: it is asked for after the others.
+      this.#feeds.delete(name);
+      this.#feeds.set(name, feed);
+    }
+    feed.deliver(fetched, sentMs);
   }
 
   /** Resolves when the condition holds (looked at on every wake) or the time is over. */

@@ -28,7 +28,7 @@ export interface FetchedPartition {
   release(): void;
 }
 
-export interface TopicPartitions {
+interface TopicPartitions {
   topic: string;
   partitions: number[];
 }
@@ -51,8 +51,11 @@ export interface GroupObserver {
   /** The assignment is over: called before every join, on every path. */
   rejoining(): void;
   joined(group: ConsumerGroup): void;
-  /** Resolves when a fetch of some of these is worth making, with what is to be fetched: nothing, when there was nothing for a while. */
-  wanted(partitions: readonly TopicPartitions[]): Promise<Wanted[]>;
+  /**
+   * Resolves when a fetch of some of these (see `placeName`) is worth making, with what is to be fetched, the most urgent first:
+   * nothing, when there was nothing for a while.
+   */
+  wanted(led: ReadonlySet<string>): Promise<Wanted[]>;
   now(): Now;
   /** The next fetch from this broker waits for it: must end soon. */
   fetched(partitions: FetchedPartition[], sentMs: number): Promise<void>;
@@ -90,6 +93,11 @@ const WHILE_MS = 100;
 const NO_REPLICA = -1;
 /** Of a partition that nobody has asked for: nobody takes it. */
 const NOT_ASKED = -1;
+
+/** Of a partition, among all. */
+export const placeName = (topic: string, partition: number): string => `${topic}/${partition}`;
+
+const namesOf = ({ topic, partitions }: TopicPartitions): string[] => partitions.map((partition) => placeName(topic, partition));
 
 /** An assigner that carries the observer of the consumer that uses it, as its first. */
 export const observed =
@@ -132,14 +140,14 @@ async function fetchForAWhile(group: GroupPrototype, nodeId: string, observer: G
   const untilMs = observer.now().monotonicMs + WHILE_MS;
   await group.cluster.refreshMetadataIfNecessary();
   group.checkForStaleAssignment();
-  const partitions = group.filterPartitionsByNode(nodeId, group.assigned());
+  const led = new Set(group.filterPartitionsByNode(nodeId, group.assigned()).flatMap(namesOf));
   const broker = await group.cluster.findBroker({ nodeId });
   const version = versionFor(broker.versions[FETCH].maxVersion);
   const connection = await broker.connectionPool.getConnection(FETCHES);
   await connection.authenticate();
   useAgain(connection);
   do {
-    const wanted = await observer.wanted(partitions);
+    const wanted = await observer.wanted(led);
     if (wanted.length === 0 || !connection.isConnected()) return;
     const sentMs = observer.now().monotonicMs;
     const answers = await fetchSets(connection, version, group, wanted).catch(async (error: Error) => {

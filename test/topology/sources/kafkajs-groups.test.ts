@@ -5,7 +5,7 @@ import { DecoderMemory } from '../../../src/operators/decoder-memory.ts';
 import { ColumnBatch } from '../../../src/topology/sources/column-batch.ts';
 import { kafkaClient } from '../../../src/topology/sources/kafka-client.ts';
 import type { Wanted } from '../../../src/topology/sources/kafkajs-fetching.ts';
-import { type FetchedPartition, type GroupObserver, observed, type TopicPartitions } from '../../../src/topology/sources/kafkajs-groups.ts';
+import { type FetchedPartition, type GroupObserver, observed } from '../../../src/topology/sources/kafkajs-groups.ts';
 import type { RecordColumns } from '../../../src/topology/sources/record-columns.ts';
 import { recordsOf } from '../../conformance/source.ts';
 import { encodeFetchResponse, type GivenAnswer } from '../../kafka/fetch-response.ts';
@@ -55,7 +55,7 @@ interface GroupStory {
   leader?: number;
   /** Of a fetch. */
   tookMs?: number;
-  wanted?(partitions: readonly TopicPartitions[]): Wanted[];
+  wanted?(led: ReadonlySet<string>): Wanted[];
   /** The connection is this one. */
   over?: object;
 }
@@ -70,7 +70,7 @@ const fetchOf = async (story: GroupStory) => {
     decoder: story.decoder ?? 'in_place',
     rejoining: nothing,
     joined: nothing,
-    wanted: async (partitions) => (story.wanted ?? (() => [{ topic: 't', partition: 0, offset: 10 }]))(partitions),
+    wanted: async (led) => (story.wanted ?? (() => [{ topic: 't', partition: 0, offset: 10 }]))(led),
     now: () => ({ monotonicMs: nowMs, wallMs: 1_000_000 + nowMs }),
     fetched: async (partitions) => {
       nowMs += story.tookMs ?? 1000;
@@ -317,14 +317,14 @@ describe('a group with an observer', () => {
   });
 
   test('asks a broker only for what it leads', async () => {
-    const asked: (readonly TopicPartitions[])[] = [];
-    const wanted = (partitions: readonly TopicPartitions[]): Wanted[] => {
-      asked.push(partitions);
+    const asked: ReadonlySet<string>[] = [];
+    const wanted = (led: ReadonlySet<string>): Wanted[] => {
+      asked.push(led);
       return [];
     };
     await fetchOf({ answers: [], wanted });
     await fetchOf({ answers: [], wanted, leader: 2 });
-    expect(asked).toEqual([[{ topic: 't', partitions: [0] }], [{ topic: 't', partitions: [] }]]);
+    expect(asked).toEqual([new Set(['t/0']), new Set()]);
   });
 
   test('asks an older broker in the version that it knows', async () => {
