@@ -123,8 +123,6 @@ function decode(config: usize, record: usize, doubles: usize, start: usize, end:
     if (length !== 0 && isSeparatorAt(known, i) && (follows >= UNLISTED || load<u8>(i + length) !== 0x22)) {
       i += length;
     } else {
-      // Of something odd nothing is learned.
-      if (odd !== 0) return false;
       follows = find(config, place, i, end);
       if (follows > (QUOTED | UNLISTED)) return false;
       i = valueAt;
@@ -162,7 +160,8 @@ function find(config: usize, place: u32, from: usize, end: usize): u32 {
   if (load<u8>(from) !== (place === NONE ? 0x7b : 0x2c) || load<u8>(from + 1) !== 0x22) return u32.MAX_VALUE;
   const nameAt = from + 2;
   const nameEnd = textEnd(nameAt, end);
-  if (load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
+  // Of something odd nothing is learned, for what lies between values is not asked about again.
+  if (odd !== 0 || load<u8>(nameEnd + 1) !== 0x3a) return u32.MAX_VALUE;
   let follows = fieldOf(config, nameAt, nameEnd - nameAt);
   let i = nameEnd + 2;
   if (follows !== UNLISTED && load<u8>(i) === 0x22) {

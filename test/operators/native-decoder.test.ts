@@ -131,7 +131,8 @@ test.each(STREAMS)('of no record of %s in which a quote is another byte is the c
       paths.native(recordOf(text));
       const bytes = Buffer.from(text);
       bytes[at] = byte;
-      expect([at, byte, paths.native(recordOf(bytes))]).toEqual([at, byte, null]);
+      // Not when it comes again, either.
+      for (let n = 0; n < 3; n++) expect([at, byte, n, paths.native(recordOf(bytes))]).toEqual([at, byte, n, null]);
       expect(paths.native(recordOf(text))).toMatchObject(paths.slow(recordOf(text)));
     }
   }
