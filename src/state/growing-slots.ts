@@ -12,8 +12,9 @@ export const SLOT_BYTES = 8;
 /** What compiled code has to itself, before the slots. */
 export const HEADER_BYTES = 4 * PAGE_BYTES;
 const SMALL_BYTES = 2 ** 19;
-/** What a memory grows to, times what is asked for. */
+/** What a memory grows to, times what is asked for, but by so much at most: strict limits of a system count what is not touched, too. */
 const AHEAD = 4;
+const MOST_AHEAD_BYTES = 2 ** 28;
 
 const wide = (initial: number, maximum: number): MemoryDescriptor => ({
   address: 'i64',
@@ -132,7 +133,7 @@ export class GrowingSlots<Code> {
   #reach(memory: PagedMemory, bytes: number): void {
     const has = memory.buffer.byteLength;
     if (bytes <= has) return;
-    const ahead = Math.max(bytes, Math.min(this.#mostBytes, AHEAD * bytes));
+    const ahead = Math.max(bytes, Math.min(this.#mostBytes, AHEAD * bytes, bytes + MOST_AHEAD_BYTES));
     const grow = (to: number): void => memory.grow(this.#isNarrow ? (to - has) / PAGE_BYTES : BigInt((to - has) / PAGE_BYTES));
     try {
       grow(ahead);

@@ -147,6 +147,33 @@ test('what is written is read again, at the same place', () => {
   expect(other.isTouched(read)).toBe(false);
 });
 
+test.each([63, 64, 65, 128, 200])('%i changed cells are written, each once, and read again', (count) => {
+  const table = new CellTable(2);
+  for (let i = 0; i < count; i++) {
+    const index = table.at(i % 7, i % 2, i);
+    table.add(index, 0, i + 1);
+    table.add(index, 1, 2 ** 40 + i);
+    table.touch(index);
+  }
+  const out = new ByteWriter();
+  table.writeChanged(TO_COMMIT, out);
+  const other = new CellTable(2);
+  const from = new ByteReader(out.take());
+  expect(from.varint()).toBe(count);
+  const read = Array.from({ length: count }, () => other.read(from));
+  expect(from.done).toBe(true);
+  expect(other.size).toBe(count);
+  for (const index of read) {
+    const i = other.timeOf(index);
+    expect([other.groupOf(index), other.memberOf(index), other.get(index, 0), other.get(index, 1)]).toEqual([
+      i % 7,
+      i % 2,
+      i + 1,
+      2 ** 40 + i,
+    ]);
+  }
+});
+
 test('100,000 cells are found again after every growth', () => {
   const table = new CellTable(1);
   for (let i = 0; i < 100_000; i++) table.add(table.at(i % 300, 0, Math.floor(i / 300)), 0, i);

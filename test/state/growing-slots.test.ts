@@ -62,6 +62,20 @@ test('where the system gives what is asked for, but no more, that is taken', () 
   expect([slots.words[1999], slots.words.length >= 2_000_000]).toEqual([9, true]);
 });
 
+test('a memory goes ahead of what is asked for fourfold, by 256 MB at most; what is told is what was asked for', () => {
+  const budget = new MemoryBudget();
+  const slots = new GrowingSlots(budget, () => null);
+  slots.grow(100_000);
+  slots.grow(1_000_000);
+  expect(slots.words.byteLength / (1_000_000 * SLOT_BYTES)).toBeCloseTo(4, 0);
+  // Beyond what it has.
+  slots.grow(20_000_000);
+  const ahead = slots.words.byteLength - 20_000_000 * SLOT_BYTES;
+  expect(Math.round(ahead / 2 ** 20)).toBe(256);
+  expect(budget.usedBytes).toBeLessThan(20_000_000 * SLOT_BYTES + 2 ** 20);
+  slots.release();
+});
+
 test('a refusal, by the budget or by the system, is named and changes nothing', () => {
   for (const [limit, size] of [
     [MANY * SLOT_BYTES, MANY + 1],

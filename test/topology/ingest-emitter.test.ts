@@ -69,6 +69,32 @@ test('the oldest record of an emission is told once, however many partitions of 
   ).toEqual([START + 3, START + 7]);
 });
 
+test('a segment has its name in each record, whatever its number is in the task', () => {
+  const staged = new Staged('exposures');
+  const now = { monotonicMs: 60_000, wallMs: 60_000 };
+  const feed = { endReachedMs: () => null, contactMs: () => 60_000 };
+  let unit = 0;
+  const expose = (experiment: string, countries: string[]): string[] => {
+    const records = countries.map((country) => {
+      const fields = { event_id: `e${unit}`, experiment_id: experiment, variant_id: 'a', unit_id: `u${unit}`, event_ts: START };
+      const value = Buffer.from(JSON.stringify({ ...fields, attributes: { country } }));
+      return { offset: unit, timestampMs: START, key: Buffer.from(`u${unit++}`), value };
+    });
+    staged.process(records);
+    const sent = unpacked(staged.stage.emit(now, feed, true) ?? []).filter(({ topic }) => topic === 'partials');
+    staged.stage.delivered(undefined, now);
+    now.monotonicMs += 60_000;
+    const cells = sent.flatMap(({ value }) => (value === null ? [] : readPartial(value).cells));
+    return cells
+      .filter(({ name }) => name === 'segmentUnits')
+      .map(({ entity, segment, values }) => `${entity} ${segment?.variant.replace('\0', ' ')} ${values[0]}`)
+      .sort();
+  };
+  expect(expose('x', ['DE', 'FR', 'DE'])).toEqual(['x country DE 2', 'x country FR 1']);
+  expect(expose('y', ['US', 'FR'])).toEqual(['y country FR 1', 'y country US 1']);
+  expect(expose('x', ['US'])).toEqual(['x country US 1']);
+});
+
 test('a large emission is made in portions, and is the same as one that is made at once', () => {
   const campaigns = 50_000;
   const records = (from: number) =>
