@@ -185,6 +185,7 @@ export class KafkaSource implements Source, GroupObserver {
 
   joined(group: ConsumerGroup): void {
     if (this.#stopping.signal.aborted) return;
+    this.rejoining(); // What was not taken away before: its tasks would wait for ever for what they never get.
     this.#retryMs = FIRST_RETRY_MS;
     this.#absence.over();
     this.#feeds = new Map();

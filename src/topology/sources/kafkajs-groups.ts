@@ -86,6 +86,8 @@ interface GroupPrototype extends ConsumerGroup, FetchForm {
 
 const require = createRequire(import.meta.url);
 const observers = new WeakMap<object, GroupObserver>();
+/** Under way: there is a fetcher for each broker, and all that see a reason to join at one time join once. */
+const joins = new WeakMap<object, Promise<void>>();
 /** Of the two connections to a broker, the one for fetches. */
 const FETCHES = 1;
 /** Heartbeats may be late by as much. */
@@ -122,11 +124,16 @@ export const observeGroups = (): void => {
     }
     return []; // Nothing is left for eachBatch; the runner heartbeats and fetches again.
   };
-  prototype.joinAndSync = async function () {
-    const observer = observerOf(this);
+  const join = async (group: GroupPrototype): Promise<void> => {
+    const observer = observerOf(group);
     observer?.rejoining();
-    await joinAndSync.call(this);
-    observer?.joined(this);
+    await joinAndSync.call(group);
+    observer?.joined(group);
+  };
+  prototype.joinAndSync = function () {
+    const joining = joins.get(this) ?? join(this).finally(() => joins.delete(this));
+    joins.set(this, joining);
+    return joining;
   };
   prototype.recoverFromOffsetOutOfRange = async function (error) {
     const observer = observerOf(this);

@@ -60,6 +60,15 @@ test('of one broker only what it leads is wanted, and nothing after a while with
   expect(await later).toEqual([]);
 });
 
+test('who joins twice in a row loses what it had from the first: a task that reads it would wait for ever', async () => {
+  const { source, feeds } = await memberOf([0]);
+  const polled = feeds[0].poll(1000);
+  const offsetManager = { commitOffsets: async () => undefined };
+  source.joined({ assigners: [], generationId: 2, offsetManager, assigned: () => [{ topic: 't', partitions: [0] }] });
+  expect(feeds[0].lost).toBe(true);
+  await expect(polled).rejects.toThrow();
+});
+
 test('a partition whose task makes no room for a while is left out until it does', async () => {
   const { source, clock, wanted, feeds } = await memberOf([0, 1]);
   const delivered = source.fetched([fetched(0, 0, 10, { byteLength: 100 }), fetched(1, 0, 0)], 0);
