@@ -9,7 +9,8 @@ export interface GivenAnswer {
   /** Kafka's null where it is. */
   aborted?: readonly { producerId: string; firstOffset: string }[] | null;
   preferredReadReplica?: number;
-  bytes?: Buffer;
+  /** Kafka's null where it is. */
+  bytes?: Buffer | null;
 }
 
 export interface GivenTopic {
@@ -41,8 +42,8 @@ const encodeAnswer = (version: number, answer: GivenAnswer): Buffer => {
     int32(aborted?.length ?? -1),
     ...(aborted ?? []).flatMap(({ producerId, firstOffset }) => [int64(producerId), int64(firstOffset)]),
     ...(version >= 11 ? [int32(answer.preferredReadReplica ?? -1)] : []),
-    int32(bytes.length),
-    bytes,
+    int32(bytes?.length ?? -1),
+    bytes ?? Buffer.alloc(0),
   ]);
 };
 

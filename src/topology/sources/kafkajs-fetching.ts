@@ -52,11 +52,12 @@ export interface Connection {
 
 /** The number of the call. */
 export const FETCH = 1;
-/** From Kafka 2.3 on. Of brokers before 0.11 nothing can be read. */
+/** From Kafka 2.3 on. */
 const LATEST_VERSION = 11;
+/** From Kafka 0.11 on: brokers before it know neither transactions nor record batches of today's form. */
 const OLDEST_VERSION = 4;
-/** In which version a field came. */
-const SINCE = { logStart: 5, session: 7, epoch: 9, rack: 11 } as const;
+/** In which version a field came; a broker before `clientThrottle` has held back what it asks us to hold back (KIP-219). */
+const SINCE = { logStart: 5, session: 7, clientThrottle: 8, epoch: 9, rack: 11 } as const;
 const NONE = -1;
 /** The broker holds a fetch for as long as it was told, and a little longer. */
 const SLACK_MS = 100;
@@ -71,10 +72,17 @@ const OUT_OF_RANGE = 1;
 const require = createRequire(import.meta.url);
 const internal = <T>(path: string): T => require(`kafkajs/src/${path}`) as T;
 const { createErrorFromCode } = internal<{ createErrorFromCode(code: number): Error }>('protocol/error.js');
-const { KafkaJSOffsetOutOfRange } = internal<{ KafkaJSOffsetOutOfRange: new (error: Error, place: object) => Error }>('errors.js');
+const { KafkaJSOffsetOutOfRange, KafkaJSServerDoesNotSupportApiKey } = internal<{
+  KafkaJSOffsetOutOfRange: new (error: Error, place: object) => Error;
+  KafkaJSServerDoesNotSupportApiKey: new (message: string, call: object) => Error;
+}>('errors.js');
 
-/** The version of the call to a broker that knows it up to this one. */
-export const versionFor = (maxVersion: number): number => Math.max(OLDEST_VERSION, Math.min(LATEST_VERSION, maxVersion));
+/** The version of the call to a broker that knows it up to this one. Throws when that is too old: the broker would only hang up. */
+export function versionFor(maxVersion = NONE): number {
+  if (maxVersion >= OLDEST_VERSION) return Math.min(LATEST_VERSION, maxVersion);
+  const says = `a broker does not know Fetch in version ${OLDEST_VERSION}: Kafka 0.11 or later is needed`;
+  throw new KafkaJSServerDoesNotSupportApiKey(says, { apiKey: FETCH, apiName: 'Fetch' });
+}
 
 /** Asks for record sets; rejects as kafkajs does. */
 export async function fetchSets(connection: Connection, version: number, form: FetchForm, wanted: readonly Wanted[]): Promise<Answer[]> {
@@ -154,13 +162,15 @@ const mostBytes = (clientId: string, { rackId }: FetchForm, topics: Wanted[][], 
   partitions * PARTITION_BYTES;
 
 interface Response {
+  /** For how long the broker wants to hear nothing. */
   throttleMs: number;
   answers: Answer[];
 }
 
 export function readResponse(payload: Buffer, version: number): Response {
   const from = new ResponseBytes(payload);
-  const throttleMs = from.int32();
+  const throttledMs = from.int32();
+  const throttleMs = version >= SINCE.clientThrottle ? throttledMs : 0;
   if (version >= SINCE.session) from.skip(SESSION_BYTES);
   const answers: Answer[] = [];
   for (let topics = from.int32(); topics > 0; topics--) {

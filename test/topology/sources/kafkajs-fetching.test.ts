@@ -96,7 +96,7 @@ test('what it answers is read as kafkajs reads it in each version, the record se
       expect(read.answers.map(({ bytes }) => bytes.toString())).toEqual(
         withSets.flatMap(({ partitions }) => partitions.map(({ bytes }) => String(bytes))),
       );
-      expect(read.throttleMs).toBe(stock.clientSideThrottleTime ?? stock.throttleTime);
+      expect(read.throttleMs).toBe(stock.clientSideThrottleTime ?? 0);
     }),
   );
 });
@@ -108,8 +108,28 @@ const withBytes = (topics: readonly GivenTopic[]): GivenTopic[] =>
     partitions: partitions.map((answer, k) => ({ ...answer, bytes: Buffer.from('x'.repeat(i) + k) })),
   }));
 
-test('a broker is asked in the latest version that both know', () => {
-  expect([1, 4, 8, 11, 17].map(versionFor)).toEqual([4, 4, 8, 11, 11]);
+test('a partition whose record set is null is one with none, and what follows is read from where it lies', () => {
+  const partitions = [
+    { partition: 0, bytes: null },
+    { partition: 1, bytes: Buffer.from('x') },
+  ];
+  const { answers } = readResponse(encodeFetchResponse(11, [{ topic: 't', partitions }]), 11);
+  expect(answers.map(({ partition, bytes }) => [partition, bytes.toString()])).toEqual([
+    [0, ''],
+    [1, 'x'],
+  ]);
+});
+
+test('a broker is asked in the latest version that both know, and one that knows none of ours is refused by name', () => {
+  expect([4, 8, 11, 17].map((maxVersion) => versionFor(maxVersion))).toEqual([4, 8, 11, 11]);
+  for (const maxVersion of [3, undefined]) {
+    const refused = {
+      name: 'KafkaJSServerDoesNotSupportApiKey',
+      retriable: false,
+      message: expect.stringContaining('Kafka 0.11 or later'),
+    };
+    expect(() => versionFor(maxVersion)).toThrow(expect.objectContaining(refused));
+  }
 });
 
 interface Entry {
@@ -146,6 +166,16 @@ test("a fetch goes through the connection's queue, for as long as the broker may
   const { connection, told } = connectionOf(({ resolve }) => resolve({ payload }));
   expect(await fetchSets(connection, 11, FORM, WANTED)).toMatchObject([{ topic: 't', partition: 3, lastStableOffset: 50 }]);
   expect(told).toEqual([{ expectResponse: true, requestTimeout: 350 }, 77, 'throttled for 40 ms']);
+});
+
+test('a broker from before Kafka 2.0 has throttled already when it says so, and is not left alone once more', async () => {
+  const throttled = async (version: number): Promise<unknown> => {
+    const payload = encodeFetchResponse(version, [{ topic: 't', partitions: [{ partition: 3 }] }], 40);
+    const { connection, told } = connectionOf(({ resolve }) => resolve({ payload }));
+    await fetchSets(connection, version, FORM, WANTED);
+    return told.at(-1);
+  };
+  expect(await Promise.all([7, 8].map(throttled))).toEqual(['throttled for 0 ms', 'throttled for 40 ms']);
 });
 
 test('the first partition that is refused is told as kafkajs tells it, and so is a connection that is lost', async () => {
