@@ -208,15 +208,14 @@ export class KafkaSource implements Source, GroupObserver {
   }
 
   async wanted(led: ReadonlySet<string>): Promise<Wanted[]> {
-    const found = (): Wanted[] => {
-      const wanted: Wanted[] = [];
-      for (const [name, { topic, partition, wantedFrom }] of this.#feeds) {
-        if (wantedFrom !== null && led.has(name)) wanted.push({ topic, partition, offset: wantedFrom });
-      }
-      return wanted;
-    };
-    await this.#until(() => found().length > 0, this.#options.maxWaitMs);
-    return found();
+    const feeds = this.#feeds;
+    let wanted: Wanted[] = [];
+    // A join makes others ours than those that were asked about: who asked is to ask anew.
+    await this.#until(() => {
+      wanted = wantedOf(feeds, led);
+      return wanted.length > 0 || feeds !== this.#feeds;
+    }, this.#options.maxWaitMs);
+    return wanted;
   }
 
   async fetched(partitions: FetchedPartition[], sentMs: number): Promise<void> {
@@ -266,4 +265,12 @@ export class KafkaSource implements Source, GroupObserver {
     this.#options.logger.error({ err: error, code: error.code }, 'membership of the group ended');
     this.#listener?.failed(error);
   }
+}
+
+function wantedOf(feeds: ReadonlyMap<string, KafkaFeed>, led: ReadonlySet<string>): Wanted[] {
+  const wanted: Wanted[] = [];
+  for (const [name, { topic, partition, wantedFrom }] of feeds) {
+    if (wantedFrom !== null && led.has(name)) wanted.push({ topic, partition, offset: wantedFrom });
+  }
+  return wanted;
 }

@@ -186,6 +186,17 @@ test('memory that a task may still read is never given back when its partition i
   expect(released).toBe(1);
 });
 
+test('what a fetch brings to a partition that was lost meanwhile is given back, and tells nothing of it', async () => {
+  const { feed, clock } = feedOf();
+  let released = 0;
+  feed.seek(0);
+  feed.deliver(fetched(0, 7), 0);
+  await clock.pass(100);
+  feed.lose();
+  feed.deliver(fetched(7, 9, { lastStableOffset: 60, release: () => void released++ }), 100);
+  expect([released, feed.contactMs(), feed.endOffset()]).toEqual([1, 0, 50]);
+});
+
 test('what a fetch brings from elsewhere than was asked for is not taken, and its memory is given back', async () => {
   const { feed } = feedOf();
   let released = 0;

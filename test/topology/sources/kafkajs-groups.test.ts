@@ -53,8 +53,10 @@ interface GroupStory {
   answers: Buffer[];
   maxVersion?: number;
   leader?: number;
-  /** Of a fetch. */
+  /** Of what a fetch brought. */
   tookMs?: number;
+  /** By the broker, before it answers. */
+  heldMs?: number;
   wanted?(led: ReadonlySet<string>): Wanted[];
   /** The connection is this one. */
   over?: object;
@@ -64,16 +66,18 @@ interface GroupStory {
 const fetchOf = async (story: GroupStory) => {
   const told: FetchedPartition[] = [];
   const log: unknown[] = [];
-  const connection = connectionOf(story, log);
-  let nowMs = 0;
+  const sentMs: number[] = [];
+  const time = { nowMs: 0 };
+  const connection = connectionOf(story, log, time);
   const observer: GroupObserver = {
     decoder: story.decoder ?? 'in_place',
     rejoining: nothing,
     joined: nothing,
     wanted: async (led) => (story.wanted ?? (() => [{ topic: 't', partition: 0, offset: 10 }]))(led),
-    now: () => ({ monotonicMs: nowMs, wallMs: 1_000_000 + nowMs }),
-    fetched: async (partitions) => {
-      nowMs += story.tookMs ?? 1000;
+    now: () => ({ monotonicMs: time.nowMs, wallMs: 1_000_000 + time.nowMs }),
+    fetched: async (partitions, sent) => {
+      time.nowMs += story.tookMs ?? 1000;
+      sentMs.push(sent);
       told.push(...partitions);
     },
     outOfRange: (topic, partition) => void log.push(`${topic}/${partition} is out of range`),
@@ -95,11 +99,11 @@ const fetchOf = async (story: GroupStory) => {
   const group = new ConsumerGroupOf(options);
   group.subscriptionState.assign([{ topic: 't', partitions: [0] }]);
   const outcome = await group.fetch('1').catch((error: unknown) => error);
-  return { told, log, outcome, group };
+  return { told, sentMs, log, outcome, group };
 };
 
 /** It answers what the story says, then that it is closed. */
-const connectionOf = ({ answers, over = {} }: GroupStory, log: unknown[]) => {
+const connectionOf = ({ answers, heldMs = 0, over = {} }: GroupStory, log: unknown[], time: { nowMs: number }) => {
   const left = [...answers];
   let isOpen = true;
   return Object.assign(over, {
@@ -110,6 +114,7 @@ const connectionOf = ({ answers, over = {} }: GroupStory, log: unknown[]) => {
     requestQueue: {
       push: ({ entry, sendRequest }: { entry: Entry; sendRequest(): void }) => {
         sendRequest();
+        time.nowMs += heldMs;
         const payload = left.shift();
         if (payload) return entry.resolve({ payload });
         isOpen = false;
@@ -352,6 +357,27 @@ describe('a group with an observer', () => {
   test('notes which replica it is to read from, for as long as metadata are believed', async () => {
     const { group } = await fetchOf({ answers: [answerOf({ preferredReadReplica: 3 })] });
     expect(group.preferredReadReplicasPerTopicPartition).toEqual({ t: { 0: { nodeId: 3, expireAt: 1_007_000 } } });
+  });
+
+  test('is told when a fetch was sent, for the end of a partition is where it was then, and not when the answer came', async () => {
+    const { sentMs } = await fetchOf({ answers: [nothingNew, nothingNew], heldMs: 30, tookMs: 40 });
+    expect(sentMs).toEqual([0, 70]);
+  });
+
+  test('is told of each partition what was asked of it, where another topic has one of the same number', async () => {
+    const answer = encodeFetchResponse(11, [
+      { topic: 'u', partitions: [{ partition: 0 }] },
+      { topic: 't', partitions: [{ partition: 0, bytes: recordBatch(10, [0], 0) }] },
+    ]);
+    const wanted = (): Wanted[] => [
+      { topic: 'u', partition: 0, offset: 3 },
+      { topic: 't', partition: 0, offset: 10 },
+    ];
+    const { told } = await fetchOf({ answers: [answer], wanted });
+    expect(told.map(({ topic, fetchOffset, nextOffset }) => [topic, fetchOffset, nextOffset])).toEqual([
+      ['u', 3, 3],
+      ['t', 10, 11],
+    ]);
   });
 });
 
