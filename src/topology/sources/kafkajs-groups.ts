@@ -64,17 +64,19 @@ export interface GroupObserver {
 
 interface GroupBroker {
   readonly connectionPool: { getConnection(number: number): Promise<Connection> };
-  readonly versions: Record<number, { maxVersion: number }>;
+  readonly versions: Record<number, { maxVersion: number } | undefined>;
   disconnect(): Promise<void>;
 }
 
 interface GroupPrototype extends ConsumerGroup, FetchForm {
   readonly cluster: {
+    /** Others, when they were learnt anew. */
+    readonly brokerPool: { readonly metadata: object | null };
     refreshMetadataIfNecessary(): Promise<void>;
     findBroker(node: { nodeId: string }): Promise<GroupBroker>;
   };
   /** By topic and partition. */
-  readonly preferredReadReplicasPerTopicPartition: Record<string, Record<number, { nodeId: number; expireAt: number }>>;
+  readonly preferredReadReplicasPerTopicPartition: Record<string, Record<number, { nodeId: number; expireAt: number }> | undefined>;
   readonly metadataMaxAge: number;
   checkForStaleAssignment(): void;
   filterPartitionsByNode(nodeId: string, partitions: readonly TopicPartitions[]): TopicPartitions[];
@@ -137,45 +139,64 @@ export const observeGroups = (): void => {
   };
   prototype.recoverFromOffsetOutOfRange = async function (error) {
     const observer = observerOf(this);
-    if (observer) observer.outOfRange(error.topic, error.partition);
-    else await recoverFromOffsetOutOfRange.call(this, error);
+    if (!observer) return recoverFromOffsetOutOfRange.call(this, error);
+    if (!forgetPreferred(this, error.topic, error.partition)) observer.outOfRange(error.topic, error.partition);
   };
 };
 
 /** As kafkajs fetches, but that it looks at its metadata, at the brokers and for its heartbeat once for several fetches. */
 async function fetchForAWhile(group: GroupPrototype, nodeId: string, observer: GroupObserver): Promise<void> {
   const untilMs = observer.now().monotonicMs + WHILE_MS;
-  await group.cluster.refreshMetadataIfNecessary();
+  const { cluster } = group;
+  await cluster.refreshMetadataIfNecessary();
   group.checkForStaleAssignment();
+  const { offsetManager } = group;
+  const { metadata } = cluster.brokerPool;
+  /** Who asks a broker that leads it no more joins anew; and what came with a join, no turn from before it asks for. */
+  const isOver = (): boolean => cluster.brokerPool.metadata !== metadata || group.offsetManager !== offsetManager;
   const led = new Set(group.filterPartitionsByNode(nodeId, group.assigned()).flatMap(namesOf));
-  const broker = await group.cluster.findBroker({ nodeId });
-  const version = versionFor(broker.versions[FETCH].maxVersion);
+  if (led.size === 0) {
+    await observer.wanted(led); // And the broker is left alone: it may be one that nobody reaches.
+    return;
+  }
+  const broker = await cluster.findBroker({ nodeId });
+  const version = versionFor(broker.versions[FETCH]?.maxVersion);
   const connection = await broker.connectionPool.getConnection(FETCHES);
   await connection.authenticate();
   useAgain(connection);
+  let isElsewhere = false;
   do {
     const wanted = await observer.wanted(led);
-    if (wanted.length === 0 || !connection.isConnected()) return;
+    if (wanted.length === 0 || isOver() || !connection.isConnected()) return;
     const sentMs = observer.now().monotonicMs;
     const answers = await fetchSets(connection, version, group, wanted).catch(async (error: Error) => {
       if (error.name === 'KafkaJSConnectionClosedError') await broker.disconnect();
       throw error;
     });
-    notePreferred(group, answers, observer.now().wallMs);
+    isElsewhere = notePreferred(group, answers, observer.now().wallMs);
     await observer.fetched(await Promise.all(answers.map((answer) => fetchedPartition(answer, wanted, observer.decoder))), sentMs);
-  } while (observer.now().monotonicMs < untilMs);
+  } while (!isElsewhere && !isOver() && observer.now().monotonicMs < untilMs);
 }
 
-/** Where the broker says that others are to be read from, for as long as kafkajs believes it. */
-function notePreferred(group: GroupPrototype, answers: readonly Answer[], wallMs: number): void {
+/** Where the broker says that others are to be read from, for as long as kafkajs believes it. Whether it says so of any. */
+function notePreferred(group: GroupPrototype, answers: readonly Answer[], wallMs: number): boolean {
+  let isAny = false;
   for (const { topic, partition, preferredReadReplica } of answers) {
     if (preferredReadReplica === NO_REPLICA) continue;
-    group.preferredReadReplicasPerTopicPartition[topic] ??= {};
-    group.preferredReadReplicasPerTopicPartition[topic][partition] = {
-      nodeId: preferredReadReplica,
-      expireAt: wallMs + group.metadataMaxAge,
-    };
+    isAny = true;
+    const preferred = group.preferredReadReplicasPerTopicPartition[topic] ?? {};
+    group.preferredReadReplicasPerTopicPartition[topic] = preferred;
+    preferred[partition] = { nodeId: preferredReadReplica, expireAt: wallMs + group.metadataMaxAge };
   }
+  return isAny;
+}
+
+/** Whether it was another than the leader that was preferred, which may be behind: then the leader is asked. */
+function forgetPreferred(group: GroupPrototype, topic: string, partition: number): boolean {
+  const preferred = group.preferredReadReplicasPerTopicPartition[topic];
+  if (preferred?.[partition] === undefined) return false;
+  delete preferred[partition];
+  return true;
 }
 
 async function fetchedPartition(

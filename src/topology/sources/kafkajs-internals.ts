@@ -19,7 +19,9 @@
  * - Ends: only the high watermark is told. A reader of committed records ends at the last stable offset.
  * - Rebalances: no hook before a join (only events, not on every path); `isStale()` ignores rebalances; `commitOffsets` uses the
  *   generation of the moment it is sent, retries included (#1046): here each assignment keeps its own OffsetManager, which is bound to one.
- * - An offset out of range is replaced by the first or the last silently, and committed; here the observer is told.
+ *   There is a fetcher for each broker, and each that sees a reason to join joins, though another does already; here they join together.
+ * - An offset out of range is replaced by the first or the last silently, and committed, also when only a replica that is behind has
+ *   not got it; here the leader is asked, and then the observer is told.
  *
  * Left as they are: eager rebalances only, no KIP-447 (nothing here relies on Kafka's transactions), no background heartbeat (the
  * fetch loop never waits long, so it heartbeats between fetches).

@@ -37,7 +37,9 @@ interface Seen {
 interface Group {
   readonly subscriptionState: { assign(topics: object[]): void };
   readonly preferredReadReplicasPerTopicPartition: object;
+  readonly cluster: { brokerPool: { metadata: object } };
   fetch(nodeId: string): Promise<unknown>;
+  recoverFromOffsetOutOfRange(place: { topic: string; partition: number }): Promise<void>;
 }
 
 const ConsumerGroupOf = require('kafkajs/src/consumer/consumerGroup.js') as new (options: object) => Group;
@@ -51,13 +53,17 @@ interface GroupStory {
   decoder?: DecoderName;
   /** What the broker answers, one fetch after the other: to the last there is none. */
   answers: Buffer[];
-  maxVersion?: number;
+  /** Of fetches; null where the broker does not say that it knows any. */
+  maxVersion?: number | null;
   leader?: number;
+  /** Nobody reaches it. */
+  isAway?: boolean;
   /** Of what a fetch brought. */
   tookMs?: number;
   /** By the broker, before it answers. */
   heldMs?: number;
-  wanted?(led: ReadonlySet<string>): Wanted[];
+  wanted?(led: ReadonlySet<string>, group: Group): Wanted[];
+  fetched?(group: Group): void;
   /** The connection is this one. */
   over?: object;
 }
@@ -73,26 +79,31 @@ const fetchOf = async (story: GroupStory) => {
     decoder: story.decoder ?? 'in_place',
     rejoining: nothing,
     joined: nothing,
-    wanted: async (led) => (story.wanted ?? (() => [{ topic: 't', partition: 0, offset: 10 }]))(led),
+    wanted: async (led) => (story.wanted ?? (() => [{ topic: 't', partition: 0, offset: 10 }]))(led, group),
     now: () => ({ monotonicMs: time.nowMs, wallMs: 1_000_000 + time.nowMs }),
     fetched: async (partitions, sent) => {
       time.nowMs += story.tookMs ?? 1000;
       sentMs.push(sent);
       told.push(...partitions);
+      story.fetched?.(group);
     },
     outOfRange: (topic, partition) => void log.push(`${topic}/${partition} is out of range`),
   };
   const logger = { namespace: () => logger, debug: nothing };
   const assigner = observed(observer, PartitionAssigners.roundRobin)({ groupId: 'g' } as never);
   const broker = {
-    versions: { 1: { maxVersion: story.maxVersion ?? 17 } },
+    versions: story.maxVersion === null ? {} : { 1: { maxVersion: story.maxVersion ?? 17 } },
     connectionPool: { getConnection: async (number: number) => (number === 1 ? connection : null) },
     disconnect: async () => void log.push('disconnected'),
   };
   const cluster = {
+    brokerPool: { metadata: {} },
     refreshMetadataIfNecessary: async () => void log.push('metadata'),
     findTopicPartitionMetadata: () => [{ partitionId: 0, leader: story.leader ?? 1 }],
-    findBroker: async () => broker,
+    findBroker: async () => {
+      if (story.isAway) throw new Error('Connection timeout');
+      return broker;
+    },
     removeBroker: () => void log.push('removed'),
   };
   const options = { logger, assigners: [assigner], cluster, topics: ['t'], metadataMaxAge: 7000, maxWaitTimeInMs: 250, rackId: '' };
@@ -332,6 +343,36 @@ describe('a group with an observer', () => {
     expect(asked).toEqual([new Set(['t/0']), new Set()]);
   });
 
+  test('leaves a broker alone that leads nothing of what is assigned: nobody may reach it', async () => {
+    expect(await fetchOf({ answers: [], leader: 2, isAway: true })).toMatchObject({ log: ['metadata'], outcome: [] });
+    expect(await fetchOf({ answers: [], leader: 1, isAway: true })).toMatchObject({ outcome: { message: 'Connection timeout' } });
+  });
+
+  describe.each<[string, (group: Group) => void]>([
+    ['others may lead than when it was looked', ({ cluster }) => Object.assign(cluster.brokerPool, { metadata: {} })],
+    ['there was a join', (group) => Object.assign(group, { offsetManager: {} })],
+  ])('where %s', (_name, change) => {
+    test('asks nothing any more of what was wanted', async () => {
+      const wanted = (_led: ReadonlySet<string>, group: Group): Wanted[] => {
+        change(group);
+        return [{ topic: 't', partition: 0, offset: 10 }];
+      };
+      expect(await fetchOf({ answers: [nothingNew], wanted })).toMatchObject({ log: ['metadata', 'authenticated'], outcome: [] });
+    });
+
+    test('does not wait for more of what is wanted', async () => {
+      let waits = 0;
+      const wanted = (): Wanted[] => [{ topic: 't', partition: 0, offset: 10 + waits++ }];
+      const { told } = await fetchOf({ answers: [nothingNew, nothingNew], tookMs: 0, wanted, fetched: change });
+      expect([told.length, waits]).toEqual([1, 1]);
+    });
+  });
+
+  test('fails as kafkajs does at a broker that knows no fetches', async () => {
+    const { outcome } = await fetchOf({ answers: [], maxVersion: null });
+    expect(outcome).toMatchObject({ name: 'KafkaJSServerDoesNotSupportApiKey' });
+  });
+
   test('asks an older broker in the version that it knows', async () => {
     const answer = encodeFetchResponse(4, [{ topic: 't', partitions: [{ partition: 0, bytes: recordBatch(10, [0, 1], 1) }] }]);
     const { log, told } = await fetchOf({ answers: [answer], maxVersion: 4 });
@@ -351,12 +392,41 @@ describe('a group with an observer', () => {
       outcome: [],
       log: expect.arrayContaining(['t/0 is out of range']),
     });
-    expect((await fetchOf({ answers: [answerOf({ errorCode: 29 })] })).outcome).toMatchObject({ type: 'TOPIC_AUTHORIZATION_FAILED' });
+    const { log, outcome } = await fetchOf({ answers: [answerOf({ errorCode: 29 })] });
+    expect(outcome).toMatchObject({ type: 'TOPIC_AUTHORIZATION_FAILED' });
+    expect(log).toEqual(['metadata', 'authenticated', 'fetch, version 11']); // And the connection stays.
   });
 
-  test('notes which replica it is to read from, for as long as metadata are believed', async () => {
-    const { group } = await fetchOf({ answers: [answerOf({ preferredReadReplica: 3 })] });
-    expect(group.preferredReadReplicasPerTopicPartition).toEqual({ t: { 0: { nodeId: 3, expireAt: 1_007_000 } } });
+  const bothElsewhere = encodeFetchResponse(11, [
+    {
+      topic: 't',
+      partitions: [
+        { partition: 0, preferredReadReplica: 3 },
+        { partition: 1, preferredReadReplica: 4 },
+      ],
+    },
+  ]);
+
+  test('notes of each partition which replica it is to read from, for as long as metadata are believed', async () => {
+    const { group } = await fetchOf({ answers: [bothElsewhere] });
+    const expireAt = 1_007_000;
+    expect(group.preferredReadReplicasPerTopicPartition).toEqual({ t: { 0: { nodeId: 3, expireAt }, 1: { nodeId: 4, expireAt } } });
+  });
+
+  test('asks no more where it heard that another is to be read from: this one answers at once, and has nothing', async () => {
+    const { log, told } = await fetchOf({ answers: Array<Buffer>(9).fill(bothElsewhere), tookMs: 0 });
+    expect(log).toEqual(['metadata', 'authenticated', 'fetch, version 11']);
+    expect(told.map(({ partition }) => partition)).toEqual([0, 1]);
+  });
+
+  test('an offset that a replica does not hold is asked of the leader, which knows better', async () => {
+    const { group, log } = await fetchOf({ answers: [bothElsewhere] });
+    const before = [...log];
+    await group.recoverFromOffsetOutOfRange({ topic: 't', partition: 0 });
+    expect(log).toEqual(before);
+    expect(group.preferredReadReplicasPerTopicPartition).toMatchObject({ t: { 1: { nodeId: 4 } } });
+    await group.recoverFromOffsetOutOfRange({ topic: 't', partition: 0 });
+    expect(log).toEqual([...before, 't/0 is out of range']);
   });
 
   test('is told when a fetch was sent, for the end of a partition is where it was then, and not when the answer came', async () => {
