@@ -24,15 +24,25 @@ interface Entry {
   resolve(answer: { payload: Buffer }): void;
 }
 
-/** A connection over which every fetch of a partition is refused. */
-const refusing = (partition: number) => ({
+interface Story {
+  partitions: number;
+  /** With which every fetch is answered; 0 for none. */
+  errorCode: number;
+  /** With which every join fails. */
+  failing: Error | null;
+  /** What the observer and the coordinator see. */
+  log: string[];
+}
+
+/** A connection over which fetches of a partition bring nothing. */
+const connectionTo = (partition: number, story: Story) => ({
   clientId: 'c',
   socket: { write: nothing },
   authHandlers: null,
   bytesBuffered: 0,
   requestQueue: {
     push: ({ entry }: { entry: Entry }) =>
-      entry.resolve({ payload: encodeFetchResponse(11, [{ topic: 't', partitions: [{ partition, errorCode: NOT_LEADER }] }]) }),
+      entry.resolve({ payload: encodeFetchResponse(11, [{ topic: 't', partitions: [{ partition, errorCode: story.errorCode }] }]) }),
     maybeThrottle: nothing,
   },
   isConnected: () => true,
@@ -40,20 +50,20 @@ const refusing = (partition: number) => ({
   nextCorrelationId: () => 0,
 });
 
-/**
- * A member of a group that has all partitions of t, of which brokers 1 and 2 lead every second; with what its observer and its
- * coordinator see. A join lasts until the story lets it end.
- */
+/** Has all partitions of t, of which brokers 1 and 2 lead every second. A join lasts until the story lets it end. */
 const memberOf = (partitions: number) => {
-  const story = { partitions, log: [] as string[], failing: null as Error | null };
+  const story: Story = { partitions, errorCode: 0, failing: null, log: [] };
+  let nowMs = 0;
   const ends: (() => void)[] = [];
   const observer: GroupObserver = {
     decoder: 'in_place',
     rejoining: () => void story.log.push('rejoining'),
     joined: (joined) => void story.log.push(`joined with ${joined.assigned().flatMap((topic) => topic.partitions)}`),
     wanted: async (led) => [...led].map((name) => ({ topic: 't', partition: Number(name.slice(2)), offset: 0 })),
-    now: () => ({ monotonicMs: 0, wallMs: 0 }),
-    fetched: async () => undefined,
+    now: () => ({ monotonicMs: nowMs, wallMs: nowMs }),
+    fetched: async () => {
+      nowMs += 1000;
+    },
     outOfRange: nothing,
   };
   const all = (): number[] => [...Array(story.partitions).keys()];
@@ -75,7 +85,7 @@ const memberOf = (partitions: number) => {
     findTopicPartitionMetadata: () => all().map((partitionId) => ({ partitionId, leader: 1 + (partitionId % 2) })),
     findBroker: async ({ nodeId }: { nodeId: string }) => ({
       versions: { 1: { maxVersion: 11 } },
-      connectionPool: { getConnection: async () => refusing(Number(nodeId) - 1) },
+      connectionPool: { getConnection: async () => connectionTo(Number(nodeId) - 1, story) },
     }),
   };
   const logger = { namespace: () => logger, debug: nothing, info: nothing, warn: nothing };
@@ -122,6 +132,7 @@ test('a topic gets a partition: the fetchers of all brokers see it, and join onc
 
 test('two brokers lead no more what they led: those who hear it at one time join once', async () => {
   const { story, group, endJoin } = await joinedMember(2);
+  story.errorCode = NOT_LEADER;
   const fetches = [group.fetch('1'), group.fetch('2')];
   await endJoin();
   await Promise.all(fetches);
