@@ -34,11 +34,12 @@ export class PendingEvidence {
     if (this.#count === CELL_BLOCK) this.settle();
   }
 
-  /** Puts what is kept into the cells, in the order in which it came. */
+  /** Puts what is kept into the cells, in the order in which it came. Where it throws, what is left of that is gone: the task ends. */
   settle(): void {
-    this.#table.warmAll(this.#groups, 0, this.#hours, this.#count);
-    for (let at = 0; at < this.#count; at++) this.#settle(at);
+    const count = this.#count;
     this.#count = 0;
+    this.#table.warmAll(this.#groups, 0, this.#hours, count);
+    for (let at = 0; at < count; at++) this.#settle(at);
   }
 
   #settle(at: number): void {
