@@ -2,7 +2,8 @@
 import { ByteReader, ByteWriter } from '../state/bytes.ts';
 import type { SeededHash } from '../state/hash.ts';
 import type { IdBlock } from '../state/id-block.ts';
-import { type IdRef, Interner } from '../state/interner.ts';
+import { Interner, noRef } from '../state/interner.ts';
+import { NO_VIEW } from '../state/last-view.ts';
 import type { ByteRef } from '../topology/types.ts';
 
 const NOTHING: ByteRef = { bytes: new Uint8Array(0), start: 0, end: 0 };
@@ -23,7 +24,7 @@ export interface GroupName {
 export class GroupTable {
   readonly #hash: SeededHash;
   readonly #ids: Interner;
-  readonly #ref: IdRef = { view: new DataView(NOTHING.bytes.buffer), start: 0, end: 0 };
+  readonly #ref = noRef();
 
   /** @param maxIds how many groups are taken before StreamError too_many_ids */
   constructor(hash: SeededHash, maxIds: number) {
@@ -82,6 +83,7 @@ export class GroupTable {
       this.#ids.refer(groups[i], ref);
       read ^= ref.view.getUint8(ref.start);
     }
+    ref.view = NO_VIEW;
     return read;
   }
 
@@ -90,6 +92,7 @@ export class GroupTable {
     const ref = this.#ref;
     this.#ids.refer(group, ref);
     const { view, start, end } = ref;
+    ref.view = NO_VIEW;
     const length = view.getUint8(start);
     // A short id, a short version and no variant: most are campaigns.
     if (length <= SHORT && end - start === length + 2) {

@@ -1,16 +1,18 @@
 /** Bytes of ids, one behind the other, in pieces of a MiB: each id lies in one of them. The first piece grows up to that. */
-import { viewOf } from './last-view.ts';
+import { NO_VIEW, viewOf } from './last-view.ts';
 
 const FIRST_BYTES = 64;
 const PIECE_SHIFT = 20;
 const PIECE_BYTES = 1 << PIECE_SHIFT;
 
-/** Where an id lies in what a view shows. */
+/** Where an id lies in what a view shows: all that its table has at that time, which stays in memory for as long as this shows it. */
 export interface IdRef {
   view: DataView;
   start: number;
   end: number;
 }
+
+export const noRef = (): IdRef => ({ view: NO_VIEW, start: 0, end: 0 });
 
 export class IdBytes {
   readonly #pieces: Uint8Array[] = [];

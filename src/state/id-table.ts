@@ -77,9 +77,8 @@ export class IdTable {
   find(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    const theirs = lastViewOf(bytes);
     for (let place = hash & mask; slots[place] !== 0; place = (place + 1) & mask) {
-      if (((slots[place] ^ hash) & ~mask) === 0 && this.#is(slots[place] & mask, theirs, start, end)) return slots[place] & mask;
+      if (((slots[place] ^ hash) & ~mask) === 0 && this.#is(slots[place] & mask, lastViewOf(bytes), start, end)) return slots[place] & mask;
     }
     return 0;
   }
@@ -88,9 +87,9 @@ export class IdTable {
   findFramed(hash: number, bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    const theirs = lastViewOf(bytes);
     for (let place = hash & mask; slots[place] !== 0; place = (place + 1) & mask) {
-      if (((slots[place] ^ hash) & ~mask) === 0 && this.#isFramed(slots[place] & mask, theirs, start, end)) return slots[place] & mask;
+      if (((slots[place] ^ hash) & ~mask) === 0 && this.#isFramed(slots[place] & mask, lastViewOf(bytes), start, end))
+        return slots[place] & mask;
     }
     return 0;
   }
@@ -132,10 +131,15 @@ export class IdTable {
     return read;
   }
 
-  /** Gives the next number to an id that is not there; false where the bytes of a long one have no room below `mostBytes`. */
+  /**
+   * Gives the next number to an id that is not there; false where the bytes of a long one have no room below `mostBytes`. Throws
+   * RangeError where the system gives no memory; it can be asked again after both.
+   */
   add(hash: number, id: Uint8Array, mostBytes: number): boolean {
+    const number = this.#size + 1;
+    if (this.#next === null && number > LOAD * this.#slots.length) this.#next = makePlaces(2 * this.#slots.length);
     const rows = this.#rows;
-    const at = ROW_WORDS * (this.#size + 1);
+    const at = ROW_WORDS * number;
     const head = headOf(id);
     if (isShort(head)) {
       new Uint8Array(rows.buffer).set(id.subarray(outsideOf(head)), 4 * (at + INSIDE));
@@ -146,9 +150,9 @@ export class IdTable {
     }
     rows[at] = hash;
     rows[at + 1] = head;
-    put(this.#slots, hash, ++this.#size);
+    put(this.#slots, hash, number);
+    this.#size = number;
     if (this.#next !== null) this.#moveSome(this.#next);
-    else if (this.#size > LOAD * this.#slots.length) this.#moveSome(makePlaces(2 * this.#slots.length));
     return true;
   }
 
@@ -179,7 +183,6 @@ export class IdTable {
     const to = Math.min(this.#size, this.#moved + MOVED_EACH);
     for (let word = ROW_WORDS * (this.#moved + 1); word < ROW_WORDS * (to + 1); word++) rows[word] = this.#rows[word];
     while (this.#moved < to) put(slots, rows[ROW_WORDS * ++this.#moved], this.#moved);
-    this.#next = next;
     if (to < this.#size) return;
     this.#slots = slots;
     this.#rows = rows;

@@ -3,11 +3,11 @@ import { StreamError } from '../errors.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { SeededHash } from './hash.ts';
 import type { IdBlock } from './id-block.ts';
-import type { IdRef } from './id-bytes.ts';
+import { type IdRef, noRef } from './id-bytes.ts';
 import { IdTable } from './id-table.ts';
-import { viewOf } from './last-view.ts';
+import { NO_VIEW } from './last-view.ts';
 
-export type { IdRef } from './id-bytes.ts';
+export { type IdRef, noRef } from './id-bytes.ts';
 
 /** Where a long one begins is a signed word of the table. */
 const MOST_BYTES = 2 ** 31;
@@ -46,6 +46,7 @@ export class Interner {
   bytesOf(index: number): Uint8Array {
     this.refer(index, own);
     const { view, start, end } = own;
+    own.view = NO_VIEW;
     return new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset + start, end - start);
   }
 
@@ -118,13 +119,17 @@ export class Interner {
   #enter(hash: number, id: Uint8Array): number {
     const index = this.size;
     if (index >= this.#maxIds) throw this.#tooMany(this.#maxIds);
-    if (!this.#table.add(hash, id, this.#maxBytes)) throw tooManyBytes(this.#maxBytes);
+    try {
+      if (!this.#table.add(hash, id, this.#maxBytes)) throw tooManyBytes(this.#maxBytes);
+    } catch (error) {
+      throw error instanceof RangeError ? memoryRefused(error) : error;
+    }
     return index;
   }
 }
 
 /** Of `bytesOf`. */
-const own: IdRef = { view: viewOf(new Uint8Array(0)), start: 0, end: 0 };
+const own = noRef();
 
 const hashWith =
   (hash: SeededHash): HashOfId =>
@@ -140,4 +145,12 @@ const tooManyIds = (maxIds: number): StreamError =>
   );
 
 const tooManyBytes = (maxBytes: number): StreamError =>
-  new StreamError('too_many_ids', `the ids of one partition have more than ${maxBytes} bytes: find the producer that makes them up`);
+  new StreamError('too_many_ids', `the long ids of one partition have more than ${maxBytes} bytes: find the producer that makes them up`);
+
+const memoryRefused = (cause: RangeError): StreamError =>
+  new StreamError(
+    'state_memory_full',
+    'The ids of one partition need more memory than this process can have. Nothing was evicted. ' +
+      'Give it more memory, use more partitions, or find the producer that makes ids up.',
+    { cause },
+  );

@@ -13,6 +13,9 @@ export function lastViewOf(bytes: Uint8Array): DataView {
   return last;
 }
 
+/** Shows nothing. */
+export const NO_VIEW = last;
+
 export function viewOf({ buffer, byteOffset, byteLength }: ArrayBufferView): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
