@@ -4,6 +4,8 @@ import { NO_VIEW, viewOf } from './last-view.ts';
 const FIRST_BYTES = 64;
 const PIECE_SHIFT = 20;
 const PIECE_BYTES = 1 << PIECE_SHIFT;
+/** What the heap holds for a piece besides its bytes: as measured. Of a small one it is most. */
+const OBJECT_BYTES = 590;
 
 /** Where an id lies in what a view shows: all that its table has at that time, which stays in memory for as long as this shows it. */
 export interface IdRef {
@@ -21,7 +23,7 @@ export class IdBytes {
   #used = 0;
 
   get byteLength(): number {
-    return this.#pieces.reduce((sum, piece) => sum + piece.length, 0);
+    return this.#pieces.reduce((sum, piece) => sum + piece.length + OBJECT_BYTES, 0);
   }
 
   /** Copies an id, and returns where it is: below `most`, with its end. -1 where it has no room. */
