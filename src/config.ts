@@ -74,7 +74,9 @@ const fileSchema = z.strictObject({
         .int()
         .min(65_536)
         .default(1_048_576)
-        .describe('Bytes of one fetch, of all partitions that a broker leads: those with more to give take turns. One is under way at a time: far from the broker, raise it.'),
+        .describe(
+          'Bytes of one fetch, of all partitions that a broker leads: those with more to give take turns. One is under way at a time: far from the broker, raise it.',
+        ),
       evidenceMs: ms(8 * day, 'Hours older than this (by the watermark) get no more late and duplicate evidence.'),
       snapshotBytes: z
         .number()
