@@ -90,6 +90,8 @@ const require = createRequire(import.meta.url);
 const observers = new WeakMap<object, GroupObserver>();
 /** Under way: there is a fetcher for each broker, and all that see a reason to join at one time join once. */
 const joins = new WeakMap<object, Promise<void>>();
+/** Groups whose last join has failed, or is under way. */
+const unjoined = new WeakSet<object>();
 /** Of the two connections to a broker, the one for fetches. */
 const FETCHES = 1;
 /** Heartbeats may be late by as much. */
@@ -119,17 +121,24 @@ export const observeGroups = (): void => {
   prototype.fetch = async function (nodeId) {
     const observer = observerOf(this);
     if (!observer) return fetch.call(this, nodeId);
+    // kafkajs would go on with what was assigned before, which the observer has let go: nothing would ever be wanted again.
+    if (unjoined.has(this)) await this.joinAndSync();
+    const { offsetManager } = this;
     try {
       await fetchForAWhile(this, nodeId, observer);
     } catch (error) {
-      await this.recoverFromFetch(error);
+      // What a broker said of an assignment that is over is nothing to join for once more.
+      const isOfBefore = this.offsetManager !== offsetManager && isAnswer(error);
+      if (!isOfBefore) await this.recoverFromFetch(error);
     }
     return []; // Nothing is left for eachBatch; the runner heartbeats and fetches again.
   };
   const join = async (group: GroupPrototype): Promise<void> => {
     const observer = observerOf(group);
     observer?.rejoining();
+    unjoined.add(group);
     await joinAndSync.call(group);
+    unjoined.delete(group);
     observer?.joined(group);
   };
   prototype.joinAndSync = function () {
@@ -214,5 +223,8 @@ async function fetchedPartition(
   const nextOffset = Math.max(fetchOffset, set.nextOffset);
   return { topic, partition, fetchOffset, nextOffset, lastStableOffset, byteLength, records, fault, release };
 }
+
+/** Of errors that a broker has answered with kafkajs has the type. */
+const isAnswer = (error: unknown): boolean => error instanceof Error && 'type' in error && error.type !== undefined;
 
 const observerOf = (group: ConsumerGroup): GroupObserver | undefined => observers.get(group.assigners[0]);

@@ -30,6 +30,9 @@ interface Story {
   errorCode: number;
   /** With which every join fails. */
   failing: Error | null;
+  /** Answers that wait for the story, of the partition that it names; -1 for none. */
+  held: number;
+  answers: (() => void)[];
   /** What the observer and the coordinator see. */
   log: string[];
 }
@@ -41,8 +44,11 @@ const connectionTo = (partition: number, story: Story) => ({
   authHandlers: null,
   bytesBuffered: 0,
   requestQueue: {
-    push: ({ entry }: { entry: Entry }) =>
-      entry.resolve({ payload: encodeFetchResponse(11, [{ topic: 't', partitions: [{ partition, errorCode: story.errorCode }] }]) }),
+    push: ({ entry }: { entry: Entry }) => {
+      const payload = encodeFetchResponse(11, [{ topic: 't', partitions: [{ partition, errorCode: story.errorCode }] }]);
+      if (story.held === partition) story.answers.push(() => entry.resolve({ payload }));
+      else entry.resolve({ payload });
+    },
     maybeThrottle: nothing,
   },
   isConnected: () => true,
@@ -52,7 +58,7 @@ const connectionTo = (partition: number, story: Story) => ({
 
 /** Has all partitions of t, of which brokers 1 and 2 lead every second. A join lasts until the story lets it end. */
 const memberOf = (partitions: number) => {
-  const story: Story = { partitions, errorCode: 0, failing: null, log: [] };
+  const story: Story = { partitions, errorCode: 0, failing: null, held: -1, answers: [], log: [] };
   let nowMs = 0;
   const ends: (() => void)[] = [];
   const observer: GroupObserver = {
@@ -137,6 +143,36 @@ test('two brokers lead no more what they led: those who hear it at one time join
   await endJoin();
   await Promise.all(fetches);
   expect(story.log.slice(3)).toEqual(['rejoining', 'join', 'joined with 0,1']);
+});
+
+test('what a broker said of the assignment before a join is no reason for another', async () => {
+  const { story, group, endJoin } = await joinedMember(2);
+  story.errorCode = NOT_LEADER;
+  story.held = 1;
+  const fetches = [group.fetch('1'), group.fetch('2')];
+  await endJoin();
+  await fetches[0];
+  for (const answer of story.answers) answer();
+  await fetches[1];
+  expect(story.log.slice(3)).toEqual(['rejoining', 'join', 'joined with 0,1']);
+});
+
+test('where a join of a fetch has failed, the next fetch joins before it asks for anything', async () => {
+  const { story, group, endJoin } = await joinedMember(1);
+  story.errorCode = NOT_LEADER;
+  story.failing = new Error('away');
+  const refused = expect(group.fetch('1')).rejects.toThrow('away');
+  await endJoin();
+  await refused;
+  const alsoRefused = expect(group.fetch('1')).rejects.toThrow('away');
+  await endJoin();
+  await alsoRefused;
+  [story.errorCode, story.failing] = [0, null];
+  const fetches = [group.fetch('1'), group.fetch('2')];
+  await endJoin();
+  await Promise.all(fetches);
+  await group.fetch('1');
+  expect(story.log.slice(3)).toEqual(['rejoining', 'join', 'rejoining', 'join', 'rejoining', 'join', 'joined with 0']);
 });
 
 test('a join that fails fails for all who waited for it, and is tried again by the next', async () => {
