@@ -1,12 +1,11 @@
 /** The tables of slices that the keys of a block belong to. Most blocks have keys of a few seconds: each is asked for once. */
 import { ADDED } from './add-outcome.ts';
 import { KEYS_OF_BLOCK, type KeyBlock } from './key-block.ts';
-import { type Places, SliceTable } from './slice-tables.ts';
+import { NO_SLICE, type Places, type SliceTable } from './slice-tables.ts';
 
 /** Slices of a block that are told by how far they are from its first. */
 const DISTANCES = 64;
 const NOWHERE = -1;
-const NO_SLICE = new SliceTable(Number.NaN);
 
 /** The table of a slice, or where it was divided the part for that upper word, with room for so many keys more. */
 export type TableOf = (slice: number, hi: number, keys: number) => SliceTable;

@@ -77,6 +77,9 @@ export class SliceTable {
   }
 }
 
+/** In the place of one that is not known. */
+export const NO_SLICE = new SliceTable(Number.NaN);
+
 /** The lines of a part of such a table: all of them have twice its own. */
 export const partLinesOf = ({ lines }: SliceTable): number => (2 * lines) / PARTS;
 

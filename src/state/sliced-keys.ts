@@ -15,6 +15,7 @@ import {
   LINE,
   linesFor,
   MOST_LINES,
+  NO_SLICE,
   PlainSlices,
   partLinesOf,
   type SliceCode,
@@ -24,7 +25,6 @@ import {
 
 /** By the lower bits of their number, slices that were asked for. A power of two. */
 const NEAR = 64;
-const NO_SLICE = new SliceTable(Number.NaN);
 /** So many slices ago nearly all keys have come. */
 const BEFORE = 16;
 /** Memory grows by this, small ones by more. */

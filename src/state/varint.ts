@@ -1,6 +1,9 @@
 /** Numbers of several bytes, seven bits each, the lowest first. */
 
-/** Unsigned LEB128. Throws RangeError unless 0 ≤ value ≤ 2^53 − 1 and whole. Returns where it ends. Most numbers are below 2^31, and those without a fraction are told from others at once. */
+/**
+ * Unsigned LEB128. Returns where it ends. Throws RangeError unless 0 ≤ value ≤ 2^53 − 1 and whole. Most numbers are below 2^31, and
+ * those without a fraction are told from others at once.
+ */
 export function putVarint(buffer: Uint8Array, start: number, value: number): number {
   let rest = value | 0;
   if (rest !== value || rest < 0) return putLarge(buffer, start, value);

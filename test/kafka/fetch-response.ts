@@ -1,4 +1,5 @@
 /** Answers to Fetch requests, in every version that is asked for (https://kafka.apache.org/protocol#The_Messages_Fetch), without correlation id. */
+import { int16, int32, int64 } from './wire-numbers.ts';
 
 export interface GivenAnswer {
   partition: number;
@@ -45,22 +46,4 @@ const encodeAnswer = (version: number, answer: GivenAnswer): Buffer => {
     int32(bytes?.length ?? -1),
     bytes ?? Buffer.alloc(0),
   ]);
-};
-
-const int16 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-};
-
-const int32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-};
-
-const int64 = (value: number | string): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64BE(BigInt(value));
-  return bytes;
 };

@@ -1,6 +1,6 @@
 /**
  * A fetch as kafkajs 2.2.4 makes it, without what it does around each: forty calls that wait for one another, over a hundred objects,
- * and texts for logs that nobody reads cost as much as finding the records. Its connection stays: what is asked for is in its queue,
+ * and texts for logs that nobody reads cost more than finding the records. Its connection stays: what is asked for is in its queue,
  * with its timeouts, its throttling and its errors. The bytes are those it would send (https://kafka.apache.org/protocol#The_Messages_Fetch).
  */
 import { createRequire } from 'node:module';

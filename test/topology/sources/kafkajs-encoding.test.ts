@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { acknowledged, lost, messageOfBatch } from '../../../src/topology/sources/kafkajs-encoding.ts';
 import { repairKafkajs } from '../../../src/topology/sources/kafkajs-internals.ts';
 import { requestMemory } from '../../../src/topology/sources/request-memory.ts';
+import { int16, int32 } from '../../kafka/wire-numbers.ts';
 
 interface Encoded {
   buffer: Buffer;
@@ -24,12 +25,6 @@ async function requestOf(given: { clientId?: string; topic?: string; batches?: B
   return (await createRequest({ request, correlationId: 7, clientId })).buffer;
 }
 
-const int32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-};
-const int16 = (value: number): Buffer => int32(value).subarray(2);
 const text = (content: string): Buffer => Buffer.concat([int16(content.length), Buffer.from(content)]);
 
 /** The same by the protocol (Produce, version 7). */
